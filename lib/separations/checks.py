@@ -1,0 +1,36 @@
+"""Checks of arguments, and random numbers from a generator on any device. Every error names the argument, its value and what is allowed."""
+
+import torch
+from torch import Tensor
+
+
+def check_points(x: object, event_shape: tuple[int, ...], name: str = "x") -> Tensor:
+    """x, if it is a finite floating-point tensor of shape (m, *event_shape) with m >= 1; ValueError otherwise."""
+    want = f"(m, {', '.join(map(str, event_shape))})"
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"{name} is {kind}: a floating-point tensor of shape {want} is needed")
+    if x.ndim == 0 or tuple(x.shape[1:]) != tuple(event_shape) or len(x) == 0:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: shape {want} with m >= 1 is needed")
+    return check_finite(x, name)
+
+
+def check_finite(x: Tensor, name: str) -> Tensor:
+    """x, if all of it is finite; ValueError with the first bad row otherwise."""
+    if not x.isfinite().all():
+        row = int((~x.isfinite()).reshape(len(x), -1).any(1).nonzero()[0]) if x.ndim else 0
+        raise ValueError(f"{name} has NaN or infinite values (first in row {row}): finite values are needed")
+    return x
+
+
+def check_count(m: object, name: str = "m") -> int:
+    """m as an int, if it is a whole number >= 1; ValueError otherwise."""
+    if isinstance(m, bool) or not isinstance(m, int) or m < 1:
+        raise ValueError(f"{name} = {m!r}: a whole number >= 1 is needed")
+    return m
+
+
+def randn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Standard normal numbers with the dtype and device of `like`, drawn on the generator's own device."""
+    device = like.device if generator is None else generator.device
+    return torch.randn(shape, dtype=like.dtype, device=device, generator=generator).to(like.device)

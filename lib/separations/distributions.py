@@ -1,0 +1,318 @@
+"""Diffused distributions in closed form: the truth (a Gaussian mixture) and the training set (a mixture of points).
+
+Both answer the same questions about X_t = alpha X_0 + sigma eps, with the keyword ``schedule`` (default OU()):
+``sample(m, t)``, ``log_prob(x, t)``, ``score(x, t)`` = grad log p_t, ``denoise(x, t)`` = E[X_0 | X_t = x],
+``hessian(x, t)`` of log p_t, ``posterior_cov(x, t)`` = Cov[X_0 | X_t = x].
+
+Shapes: x is (m, *event_shape), t a number or (m,); gradients flow through x. The dtype of x decides the precision.
+Source: Ye et al. (2026), section 3; Tweedie's formula and Lemma C.1 tie score, denoise, hessian and posterior_cov.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .checks import check_count, check_finite, check_points, randn
+from .schedules import OU, Schedule, Time
+from .streaming import Rows, softmax_moments
+
+
+class Diffused:
+    """What every diffused distribution shares: Tweedie's formula and Lemma C.1."""
+
+    event_shape: tuple[int, ...]
+
+    @property
+    def d(self) -> int:
+        """Dimension: the number of values of one sample."""
+        return math.prod(self.event_shape)
+
+    def sample(self, m: int, t: Time = 0.0, *, schedule: Schedule | None = None, generator=None) -> Tensor:
+        """m samples of X_t, (m, *event_shape); t a number or (m,). Data points themselves at t = 0."""
+        x0 = self._sample0(check_count(m), generator)
+        t = (schedule or OU()).check_time(t, zero=True)
+        if not t.any():
+            return x0
+        alpha, sigma = self._noise(t, m, schedule or OU(), x0)
+        return (alpha * x0.reshape(m, -1) + sigma * randn((m, self.d), x0, generator)).to(x0.dtype).reshape(x0.shape)
+
+    def denoise(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+        """Posterior mean E[X_0 | X_t = x], (m, *event_shape)."""
+        return self._denoise(*self._prepare(x, t, schedule)).reshape(x.shape)
+
+    def score(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+        """grad log p_t(x), (m, *event_shape), by Tweedie's formula (alpha E[X_0 | x] - x) / sigma^2."""
+        flat, alpha, sigma = self._prepare(x, t, schedule)
+        mean = self._denoise(flat, alpha, sigma)
+        # Divided twice by sigma: sigma^2 may underflow in float32 where sigma does not.
+        return (((alpha.to(x.dtype) * mean - flat) / sigma.to(x.dtype)) / sigma.to(x.dtype)).reshape(x.shape)
+
+    def posterior_cov(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+        """Posterior covariance Cov[X_0 | X_t = x], (m, d, d)."""
+        return self._posterior_cov(*self._prepare(x, t, schedule))
+
+    def hessian(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+        """Hessian of log p_t at x, (m, d, d): -I / sigma^2 + alpha^2 / sigma^4 Cov[X_0 | x] (Lemma C.1)."""
+        flat, alpha, sigma = self._prepare(x, t, schedule)
+        scale = (alpha / sigma**2).to(x.dtype)[..., None]
+        eye = torch.eye(self.d, dtype=x.dtype, device=x.device) / (sigma**2).to(x.dtype)[..., None]
+        return scale**2 * self._posterior_cov(flat, alpha, sigma) - eye
+
+    def _noise(self, t: Tensor, m: int, schedule: Schedule, like: Tensor) -> tuple[Tensor, Tensor]:
+        """alpha and sigma as (m, 1) float64 on the device of `like`."""
+        if t.ndim > 1 or (t.ndim == 1 and len(t) != m):
+            raise ValueError(
+                f"t has shape {tuple(t.shape)}: a number or shape ({m},), one time per row of x, is needed"
+            )
+        t = t.to(like.device).expand(m).reshape(m, 1)
+        return schedule.alpha(t), schedule.sigma(t)
+
+    def _prepare(
+        self, x: Tensor, t: Time, schedule: Schedule | None, zero: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        schedule = schedule or OU()
+        check_points(x, self.event_shape)
+        alpha, sigma = self._noise(schedule.check_time(t, zero=zero), len(x), schedule, x)
+        return x.reshape(len(x), -1), alpha, sigma
+
+    def to(self, device=None, dtype=None):
+        """A copy on another device or in another dtype."""
+        return type(self)(*(a.to(device=device, dtype=dtype) for a in self._arguments()))
+
+
+class GaussianMixture(Diffused):
+    """Mixture of K Gaussians: means (K, *event_shape), one covariance for all or one per component, weights (K,).
+
+    cov: a number; (d,) variances; (d, d) a shared matrix; (K, 1), (K, d) or (K, d, d) per component. A (d, d) array is
+    read as a shared matrix, also where K = d: give (K, d, d) then. cov may be singular or 0; log_prob, score and
+    hessian then need t > 0. Memory of a query: m * K * d numbers in pieces of at most `piece`.
+    Raises ValueError for shapes that do not fit, a cov that is not positive semi-definite, weights that are not positive.
+    """
+
+    def __init__(self, means: Tensor, cov: Tensor | float, weights: Tensor | None = None, *, piece: int = 2**23):
+        means = torch.as_tensor(means)
+        if not means.is_floating_point() or means.ndim < 2 or means.numel() == 0:
+            raise ValueError(
+                f"means has shape {tuple(means.shape)}, {means.dtype}: a floating-point (K, d, ...) tensor is needed"
+            )
+        self.event_shape, self.piece = tuple(means.shape[1:]), piece
+        self.means = check_finite(means, "means").reshape(len(means), -1)
+        self.cov = torch.as_tensor(cov, dtype=means.dtype, device=means.device)
+        self.weights = self._check_weights(weights)
+        # Sigma_k = U diag(variances) U^T, with U = None where the axes are the principal ones.
+        self.variances, self.axes = self._decompose(
+            check_finite(self.cov.reshape(-1, 1), "cov").reshape(self.cov.shape)
+        )
+
+    @property
+    def K(self) -> int:
+        """Number of components."""
+        return len(self.means)
+
+    def _arguments(self):
+        return self.means.reshape(self.K, *self.event_shape), self.cov, self.weights
+
+    def _check_weights(self, weights: Tensor | None) -> Tensor:
+        if weights is None:
+            return self.means.new_full((self.K,), 1 / self.K)
+        weights = torch.as_tensor(weights, dtype=self.means.dtype, device=self.means.device)
+        if weights.shape != (self.K,) or not (weights > 0).all() or not weights.isfinite().all():
+            raise ValueError(f"weights = {weights.tolist()}: {self.K} positive numbers are needed, one per component")
+        return weights / weights.sum()
+
+    def _decompose(self, cov: Tensor) -> tuple[Tensor, Tensor | None]:
+        K, d, shape = self.K, self.d, tuple(cov.shape)
+        if shape in {(), (1,), (d,), (K, 1)} or (shape == (K, d) and K != d):
+            variances, axes = cov.reshape(1, -1) if cov.ndim < 2 else cov, None
+        elif shape in {(d, d), (K, d, d)}:
+            if not torch.allclose(cov, cov.mT, rtol=1e-5, atol=1e-6 * float(cov.abs().max())):
+                hint = (
+                    " (per-component variances with K = d must be given as (K, d, d))"
+                    if shape == (d, d) and K == d
+                    else ""
+                )
+                raise ValueError(f"cov of shape {shape} is not symmetric: a symmetric matrix is needed{hint}")
+            variances, axes = torch.linalg.eigh(cov.reshape(-1, d, d).double())
+            variances = torch.where(variances.abs() < 1e-12 * variances.abs().amax(-1, keepdim=True), 0.0, variances)
+            variances, axes = variances.to(cov.dtype), axes.to(cov.dtype)
+        else:
+            raise ValueError(
+                f"cov has shape {shape}: (), ({d},), ({d}, {d}), ({K}, 1), ({K}, {d}) or ({K}, {d}, {d}) is needed"
+            )
+        if (variances < 0).any():
+            raise ValueError(f"cov has the negative eigenvalue {float(variances.min()):g}: variances >= 0 are needed")
+        return variances.expand(-1, d), axes
+
+    def _prepare(self, x, t, schedule, zero=True):
+        if not (self.variances > 0).all():
+            zero = False  # the density is singular at t = 0
+        return super()._prepare(x, t, schedule, zero=zero)
+
+    def _sample0(self, m: int, generator) -> Tensor:
+        device = self.means.device if generator is None else generator.device
+        k = torch.multinomial(self.weights.to(device), m, replacement=True, generator=generator).to(self.means.device)
+        noise = self.variances.sqrt().expand(self.K, -1)[k] * randn((m, self.d), self.means, generator)
+        if self.axes is not None:
+            noise = torch.cat(
+                [_rotate(n, self.axes.expand(self.K, -1, -1)[c]) for n, c in zip(noise.split(4096), k.split(4096))]
+            )
+        return (self.means[k] + noise).reshape(m, *self.event_shape)
+
+    def _pieces(self, x: Tensor, alpha: Tensor, sigma: Tensor):
+        """For pieces of the rows: whitened differences u (m, K, d) in principal axes, variances v (m, K, d), log weights (m, K)."""
+        step = max(1, self.piece // (self.K * self.d))
+        log_weights = self.weights.to(x).log()
+        for xs, al, si in zip(x.split(step), alpha.split(step), sigma.split(step)):
+            al, v = al.to(x.dtype), (al[..., None] ** 2 * self.variances.to(x) + si[..., None] ** 2).to(x.dtype)
+            diff = xs[:, None] - al[..., None] * self.means.to(x)
+            if self.axes is not None:
+                diff = torch.einsum("mki,kij->mkj", diff, self.axes.to(x).expand(self.K, -1, -1))
+            u = diff / v.sqrt()
+            logits = log_weights - (u.square() + v.log()).sum(-1).expand(-1, self.K) / 2
+            yield u, v, logits, al
+
+    def _back(self, y: Tensor) -> Tensor:
+        """From principal axes to the axes of the data, (m, K, d)."""
+        return y if self.axes is None else torch.einsum("mkj,kij->mki", y, self.axes.to(y).expand(self.K, -1, -1))
+
+    def log_prob(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
+        """log p_t(x), (m,)."""
+        parts = [logits.logsumexp(1) for _, _, logits, _ in self._pieces(*self._prepare(x, t, schedule))]
+        return torch.cat(parts) - self.d / 2 * math.log(2 * math.pi)
+
+    def responsibilities(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
+        """Probability of each component given X_t = x, (m, K)."""
+        return torch.cat([logits.softmax(1) for _, _, logits, _ in self._pieces(*self._prepare(x, t, schedule))])
+
+    def score(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
+        """grad log p_t(x) = -sum_k r_k (alpha^2 Sigma_k + sigma^2 I)^-1 (x - alpha mu_k), (m, *event_shape)."""
+        parts = [
+            (logits.softmax(1)[..., None] * self._back(-u / v.sqrt())).sum(1)
+            for u, v, logits, _ in self._pieces(*self._prepare(x, t, schedule))
+        ]
+        return torch.cat(parts).reshape(x.shape)
+
+    def _component_means(self, u: Tensor, v: Tensor, al: Tensor) -> Tensor:
+        """E[X_0 | X_t = x, component k], (m, K, d)."""
+        return self.means.to(u) + self._back(al[..., None] * self.variances.to(u) * u / v.sqrt())
+
+    def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        parts = [
+            (logits.softmax(1)[..., None] * self._component_means(u, v, al)).sum(1)
+            for u, v, logits, al in self._pieces(x, alpha, sigma)
+        ]
+        return torch.cat(parts)
+
+    def _posterior_cov(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        parts, sigmas, step = [], iter(sigma.split(max(1, self.piece // (self.K * self.d)))), None
+        for u, v, logits, al in self._pieces(x, alpha, sigma):
+            step = next(sigmas)
+            r, mean = logits.softmax(1), self._component_means(u, v, al)
+            spread = mean - (r[..., None] * mean).sum(1, keepdim=True)
+            within = (self.variances.to(u) * (step[..., None] ** 2).to(u) / v).expand(-1, self.K, -1)  # (m, K, d)
+            if self.axes is None:
+                cov = torch.diag_embed((r[..., None] * within).sum(1))
+            else:
+                axes = self.axes.to(u).expand(self.K, -1, -1)
+                cov = torch.einsum("mk,kij,mkj,klj->mil", r, axes, within, axes)
+            parts.append(cov + torch.einsum("mk,mki,mkj->mij", r, spread, spread))
+        return torch.cat(parts)
+
+    def hessian(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
+        """Hessian of log p_t at x, (m, d, d): sum_k r_k (g_k g_k^T - V_k^-1) - s s^T, g_k the score of component k, s the score."""
+        parts = []
+        for u, v, logits, _ in self._pieces(*self._prepare(x, t, schedule)):
+            r, g = logits.softmax(1), self._back(-u / v.sqrt())
+            spread = g - (r[..., None] * g).sum(1, keepdim=True)
+            inverse = (1 / v).expand(-1, self.K, -1)
+            if self.axes is None:
+                curvature = torch.diag_embed((r[..., None] * inverse).sum(1))
+            else:
+                axes = self.axes.to(u).expand(self.K, -1, -1)
+                curvature = torch.einsum("mk,kij,mkj,klj->mil", r, axes, inverse, axes)
+            parts.append(torch.einsum("mk,mki,mkj->mij", r, spread, spread) - curvature)
+        return torch.cat(parts)
+
+    def __repr__(self) -> str:
+        return f"GaussianMixture(K={self.K}, event_shape={self.event_shape})"
+
+
+def _rotate(noise: Tensor, axes: Tensor) -> Tensor:
+    return torch.einsum("mj,mij->mi", noise, axes)
+
+
+class Empirical(Diffused):
+    """The training set as a distribution: n points, each with weight 1/n; diffused, n Gaussians of covariance sigma^2 I.
+
+    data: (n, *event_shape), a floating-point tensor on any device or a numpy array, which may be a memory map larger than
+    memory. It is read in blocks: a query of m points takes O(m * block) memory (gradients through x: O(m * n)). The score is
+    the global minimiser of the denoising loss (Ye et al. 2026, section 3). All queries need t > 0.
+    Raises ValueError for data with NaN, with no rows, or not floating point.
+    """
+
+    def __init__(self, data: Tensor | np.ndarray, *, block: int | None = None):
+        floating = (
+            data.is_floating_point()
+            if isinstance(data, Tensor)
+            else isinstance(data, np.ndarray) and data.dtype.kind == "f"
+        )
+        if not floating:
+            raise ValueError(f"data is {getattr(data, 'dtype', type(data).__name__)}: floating-point values are needed")
+        if data.ndim < 2 or 0 in data.shape:
+            raise ValueError(f"data has shape {tuple(data.shape)}: (n, d, ...) with n >= 1 is needed")
+        if block is not None:
+            check_count(block, "block")
+        self.data, self.event_shape = data, tuple(data.shape[1:])
+        self.rows = Rows(data.reshape(len(data), -1), block)
+
+    @property
+    def n(self) -> int:
+        """Number of training points."""
+        return self.rows.n
+
+    def _arguments(self):
+        return (torch.as_tensor(self.data),)
+
+    def _sample0(self, m: int, generator) -> Tensor:
+        device = "cpu" if generator is None else generator.device
+        index = torch.randint(self.n, (m,), generator=generator, device=device)
+        device = self.data.device if isinstance(self.data, Tensor) else "cpu"
+        return self.rows.take(index, device, None).reshape(m, *self.event_shape)
+
+    def log_prob(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+        """log of (1/n) sum_i N(x; alpha x_i, sigma^2 I), (m,)."""
+        flat, alpha, sigma = self._prepare(x, t, schedule)
+        log_sum = softmax_moments(flat, self.rows, alpha[:, 0], sigma[:, 0]).log_sum
+        constant = math.log(self.n) + self.d * (math.log(2 * math.pi) / 2 + sigma[:, 0].log())
+        return log_sum - constant.to(x.dtype)
+
+    def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return softmax_moments(x, self.rows, alpha[:, 0], sigma[:, 0]).mean
+
+    def responsibilities(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+        """Posterior weight of each training point given X_t = x, (m, n): memory m * n, for small sets."""
+        flat, alpha, sigma = self._prepare(x, t, schedule)
+        return self._weights(flat, alpha, sigma).to(x.dtype)
+
+    def _weights(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Softmax weights (m, n) in float64, distances by explicit differences, one query at a time."""
+        logits = []
+        for _, block in self.rows.blocks(x.device, torch.float64):
+            distance = [(row - a * block).square().sum(1) for row, a in zip(x.double(), alpha)]
+            logits.append(-torch.stack(distance) / (2 * sigma**2))
+        return torch.cat(logits, 1).softmax(1)
+
+    def _posterior_cov(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        weights = self._weights(x, alpha, sigma)
+        mean = sum(weights[:, part] @ block for part, block in self.rows.blocks(x.device, torch.float64))
+        cov = torch.zeros(len(x), self.d, self.d, dtype=torch.float64, device=x.device)
+        for part, block in self.rows.blocks(x.device, torch.float64):
+            for i, (w, centre) in enumerate(zip(weights[:, part], mean)):
+                spread = block - centre
+                cov[i] = cov[i] + (w[:, None] * spread).mT @ spread
+        return cov.to(x.dtype)
+
+    def __repr__(self) -> str:
+        return f"Empirical(n={self.n}, event_shape={self.event_shape})"

@@ -1,0 +1,195 @@
+"""Generation: from noise to data along a grid of falling times, with any object that has ``.score(x, t, schedule=)``.
+
+All samplers share one signature, ``sampler(model, x, times, schedule=..., ...)``: x is (m, *event_shape), a draw of X at
+times[0] (see `prior`); times is a falling grid (see `uniform_times`, `log_snr_times`); the result is X at times[-1], or with
+``trajectory=True`` the whole path (len(times), m, *event_shape). Each step asks the model once (`heun`: twice).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from .checks import check_count, check_finite, randn
+from .schedules import OU, Schedule
+
+
+def prior(
+    shape: tuple[int, ...],
+    t: float,
+    *,
+    schedule: Schedule | None = None,
+    generator=None,
+    dtype=torch.float32,
+    device=None,
+) -> Tensor:
+    """Start of generation, N(0, sigma(t)^2 I), of the given shape."""
+    schedule = schedule or OU()
+    like = torch.empty(0, dtype=dtype, device=device)
+    return schedule.sigma(schedule.check_time(t)).to(like) * randn(tuple(shape), like, generator)
+
+
+def uniform_times(t_hi: float, t_lo: float, steps: int) -> Tensor:
+    """Falling grid with equal steps of t, (steps + 1,) float64."""
+    _check_range(t_hi, t_lo, steps)
+    return torch.linspace(t_hi, t_lo, steps + 1, dtype=torch.float64)
+
+
+def log_snr_times(t_hi: float, t_lo: float, steps: int, *, schedule: Schedule | None = None) -> Tensor:
+    """Falling grid with equal steps of the log signal-to-noise ratio, (steps + 1,) float64."""
+    schedule = schedule or OU()
+    _check_range(t_hi, t_lo, steps)
+    ends = schedule.log_snr(schedule.check_time(torch.tensor([t_hi, t_lo])))
+    if not ends.isfinite().all():
+        raise ValueError(f"t_hi = {t_hi}: the log-SNR is infinite there, take t_hi < {schedule.t_max:g}")
+    times = schedule.time_from_log_snr(torch.linspace(float(ends[0]), float(ends[1]), steps + 1, dtype=torch.float64))
+    times[0], times[-1] = t_hi, t_lo
+    return times
+
+
+def _check_range(t_hi: float, t_lo: float, steps: int) -> None:
+    check_count(steps, "steps")
+    if not 0 < t_lo < t_hi:
+        raise ValueError(f"t_hi = {t_hi}, t_lo = {t_lo}: 0 < t_lo < t_hi is needed (early stopping at t_lo)")
+
+
+def denoised(model, x: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
+    """E[X_0 | X_t = x] of the model: its own ``denoise`` if it has one, Tweedie's formula on its score otherwise."""
+    if hasattr(model, "denoise"):
+        return model.denoise(x, t, schedule=schedule)
+    alpha, sigma = schedule.alpha(t).to(x), schedule.sigma(t).to(x)
+    return (x + sigma**2 * model.score(x, t, schedule=schedule)) / alpha
+
+
+def _run(
+    step: Callable, x: Tensor, times: Iterable, schedule: Schedule, trajectory: bool, progress: Callable | None
+) -> Tensor:
+    times = schedule.check_time(torch.as_tensor(times, dtype=torch.float64))
+    if times.ndim != 1 or len(times) < 2 or not (times.diff() < 0).all():
+        raise ValueError(f"times has shape {tuple(times.shape)}: a falling sequence of at least two times is needed")
+    check_finite(x, "x")
+    path = [x]
+    for t, s in _watched(zip(times[:-1], times[1:]), progress, len(times) - 1):
+        x = step(x, t, s)
+        if trajectory:
+            path.append(x)
+    return torch.stack(path) if trajectory else x
+
+
+def _watched(pairs: Iterable, progress: Callable | None, total: int) -> Iterator:
+    return iter(pairs if progress is None else progress(pairs, total=total))
+
+
+@torch.no_grad()
+def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=False, progress=None) -> Tensor:
+    """Euler-Maruyama on the reverse SDE dX = [f X - g^2 score] dt + g dB, t falling (Anderson 1982).
+
+    progress: a wrapper of the loop over steps, as tqdm.
+    """
+    schedule = schedule or OU()
+
+    def step(x, t, s):
+        h = (t - s).to(x)
+        f, g = schedule.drift(t).to(x), schedule.diffusion(t).to(x)
+        drift = f * x - g**2 * model.score(x, t, schedule=schedule)
+        return x - h * drift + g * h.sqrt() * randn(tuple(x.shape), x, generator)
+
+    return _run(step, x, times, schedule, trajectory, progress)
+
+
+@torch.no_grad()
+def probability_flow(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
+    """Euler on the probability-flow ODE dX = [f X - g^2 score / 2] dt: same marginals, no noise (Song et al. 2021)."""
+    schedule = schedule or OU()
+
+    def step(x, t, s):
+        f, g = schedule.drift(t).to(x), schedule.diffusion(t).to(x)
+        return x - (t - s).to(x) * (f * x - g**2 * model.score(x, t, schedule=schedule) / 2)
+
+    return _run(step, x, times, schedule, trajectory, progress)
+
+
+@torch.no_grad()
+def ddim(
+    model, x, times, *, schedule=None, eta: float = 0.0, generator=None, trajectory=False, progress=None
+) -> Tensor:
+    """DDIM (Song et al. 2021): x_s = alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c noise, with x0, eps as seen from x_t.
+
+    eta = 0 is deterministic (the probability-flow ODE with its linear part solved exactly); eta = 1 is ancestral sampling,
+    where c is the posterior standard deviation sigma_s sqrt(1 - (alpha_t sigma_s / (alpha_s sigma_t))^2).
+    """
+    schedule = schedule or OU()
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta = {eta}: a number in [0, 1] is needed")
+
+    def step(x, t, s):
+        a_t, s_t, a_s, s_s = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
+        x0 = denoised(model, x, t, schedule)
+        eps = (x - a_t.to(x) * x0) / s_t.to(x)
+        noise_level = eta * s_s * (1 - (a_t * s_s / (a_s * s_t)) ** 2).clamp(min=0).sqrt()
+        kept = (s_s**2 - noise_level**2).clamp(min=0).sqrt()
+        x = a_s.to(x) * x0 + kept.to(x) * eps
+        return x + noise_level.to(x) * randn(tuple(x.shape), x, generator) if eta else x
+
+    return _run(step, x, times, schedule, trajectory, progress)
+
+
+@torch.no_grad()
+def heun(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
+    """Second-order Heun on the probability-flow ODE in y = x / alpha, r = sigma / alpha: dy/dr = eps (Karras et al. 2022)."""
+    schedule = schedule or OU()
+    start = schedule.alpha(torch.as_tensor(times, dtype=torch.float64)[0])
+    if start <= 0:
+        raise ValueError(f"times[0] = {float(times[0]):g}: alpha is 0 there, start a little earlier")
+
+    def eps(x, t):
+        a, s = schedule.alpha(t).to(x), schedule.sigma(t).to(x)
+        return (x - a * denoised(model, x, t, schedule)) / s
+
+    def step(x, t, s):
+        a_t, a_s = schedule.alpha(t), schedule.alpha(s)
+        h = (schedule.sigma(s) / a_s - schedule.sigma(t) / a_t).to(x)
+        slope = eps(x, t)
+        y = x / a_t.to(x)
+        guess = a_s.to(x) * (y + h * slope)
+        return a_s.to(x) * (y + h * (slope + eps(guess, s)) / 2)
+
+    return _run(step, x, times, schedule, trajectory, progress)
+
+
+class Switch:
+    """A model that uses different scores over different parts of the trajectory; see `switch`."""
+
+    def __init__(self, parts: Mapping[tuple[float, float], object]):
+        self.parts = dict(sorted(parts.items(), reverse=True))
+        edges = list(self.parts)
+        if not edges:
+            raise ValueError("parts is empty: {(t_hi, t_lo): model, ...} is needed")
+        for hi, lo in edges:
+            if not 0 <= lo < hi:
+                raise ValueError(f"parts has the interval ({hi}, {lo}): 0 <= t_lo < t_hi is needed")
+        for (_, lo), (hi, _) in zip(edges, edges[1:]):
+            if lo != hi:
+                raise ValueError(f"parts leaves a gap or an overlap between {lo} and {hi}: intervals must meet")
+
+    def at(self, t: float):
+        """The model in charge at time t: t_lo < t <= t_hi (the last part takes its t_lo too)."""
+        for (hi, lo), model in self.parts.items():
+            if lo < t <= hi or (t == lo and (hi, lo) == list(self.parts)[-1]):
+                return model
+        raise ValueError(
+            f"t = {t:g} is not covered: parts cover ({list(self.parts)[-1][1]}, {next(iter(self.parts))[0]}]"
+        )
+
+    def score(self, x: Tensor, t, *, schedule: Schedule | None = None) -> Tensor:
+        """Score of the model in charge at t (one time for all rows)."""
+        return self.at(float(t)).score(x, t, schedule=schedule)
+
+    def denoise(self, x: Tensor, t, *, schedule: Schedule | None = None) -> Tensor:
+        """E[X_0 | X_t = x] of the model in charge at t."""
+        return denoised(self.at(float(t)), x, t, schedule or OU())
+
+
+def switch(parts: Mapping[tuple[float, float], object]) -> Switch:
+    """Model that follows {(t_hi, t_lo): model, ...}: each model is used for t_lo < t <= t_hi. Intervals must meet."""
+    return Switch(parts)

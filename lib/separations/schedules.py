@@ -1,0 +1,227 @@
+"""Noise schedules: what noise at time t means. X_t = alpha(t) X_0 + sigma(t) eps, with eps standard normal.
+
+Every schedule is a linear forward process dX = drift(t) X dt + diffusion(t) dB (Song et al. 2021), so that
+
+    drift(t) = d log alpha / dt,        diffusion(t)^2 = d sigma^2 / dt - 2 drift(t) sigma^2.
+
+Time runs from 0 (data) to ``t_max`` (noise). All methods take a number or a tensor and return a tensor of the same
+shape; numbers give float64. The formulas avoid 1 - (something close to 1), so sigma is right to full precision as t -> 0.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+Time = float | Tensor
+
+
+def _as_time(t: Time) -> Tensor:
+    return t if isinstance(t, Tensor) and t.is_floating_point() else torch.as_tensor(t, dtype=torch.float64)
+
+
+class Schedule:
+    """Base of all schedules. A subclass gives alpha, sigma, drift, diffusion and time_from_log_snr."""
+
+    t_max: float = math.inf
+
+    def alpha(self, t: Time) -> Tensor:
+        """Factor on the data at time t, shape of t."""
+        raise TypeError(f"{type(self).__name__} does not define alpha(t)")
+
+    def sigma(self, t: Time) -> Tensor:
+        """Standard deviation of the noise at time t, shape of t."""
+        raise TypeError(f"{type(self).__name__} does not define sigma(t)")
+
+    def drift(self, t: Time) -> Tensor:
+        """Coefficient of X dt in the forward process, d log alpha / dt (per unit of t), shape of t."""
+        raise TypeError(f"{type(self).__name__} does not define drift(t)")
+
+    def diffusion(self, t: Time) -> Tensor:
+        """Coefficient of dB in the forward process (per square root of the unit of t), shape of t."""
+        raise TypeError(f"{type(self).__name__} does not define diffusion(t)")
+
+    def time_from_log_snr(self, log_snr: Time) -> Tensor:
+        """Inverse of log_snr: the time at which alpha^2 / sigma^2 is exp(log_snr), shape of log_snr."""
+        raise TypeError(f"{type(self).__name__} does not define time_from_log_snr(l)")
+
+    def log_snr(self, t: Time) -> Tensor:
+        """Log signal-to-noise ratio log(alpha^2 / sigma^2) at time t, shape of t."""
+        return 2 * (self.alpha(t).log() - self.sigma(t).log())
+
+    def check_time(self, t: Time, *, zero: bool = False) -> Tensor:
+        """t as a float64 tensor, after checking 0 < t <= t_max (0 <= t where `zero`). Raises ValueError."""
+        t = torch.as_tensor(t, dtype=torch.float64)
+        low_ok = (t >= 0) if zero else (t > 0)
+        bad = ~(low_ok & (t <= self.t_max) & t.isfinite())
+        if bad.any():
+            bracket = "[" if zero else "("
+            end = "inf)" if math.isinf(self.t_max) else f"{self.t_max:g}]"
+            raise ValueError(
+                f"t = {t[bad].flatten()[0].item():g} is not allowed: t must lie in {bracket}0, {end} for {self}"
+            )
+        return t
+
+
+@dataclass(frozen=True)
+class OU(Schedule):
+    """Ornstein-Uhlenbeck process dX = -X/2 dt + dB: alpha = exp(-t/2), sigma^2 = 1 - exp(-t).
+
+    The convention of Ye et al. (2026, section 3). Some authors use alpha = exp(-t): their time runs twice as fast.
+    """
+
+    def alpha(self, t: Time) -> Tensor:
+        return torch.exp(-_as_time(t) / 2)
+
+    def sigma(self, t: Time) -> Tensor:
+        return torch.sqrt(-torch.expm1(-_as_time(t)))
+
+    def log_snr(self, t: Time) -> Tensor:
+        return -torch.expm1(_as_time(t)).log()
+
+    def drift(self, t: Time) -> Tensor:
+        return torch.full_like(_as_time(t), -0.5)
+
+    def diffusion(self, t: Time) -> Tensor:
+        return torch.ones_like(_as_time(t))
+
+    def time_from_log_snr(self, log_snr: Time) -> Tensor:
+        return softplus(-_as_time(log_snr))
+
+
+@dataclass(frozen=True)
+class VPLinear(Schedule):
+    """Variance preserving, beta(t) = beta_min + (beta_max - beta_min) t on [0, 1] (Ho et al. 2020; Song et al. 2021)."""
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+    t_max = 1.0
+
+    def __post_init__(self):
+        if not 0 < self.beta_min <= self.beta_max:
+            raise ValueError(
+                f"beta_min = {self.beta_min}, beta_max = {self.beta_max}: 0 < beta_min <= beta_max is needed"
+            )
+
+    def _integral(self, t: Tensor) -> Tensor:
+        return self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t**2
+
+    def alpha(self, t: Time) -> Tensor:
+        return torch.exp(-0.5 * self._integral(_as_time(t)))
+
+    def sigma(self, t: Time) -> Tensor:
+        return torch.sqrt(-torch.expm1(-self._integral(_as_time(t))))
+
+    def log_snr(self, t: Time) -> Tensor:
+        return -torch.expm1(self._integral(_as_time(t))).log()
+
+    def drift(self, t: Time) -> Tensor:
+        return -0.5 * (self.beta_min + (self.beta_max - self.beta_min) * _as_time(t))
+
+    def diffusion(self, t: Time) -> Tensor:
+        return torch.sqrt(-2 * self.drift(t))
+
+    def time_from_log_snr(self, log_snr: Time) -> Tensor:
+        integral = softplus(-_as_time(log_snr))
+        # The root of the quadratic in the form without cancellation at small t.
+        root = torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * integral)
+        return 2 * integral / (self.beta_min + root)
+
+
+@dataclass(frozen=True)
+class VPCosine(Schedule):
+    """Variance preserving, alpha = cos(u) / cos(u0), u = (t + s)/(1 + s) pi/2, on [0, 1] (Nichol and Dhariwal 2021)."""
+
+    s: float = 0.008
+    t_max = 1.0
+
+    def __post_init__(self):
+        if not 0 <= self.s < 1:
+            raise ValueError(f"s = {self.s}: 0 <= s < 1 is needed")
+
+    @property
+    def _rate(self) -> float:
+        return math.pi / 2 / (1 + self.s)
+
+    def _angle(self, t: Time) -> Tensor:
+        return (_as_time(t) + self.s) * self._rate
+
+    def alpha(self, t: Time) -> Tensor:
+        # cos(u) as a sine of the distance to t = 1, where it vanishes.
+        return torch.sin((1 - _as_time(t)) * self._rate) / math.cos(self.s * self._rate)
+
+    def sigma(self, t: Time) -> Tensor:
+        start = self.s * self._rate
+        squared = torch.sin(_as_time(t) * self._rate) * torch.sin(self._angle(t) + start) / math.cos(start) ** 2
+        return torch.sqrt(squared)
+
+    def drift(self, t: Time) -> Tensor:
+        return -self._rate * torch.tan(self._angle(t))
+
+    def diffusion(self, t: Time) -> Tensor:
+        return torch.sqrt(-2 * self.drift(t))  # sigma^2 = 1 - alpha^2, so d sigma^2/dt = -2 drift alpha^2
+
+    def time_from_log_snr(self, log_snr: Time) -> Tensor:
+        l = _as_time(log_snr)
+        start = self.s * self._rate
+        sin2 = torch.sigmoid(-l) * math.cos(start) ** 2 + math.sin(start) ** 2
+        cos2 = torch.sigmoid(l) * math.cos(start) ** 2
+        return torch.atan2(sin2.sqrt(), cos2.sqrt()) / self._rate - self.s
+
+
+@dataclass(frozen=True)
+class VE(Schedule):
+    """Variance exploding, alpha = 1, sigma = t on [0, sigma_max] (Karras et al. 2022)."""
+
+    sigma_max: float = 80.0
+
+    def __post_init__(self):
+        if not 0 < self.sigma_max < math.inf:
+            raise ValueError(f"sigma_max = {self.sigma_max}: a positive number is needed")
+
+    @property
+    def t_max(self) -> float:
+        return self.sigma_max
+
+    def alpha(self, t: Time) -> Tensor:
+        return torch.ones_like(_as_time(t))
+
+    def sigma(self, t: Time) -> Tensor:
+        return _as_time(t).clone()
+
+    def drift(self, t: Time) -> Tensor:
+        return torch.zeros_like(_as_time(t))
+
+    def diffusion(self, t: Time) -> Tensor:
+        return torch.sqrt(2 * _as_time(t))
+
+    def time_from_log_snr(self, log_snr: Time) -> Tensor:
+        return torch.exp(-_as_time(log_snr) / 2)
+
+
+@dataclass(frozen=True)
+class Flow(Schedule):
+    """Straight-line interpolation of flow matching, alpha = 1 - t, sigma = t on [0, 1] (Lipman et al. 2023).
+
+    drift and diffusion are those of the linear process with the same marginals; they diverge as t -> 1.
+    """
+
+    t_max = 1.0
+
+    def alpha(self, t: Time) -> Tensor:
+        return 1 - _as_time(t)
+
+    def sigma(self, t: Time) -> Tensor:
+        return _as_time(t).clone()
+
+    def drift(self, t: Time) -> Tensor:
+        return -1 / (1 - _as_time(t))
+
+    def diffusion(self, t: Time) -> Tensor:
+        t = _as_time(t)
+        return torch.sqrt(2 * t / (1 - t))
+
+    def time_from_log_snr(self, log_snr: Time) -> Tensor:
+        return torch.sigmoid(-_as_time(log_snr) / 2)
