@@ -1,0 +1,211 @@
+"""What an executed notebook depends on, by content: its own cells, the library modules behind it, its parameters.
+
+Nothing is imported and no time stamp is read: the imports are found in the syntax tree, and a fingerprint is a SHA-256
+of contents. So a `git checkout` makes nothing stale, and a change in one module concerns only the notebooks that use it.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+PACKAGE = Path(__file__).parent
+FORMAT = 1  # of result.json: a new number makes every earlier run stale
+ASSETS = {"data": ("assets/*",)}  # files beside the code that a module reads; claims.yml is treated claim by claim
+VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")  # cell metadata that running changes
+PINS = ("constraints.txt", "requirements.txt")
+
+
+def read_notebook(path: str | Path) -> dict:
+    """The notebook at `path` as a dictionary (nbformat 4). ValueError where it is missing or is no notebook."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"notebook {str(path)!r} does not exist")
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        sound = notebook["nbformat"] == 4 and all(
+            "cell_type" in cell and "source" in cell for cell in notebook["cells"]
+        )
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise ValueError(f"notebook {str(path)!r} is not a Jupyter notebook of format 4")
+    return notebook
+
+
+def source_of(cell: Mapping) -> str:
+    """Source of a cell as one string; files may store it as a list of lines."""
+    source = cell["source"]
+    return source if isinstance(source, str) else "".join(source)
+
+
+def python_source(notebook: Mapping) -> str:
+    """All code cells of a notebook as one Python text, IPython's own lines (%magic, !shell, ?help) left out."""
+    lines = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code" or source_of(cell).startswith("%%"):
+            continue
+        lines += ["" if line.lstrip()[:1] in ("%", "!", "?") else line for line in source_of(cell).splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def imported_names(source: str, name: str = "source") -> set[str]:
+    """Modules of the library that Python text imports directly. '' stands for the package itself.
+
+    Knows `import separations`, `import separations.x as z`, `from separations import a, b`, `from separations.x import y`
+    and, inside the library, `from . import x`, `from .x import y`. A name that is no module is the package's own.
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise ValueError(f"{name} is not valid Python: {error.msg} (line {error.lineno})") from None
+    found: set[str] = set()
+    aliases: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            mine = [alias for alias in node.names if alias.name.split(".")[0] == "separations"]
+            found |= {alias.name.partition(".")[2].split(".")[0] for alias in mine}
+            aliases |= {
+                alias.asname or "separations" for alias in mine if alias.name == "separations" or not alias.asname
+            }
+        elif isinstance(node, ast.ImportFrom):
+            found |= _from_import(node)
+    # `import separations as s` and then `s.samplers`: works once anything has imported samplers, so it counts
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            found |= {node.attr} if _is_module(node.attr) else set()
+    return found
+
+
+def _from_import(node: ast.ImportFrom) -> set[str]:
+    module = node.module or ""
+    if node.level == 0:
+        head, _, module = module.partition(".")
+        if head != "separations":
+            return set()
+    elif node.level > 1:
+        return set()
+    if module:
+        return {module.split(".")[0]}
+    return {alias.name if _is_module(alias.name) else "" for alias in node.names}
+
+
+def _is_module(name: str) -> bool:
+    return (PACKAGE / f"{name}.py").is_file()
+
+
+@lru_cache
+def _direct(module: str, stamp: tuple) -> frozenset[str]:
+    path = _path(module)
+    return frozenset(imported_names(path.read_text(encoding="utf-8"), name=str(path)))
+
+
+def _path(module: str) -> Path:
+    return PACKAGE / f"{module or '__init__'}.py"
+
+
+def closure(names: Iterable[str]) -> list[str]:
+    """Library modules reached from `names`, themselves included, sorted. Any import runs the package's `__init__` ('')."""
+    reached: set[str] = set()
+    waiting = set(names)
+    if waiting:
+        waiting.add("")
+    while waiting:
+        module = waiting.pop()
+        path = _path(module)
+        if not path.is_file():
+            raise ValueError(f"separations.{module} is imported but {path.name} is not in the library")
+        reached.add(module)
+        stat = path.stat()
+        waiting |= _direct(module, (stat.st_mtime_ns, stat.st_size)) - reached
+    return sorted(reached)
+
+
+def modules_of(path: str | Path) -> list[str]:
+    """Library modules that a notebook or a Python file uses, transitively; '' is the package's `__init__`."""
+    path = Path(path)
+    source = python_source(read_notebook(path)) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+    return closure(imported_names(source, name=str(path)))
+
+
+def files_of(modules: Iterable[str]) -> list[Path]:
+    """Files of these modules: the code, and the assets that it reads."""
+    files = []
+    for module in modules:
+        files.append(_path(module))
+        for pattern in ASSETS.get(module, ()):
+            files += sorted(path for path in PACKAGE.glob(pattern) if path.is_file())
+    return files
+
+
+def sha256(content: bytes | str) -> str:
+    """SHA-256 of bytes or text, hexadecimal."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+@lru_cache
+def _file_hash(path: Path, stamp: tuple) -> str:
+    return sha256(path.read_bytes())
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, remembered as long as its size and time stamp stay."""
+    stat = Path(path).stat()
+    return _file_hash(Path(path), (stat.st_mtime_ns, stat.st_size))
+
+
+def notebook_hash(notebook: Mapping) -> str:
+    """SHA-256 of what an author wrote: sources and metadata; not outputs, counts or timings."""
+    cells = []
+    for cell in notebook["cells"]:
+        metadata = {key: value for key, value in cell.get("metadata", {}).items() if key not in VOLATILE}
+        cells.append([cell["cell_type"], source_of(cell), metadata, cell.get("attachments", {})])
+    return sha256(json.dumps([cells, notebook.get("metadata", {}).get("separations")], sort_keys=True))
+
+
+def claims_hash(notebook: Mapping) -> str:
+    """SHA-256 of the claims that the notebook names, so that a claim added elsewhere leaves it fresh."""
+    path = PACKAGE / "claims.yml"
+    claims = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    text = "\n".join(source_of(cell) for cell in notebook["cells"])
+    return sha256(json.dumps({key: claim for key, claim in (claims or {}).items() if key in text}, sort_keys=True))
+
+
+def book_root(notebook: str | Path) -> Path:
+    """Folder that holds the notebook's `book/`; the notebook's own folder where there is none."""
+    path = Path(notebook).resolve()
+    for parent in path.parents:
+        if parent.name == "book":
+            return parent.parent
+    return path.parent
+
+
+def notebook_key(notebook: str | Path) -> str:
+    """Name of a notebook in profiles and evidence: its path in `book/` without the extension."""
+    path = Path(notebook).resolve()
+    root = book_root(path)
+    base = root / "book" if path.is_relative_to(root / "book") else root
+    return path.relative_to(base).with_suffix("").as_posix()
+
+
+def fingerprint(notebook: str | Path, overrides: Mapping | None = None) -> dict:
+    """Hashes of all that decides a notebook's outputs, and their own hash under 'key'.
+
+    notebook: path; overrides: parameters that differ from its defaults. Two runs with one key have the same inputs.
+    """
+    content = read_notebook(notebook)
+    modules = closure(imported_names(python_source(content), name=str(notebook)))
+    root = book_root(notebook)
+    hashes = {
+        "format": FORMAT,
+        "notebook": notebook_hash(content),
+        "modules": {path.relative_to(PACKAGE).as_posix(): file_hash(path) for path in files_of(modules)},
+        "claims": claims_hash(content) if "ledger" in modules else None,
+        "parameters": sha256(json.dumps(dict(overrides or {}), sort_keys=True)),
+        **{name.partition(".")[0]: file_hash(root / name) for name in PINS if (root / name).is_file()},
+    }
+    return {**hashes, "key": sha256(json.dumps(hashes, sort_keys=True))}

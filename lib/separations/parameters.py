@@ -1,0 +1,174 @@
+"""Parameters of a notebook: read from its tagged cell, and checked before anything runs.
+
+A notebook declares its parameters in one code cell tagged `parameters`, by assignments of literals; the literals are the
+defaults and their types the types. Overrides come from a YAML file: either flat (`steps: 200`) or a profile whose
+top-level keys are notebook paths in `book/` (`foundations/13_two_scores: {steps: 200}`).
+"""
+
+import ast
+import difflib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from .dependencies import book_root, notebook_key, source_of
+
+LITERALS = "numbers, strings, True/False, None, and lists, tuples or dictionaries of them"
+
+
+def parameter_cell(notebook: Mapping, name: str = "notebook") -> str:
+    """Source of the one code cell tagged `parameters`. ValueError where there is none or more than one."""
+    tagged = [
+        source_of(cell)
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code" and "parameters" in cell.get("metadata", {}).get("tags", [])
+    ]
+    if len(tagged) != 1:
+        raise ValueError(f"{name} has {len(tagged)} code cells tagged 'parameters'; exactly one is needed")
+    return tagged[0]
+
+
+def parameters_of(notebook: Mapping, name: str = "notebook") -> dict:
+    """Names and defaults that the tagged cell declares, in order. Literals only; anything else is a ValueError."""
+    try:
+        tree = ast.parse(parameter_cell(notebook, name))
+    except SyntaxError as error:
+        raise ValueError(
+            f"{name}: the parameters cell is not valid Python: {error.msg} (line {error.lineno})"
+        ) from None
+    defaults: dict = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target, value = statement.targets[0], statement.value
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            target, value = statement.target, statement.value
+        else:
+            target, value = None, None
+        if not isinstance(target, ast.Name):
+            raise ValueError(
+                f"{name}: line {statement.lineno} of the parameters cell is not of the form 'name = literal'"
+            )
+        if target.id in defaults:
+            raise ValueError(f"{name}: the parameters cell assigns {target.id!r} twice")
+        try:
+            defaults[target.id] = ast.literal_eval(value)
+        except ValueError:
+            raise ValueError(
+                f"{name}: parameter {target.id!r} = {ast.unparse(value)} is not a literal; allowed: {LITERALS}"
+            ) from None
+    return defaults
+
+
+def read_params(path: str | Path) -> dict:
+    """A parameters file (YAML) as a mapping; an empty file is an empty mapping."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"parameters file {str(path)!r} does not exist")
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"parameters file {str(path)!r} is not valid YAML: {reason}") from None
+    if table is None:
+        return {}
+    if not isinstance(table, dict):
+        raise ValueError(
+            f"parameters file {str(path)!r} holds a {type(table).__name__}; a mapping 'name: value' is needed"
+        )
+    return table
+
+
+def is_profile(table: Mapping) -> bool:
+    """Whether a parameters file is a profile: its top-level keys are notebook paths, which contain a slash."""
+    return any("/" in str(key) for key in table)
+
+
+def profile_entry(table: Mapping, key: str, name: str = "profile", known: list[str] | None = None) -> dict:
+    """Overrides that a profile has for the notebook `key`; none for a notebook that it does not name.
+
+    known: the notebooks that exist; a key outside of it is a ValueError, for a misspelt one would pass unnoticed.
+    """
+    for entry, overrides in table.items():
+        if not isinstance(overrides, dict | None):
+            raise ValueError(f"{name}: {entry!r} holds {overrides!r}; a mapping 'parameter: value' is needed")
+        if known is not None and entry not in known:
+            raise ValueError(f"{name}: {entry!r} is no notebook of the book{_closest(str(entry), known)}")
+    return dict(table.get(key) or {})
+
+
+def overrides_for(notebook: str | Path, params: str | Path | None, key: str | None = None) -> dict:
+    """Overrides that a parameters file holds for a notebook, not yet checked. key: its name in a profile."""
+    if params is None:
+        return {}
+    table = read_params(params)
+    if not is_profile(table):
+        return dict(table)
+    book = book_root(notebook) / "book"
+    known = sorted(path.relative_to(book).with_suffix("").as_posix() for path in book.rglob("*.ipynb"))
+    return profile_entry(table, key or notebook_key(notebook), str(params), known or None)
+
+
+def check_overrides(defaults: Mapping, overrides: Mapping, name: str = "notebook") -> dict:
+    """The overrides, each of a known name and of its default's type (an int will do for a float).
+
+    ValueError names the parameter, its value and what is allowed.
+    """
+    checked = {}
+    for key, value in overrides.items():
+        if key not in defaults:
+            allowed = ", ".join(defaults) or "none"
+            raise ValueError(
+                f"unknown parameter {key!r} for {name}{_closest(str(key), list(defaults))} Allowed: {allowed}."
+            )
+        checked[key] = _fit(key, value, defaults[key])
+    return checked
+
+
+def _closest(word: str, names: list[str]) -> str:
+    match = difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {match[0]!r}?" if match else "."
+
+
+def _fit(name: str, value, default):
+    """`value` in the type of `default`, or ValueError."""
+    if default is None:
+        return value
+    wanted = type(default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted is tuple and type(value) is list:
+        value = tuple(value)
+    if type(value) is not wanted:
+        raise ValueError(
+            f"parameter {name!r} = {value!r} is of type {type(value).__name__}, not {wanted.__name__}{_hint(value, wanted)}"
+        )
+    if wanted is float and not math.isfinite(value):
+        raise ValueError(f"parameter {name!r} = {value!r} is not a finite number")
+    if wanted in (list, tuple) and default and len({type(item) for item in default}) == 1:
+        return wanted(_fit(f"{name}[{i}]", item, default[0]) for i, item in enumerate(value))
+    return value
+
+
+def _hint(value, wanted: type) -> str:
+    if wanted is float and isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return ""
+        return f"; YAML reads it as text: write {_yaml_float(number)}"
+    if wanted is int and type(value) is float and value.is_integer():
+        return f"; write {int(value)}"
+    return ""
+
+
+def _yaml_float(number: float) -> str:
+    """How to write a number so that YAML 1.1 reads a float: a dot, and a sign in the exponent ('1.0e-3')."""
+    mantissa, mark, exponent = f"{number!r}".partition("e")
+    if not mark and 0 < abs(number) < 0.01:
+        mantissa, mark, exponent = f"{number:e}".partition("e")
+        mantissa = mantissa.rstrip("0")
+    mantissa = mantissa if "." in mantissa else mantissa + ".0"
+    mantissa = mantissa + "0" if mantissa.endswith(".") else mantissa
+    return f"{mantissa}e{int(exponent):+d}" if mark else mantissa
