@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import COVARIANCES, empirical, mixture
 
+from conftest import COVARIANCES, empirical, mixture
 from separations.distributions import Empirical, GaussianMixture
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 

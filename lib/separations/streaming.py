@@ -209,7 +209,7 @@ def nearest(x: Tensor, rows: Rows, k: int = 2, spare: int = 30) -> tuple[Tensor,
         exact[unsure] = _exact_squared(x[unsure], rows, index64)
     by_index = index.argsort(1)
     exact, index = exact.gather(1, by_index), index.gather(1, by_index)
-    order = exact.argsort(1, stable=True)[:, :k]
+    order = exact.argsort(dim=1, stable=True)[:, :k]
     return exact.gather(1, order), index.gather(1, order)
 
 

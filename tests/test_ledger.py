@@ -1,0 +1,74 @@
+"""Ledger: evidence is checked, written whole, and only where asked."""
+
+import json
+import math
+import warnings
+
+import pytest
+
+import separations
+from separations import Ledger, written_for
+from separations.ledger import load_claims, read_evidence
+
+
+def test_every_claim_is_complete():
+    claims = load_claims()
+    assert {"sep.empirical-minimiser", "sep.prop-4.1", "essay.thm-3-early-stopping", "control.eq-3-snr"} <= set(claims)
+    for claim in claims.values():
+        assert claim.source and claim.where and claim.kind and claim.statement
+
+
+def test_evidence_is_written_after_each_call(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEPARATIONS_EVIDENCE", str(tmp_path))
+    notes = Ledger("foundations/13_two_scores")
+    notes.record("sep.empirical-minimiser", ours="lowest of 50", verdict="holds", figure="fig-x")
+    assert notes.measure("gap", 0.5) == 0.5
+    notes.record("sep.empirical-minimiser", ours="lowest of 100", verdict="holds")
+    assert [p.name for p in tmp_path.iterdir()] == ["foundations__13_two_scores.json"]
+    evidence = read_evidence(tmp_path / "foundations__13_two_scores.json")
+    assert evidence["claims"] == [
+        {"id": "sep.empirical-minimiser", "ours": "lowest of 100", "verdict": "holds", "figure": ""}
+    ]
+    assert evidence["measures"] == {"gap": 0.5} and evidence["version"] == separations.__version__
+
+
+def test_nothing_is_written_without_the_variable(tmp_path, monkeypatch):
+    monkeypatch.delenv("SEPARATIONS_EVIDENCE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    Ledger("foundations/13_two_scores").measure("gap", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEPARATIONS_EVIDENCE", str(tmp_path))
+    notes = Ledger("a/b")
+    notes.measure("x", 1)
+    monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        notes.measure("y", 2)
+    assert [p.name for p in tmp_path.iterdir()] == ["a__b.json"]
+    assert json.loads((tmp_path / "a__b.json").read_text())["measures"] == {"x": 1}
+
+
+def test_a_notebook_for_another_version_is_told_in_one_line():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        written_for(separations.__version__)
+        assert not caught
+        written_for("0.0.1")
+    assert len(caught) == 1 and "0.0.1" in str(caught[0].message) and "\n" not in str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda n: n.record("sep.nothing", ours="x", verdict="holds"), "claim = 'sep.nothing' is not registered"),
+        (lambda n: n.record("sep.prop-4.1", ours="x", verdict="yes"), "verdict = 'yes'"),
+        (lambda n: n.record("sep.prop-4.1", ours=" ", verdict="holds"), "ours is empty"),
+        (lambda n: n.measure("x", math.nan), "value = nan"),
+        (lambda n: Ledger("13_two_scores.ipynb"), "notebook = "),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(Ledger("a/b"))

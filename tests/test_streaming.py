@@ -1,0 +1,131 @@
+"""Streaming softmax and nearest neighbours: precision at small sigma, memory, and the three ways through."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from separations import streaming
+from separations.distributions import Empirical
+from separations.streaming import Rows, nearest, product_error
+
+
+def near_duplicates(n=200, d=3072, offset=-0.7):
+    """n images in [-1, 1] + offset, the second half copies of the first at a distance of about 0.0055 (float32)."""
+    g = torch.Generator().manual_seed(0)
+    base = torch.rand(n // 2, d, generator=g) * 2 - 1 + offset
+    return torch.cat([base, base + 1e-4 * torch.randn(n // 2, d, generator=g)])
+
+
+def time_of(sigma):
+    return -math.log1p(-(sigma**2))
+
+
+def test_the_rounding_bound_covers_the_rounding_error():
+    data = near_duplicates()
+    x = data[:64] + 0.5 * torch.randn(64, 3072, generator=torch.Generator().manual_seed(1))
+    error = ((x @ data.T).double() - x.double() @ data.double().T).abs().amax(1)
+    assert (product_error(x, Rows(data)) > 2 * error).all()
+
+
+@pytest.mark.parametrize("sigma", [0.002, 0.01, 0.1, 0.5, 0.9])
+def test_float32_agrees_with_float64_even_with_near_duplicates(sigma):
+    data, t = near_duplicates(), time_of(sigma)
+    single, double = Empirical(data), Empirical(data.double())
+    x = double.sample(16, t, generator=torch.Generator().manual_seed(2)).float()
+    exact = double.score(x.double(), t)
+    error = (single.score(x, t) - exact).norm(dim=1) / exact.norm(dim=1)
+    # Rounding of the posterior mean, eps |x| / (sigma sqrt(d)), with a factor 20 to spare; naive float32 is off by > 1e-1.
+    assert float(error.max()) < 20 * 1.2e-7 * 55 / (sigma * 55)
+    assert float((single.log_prob(x, t) - double.log_prob(x.double(), t)).abs().max()) < 1e-2  # of about 1e4
+
+
+def test_the_naive_way_would_fail_here():
+    data, sigma = near_duplicates(), 0.002
+    t = time_of(sigma)
+    x = Empirical(data.double()).sample(16, t, generator=torch.Generator().manual_seed(2)).float()
+    a = math.exp(-t / 2)
+    naive = torch.softmax(
+        -((x.square().sum(1)[:, None] - 2 * a * x @ data.T + a**2 * data.square().sum(1)) / (2 * sigma**2)), 1
+    )
+    exact = Empirical(data.double()).responsibilities(x.double(), t)
+    assert float((naive - exact).abs().max()) > 0.1
+
+
+def test_all_three_ways_agree_with_float64(monkeypatch):
+    g = torch.Generator().manual_seed(0)
+    data = torch.randn(1500, 2, generator=g)
+    x = torch.randn(40, 2, generator=g)
+    t = torch.cat(
+        [torch.full((20,), time_of(3e-3)), torch.full((20,), time_of(0.8))]
+    )  # sharp and smooth rows in one call
+    exact = Empirical(data.double()).denoise(x.double(), t)
+    for tolerance, most in [(math.inf, 512), (1e-2, 512), (0.0, 512), (0.0, 3)]:  # smooth, mixed, sharp and flat, flat
+        monkeypatch.setattr(streaming, "LOGIT_TOLERANCE", tolerance)
+        monkeypatch.setattr(streaming, "MAX_CANDIDATES", most)
+        error = (Empirical(data, block=64).denoise(x, t).double() - exact).abs()[20 * (tolerance == math.inf) :]
+        assert (
+            float(error.max()) < 2e-3 if tolerance else 1e-5
+        )  # the smooth way may err by its tolerance, the others not
+
+
+def test_gradients_flow_through_every_way(monkeypatch):
+    g = torch.Generator().manual_seed(0)
+    data = torch.randn(300, 2, generator=g, dtype=torch.float64)
+    x, t = torch.randn(10, 2, generator=g, dtype=torch.float64, requires_grad=True), time_of(0.3)
+    law = Empirical(data, block=32)
+    for tolerance, most in [(math.inf, 512), (0.0, 512), (0.0, 3)]:
+        monkeypatch.setattr(streaming, "LOGIT_TOLERANCE", tolerance)
+        monkeypatch.setattr(streaming, "MAX_CANDIDATES", most)
+        score = torch.autograd.grad(law.log_prob(x, t).sum(), x)[0]
+        torch.testing.assert_close(score, law.score(x, t), rtol=1e-9, atol=1e-9)
+        jacobian = torch.stack([torch.autograd.grad(law.score(x, t)[:, i].sum(), x)[0] for i in range(2)], 1)
+        torch.testing.assert_close(jacobian, law.hessian(x, t), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("block", [1, 7, None])
+def test_nearest_is_a_full_sort(dtype, block):
+    g = torch.Generator().manual_seed(0)
+    data, x = torch.randn(90, 5, generator=g, dtype=dtype), torch.randn(11, 5, generator=g, dtype=dtype)
+    distance, index = nearest(x, Rows(data, block), k=3)
+    full = torch.cdist(x.double(), data.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    torch.testing.assert_close(distance.sqrt(), full.sort(1).values[:, :3])
+    assert torch.equal(index, full.argsort(1)[:, :3])
+
+
+def test_nearest_is_exact_among_near_duplicates():
+    data = near_duplicates(n=400, d=3072)
+    crowd = torch.cat([data, data[:1] + 1e-6 * torch.randn(100, 3072, generator=torch.Generator().manual_seed(3))])
+    x = crowd[[0, 250, 450]]  # the third has more near neighbours than the preselection keeps
+    distance, index = nearest(x, Rows(crowd), k=2)
+    full = torch.stack([(row.double() - crowd.double()).square().sum(1) for row in x])
+    torch.testing.assert_close(distance, full.sort(1).values[:, :2], rtol=1e-9, atol=1e-12)
+    assert index[:, 0].tolist() == [0, 250, 450]
+
+
+def test_ties_go_to_the_lower_row():
+    data = torch.tensor([[1.0], [-1.0], [1.0], [5.0]])
+    distance, index = nearest(torch.tensor([[0.0]]), Rows(data), k=3)
+    assert index.tolist() == [[0, 1, 2]] and distance.tolist() == [[1, 1, 1]]
+
+
+MEMORY = """
+import resource, sys, torch
+from separations.distributions import Empirical
+g = torch.Generator().manual_seed(0)
+data = torch.rand(50_000, 3072, generator=g) * 2 - 1
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+law = Empirical(data)
+for t in (4e-6, 0.05, 3.0):
+    law.score(law.sample(256, t, generator=g), t)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_at_the_size_of_cifar10_stays_under_one_gigabyte():
+    extra = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout
+    assert float(extra) < 1000  # MB beside the data
