@@ -29,8 +29,9 @@ class Rows:
         self.data = data
         self.n, self.d = data.shape
         self.block = block or max(1, min(self.n, 2**23 // self.d, 4096))
-        norms = [self._checked(rows, sl).double().square().sum(1) for sl, rows in self.blocks("cpu", None)]
-        self.squared_norms = torch.cat(norms)  # (n,) float64 on the CPU
+        home = data.device if isinstance(data, Tensor) else "cpu"
+        norms = [self._checked(rows, part).double().square().sum(1) for part, rows in self.blocks(home, None)]
+        self.squared_norms = torch.cat(norms)  # (n,) float64, where the data is
         self.max_norm = float(self.squared_norms.max().sqrt())
 
     @staticmethod

@@ -1,0 +1,40 @@
+"""The same answers on a CUDA device as on the CPU, from data on either side. Skipped where there is no device."""
+
+import numpy as np
+import pytest
+import torch
+
+from separations.distributions import Empirical, GaussianMixture
+from separations.metrics import memorization_ratio
+from separations.samplers import heun, log_snr_times, prior, reverse_sde
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+DATA = torch.randn(300, 2, 8, generator=torch.Generator().manual_seed(0))
+QUESTIONS = ["log_prob", "score", "denoise", "hessian", "posterior_cov", "responsibilities"]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("t", [1e-5, 0.3, torch.linspace(0.01, 2, 6)], ids=str)
+@pytest.mark.parametrize("law", [Empirical(DATA), GaussianMixture(DATA[:5], 0.3)], ids=str)
+def test_every_question_on_the_device(law, question, t):
+    x = law.sample(6, t, generator=torch.Generator().manual_seed(1)).double()
+    law = law.to(dtype=torch.float64)
+    here, there = getattr(law, question)(x, t), getattr(law.to(device="cuda"), question)(x.cuda(), t)
+    assert there.is_cuda
+    torch.testing.assert_close(there.cpu(), here, rtol=1e-7, atol=1e-7 * float(here.abs().max()))
+
+
+def test_data_on_the_cpu_or_on_disk_streams_to_the_device(tmp_path):
+    np.save(tmp_path / "data.npy", DATA.numpy())
+    x = DATA[:9].cuda() + 0.1
+    for data in (DATA, np.load(tmp_path / "data.npy", mmap_mode="r")):
+        torch.testing.assert_close(Empirical(data, block=64).score(x, 0.1), Empirical(DATA.cuda()).score(x, 0.1))
+
+
+def test_sampling_and_measuring_on_the_device():
+    law, g = Empirical(DATA.cuda()), torch.Generator("cuda").manual_seed(0)
+    x = prior((50, 2, 8), 8.0, generator=g, device="cuda")
+    times = log_snr_times(8.0, 1e-4, 60)
+    for end in (heun(law, x, times), reverse_sde(law, x, times, generator=g)):
+        assert end.is_cuda and memorization_ratio(end, DATA.cuda()).ratio == 1.0
