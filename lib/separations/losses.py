@@ -1,0 +1,159 @@
+"""Score-matching losses: three ways to measure how far a model's score is from that of P_t.
+
+    Fisher     E ||grad log p_t(X) - s(X)||^2                      needs the true score
+    implicit   E [||s(X)||^2 + 2 div s(X)]                         needs the divergence (Hyvarinen 2005)
+    denoising  E ||s(X) + eps / sigma||^2, X = alpha x0 + sigma eps  needs the noise (Vincent 2011)
+
+For each model s: Fisher = implicit + E||grad log p_t||^2, and denoising = implicit + d / sigma^2. A model is anything with
+``.score(x, t, schedule=)``. Each loss is an `Estimate`: its mean can be differentiated, its terms give a standard error.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .checks import check_count, check_points, randn
+from .schedules import OU, Schedule, Time
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over independent samples. terms: (m,), one value a sample; differentiable where the terms are.
+
+    A paired difference of two estimates on the same samples is Estimate(a.terms - b.terms).
+    """
+
+    terms: Tensor
+
+    def __post_init__(self):
+        if self.terms.ndim != 1 or len(self.terms) == 0:
+            raise ValueError(f"terms has shape {tuple(self.terms.shape)}: (m,) with m >= 1 is needed")
+
+    @property
+    def value(self) -> Tensor:
+        """The mean, a tensor without dimensions."""
+        return self.terms.mean()
+
+    @property
+    def se(self) -> float:
+        """Standard error of the mean; needs m >= 2."""
+        if len(self.terms) < 2:
+            raise ValueError(f"m = {len(self.terms)}: a standard error needs at least 2 samples")
+        return float(self.terms.detach().std()) / math.sqrt(len(self.terms))
+
+    def __float__(self) -> float:
+        return float(self.value.detach())
+
+    def __repr__(self) -> str:
+        spread = f" ± {self.se:.2g}" if len(self.terms) > 1 else ""
+        return f"Estimate({float(self):.4g}{spread}, m={len(self.terms)})"
+
+
+def fisher_divergence(model, truth, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Estimate:
+    """E ||truth.score(x, t) - model.score(x, t)||^2 over the samples x, (m, ...), drawn from the law it is taken under.
+
+    With x from P_t and truth = P_t it is Fisher(P_t, model); the factor 1/2 of some authors is left out.
+    """
+    schedule = schedule or OU()
+    difference = truth.score(x, t, schedule=schedule) - model.score(x, t, schedule=schedule)
+    return Estimate(difference.flatten(1).square().sum(1))
+
+
+def denoising_loss(
+    model,
+    x0: Tensor,
+    t: Time,
+    *,
+    schedule: Schedule | None = None,
+    eps: Tensor | None = None,
+    weight=1.0,
+    generator=None,
+) -> Estimate:
+    """Denoising score matching (Vincent 2011; Ye et al. 2026, eq. 3.1): weight * ||s(X_t, t) + eps / sigma||^2.
+
+    x0: data (m, ...); t > 0: a number or (m,); eps: the noise, of the shape of x0, drawn if None; weight: a number or (m,),
+    1 for the score loss, sigma^2 for the eps loss (see `parameterizations.loss_weight`).
+    """
+    schedule = schedule or OU()
+    check_points(x0, tuple(x0.shape[1:]), "x0")
+    eps = randn(tuple(x0.shape), x0, generator) if eps is None else check_points(eps, tuple(x0.shape[1:]), "eps")
+    if len(eps) != len(x0):
+        raise ValueError(f"eps has shape {tuple(eps.shape)}: the shape of x0, {tuple(x0.shape)}, is needed")
+    times = _per_row(schedule.check_time(t), x0)
+    alpha, sigma = schedule.alpha(times).to(x0), schedule.sigma(times).to(x0)
+    residual = model.score(alpha * x0 + sigma * eps, t, schedule=schedule) + eps / sigma
+    return Estimate(_weighted(residual.flatten(1).square().sum(1), weight))
+
+
+def implicit_loss(
+    model,
+    x: Tensor,
+    t: Time,
+    *,
+    probes: int | None = None,
+    schedule: Schedule | None = None,
+    weight=1.0,
+    generator=None,
+) -> Estimate:
+    """Vanilla score matching (Hyvarinen 2005): weight * (||s(x, t)||^2 + 2 div s(x, t)), x (m, ...) drawn from P_t.
+
+    probes: None for the exact divergence (d backward passes), or a number of Hutchinson probes (one pass each).
+    """
+    score, divergence = score_and_divergence(model, x, t, probes=probes, schedule=schedule, generator=generator)
+    return Estimate(_weighted(score.flatten(1).square().sum(1) + 2 * divergence, weight))
+
+
+def score_and_divergence(
+    model, x: Tensor, t: Time, *, probes: int | None = None, schedule: Schedule | None = None, generator=None
+) -> tuple[Tensor, Tensor]:
+    """s(x, t), (m, ...), and its divergence sum_i ds_i/dx_i, (m,), by vector-Jacobian products.
+
+    probes None: exact, one product for each of the d coordinates. probes k: the mean of v^T (ds/dx) v over k random sign
+    vectors v (Hutchinson 1989), without bias. Gradients to the model's parameters flow unless grad mode is off.
+    Raises ValueError where the model's score is cut off from x, for then its divergence would silently be 0.
+    """
+    check_points(x, tuple(x.shape[1:]))
+    keep_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        score = model.score(x, t, schedule=schedule or OU())
+        if not score.requires_grad:
+            raise ValueError("model.score(x, t) carries no gradient to x: a differentiable model is needed")
+        terms = []
+        for v in _directions(x, probes, generator):
+            product = torch.autograd.grad(score, x, v, create_graph=keep_graph, retain_graph=True, allow_unused=True)[0]
+            if product is None:
+                raise ValueError(
+                    "model.score(x, t) does not depend on x through autograd: a differentiable model is needed"
+                )
+            terms.append((product * v).flatten(1).sum(1))
+    divergence = sum(terms) / (1 if probes is None else probes)
+    return (score, divergence) if keep_graph else (score.detach(), divergence)
+
+
+def _directions(x: Tensor, probes: int | None, generator):
+    """The d unit vectors, or `probes` random sign vectors, each repeated or drawn for every row of x."""
+    if probes is None:
+        for i in range(x[0].numel()):
+            v = torch.zeros_like(x).flatten(1)
+            v[:, i] = 1
+            yield v.reshape(x.shape)
+    else:
+        for _ in range(check_count(probes, "probes")):
+            # the sign of a normal number: + and - with the same probability, on the generator's own device
+            yield torch.where(randn(tuple(x.shape), x.detach(), generator) < 0, -1.0, 1.0).to(x.dtype)
+
+
+def _per_row(t: Tensor, x: Tensor) -> Tensor:
+    if t.ndim and t.shape != x.shape[:1]:
+        raise ValueError(f"t has shape {tuple(t.shape)}: a number or shape ({len(x)},), one time per row, is needed")
+    return t.to(x.device).reshape(-1, *[1] * (x.ndim - 1)) if t.ndim else t
+
+
+def _weighted(terms: Tensor, weight) -> Tensor:
+    weight = torch.as_tensor(weight, dtype=terms.dtype, device=terms.device)
+    if weight.ndim and weight.shape != terms.shape:
+        raise ValueError(f"weight has shape {tuple(weight.shape)}: a number or shape ({len(terms)},) is needed")
+    return weight * terms

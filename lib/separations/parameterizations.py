@@ -1,0 +1,139 @@
+"""What a network may predict, score, eps, x0 or v, and how each becomes the others.
+
+With X_t = alpha x0 + sigma eps and v = alpha eps - sigma x0 (Salimans and Ho 2022), each of the four is an affine function of
+X_t and any other one: target = a X_t + b source. The two coefficients say everything: how to convert (`convert`), which
+weight a squared error takes along (`loss_weight`, b^2), and where a conversion is ill-conditioned (|b| large).
+
+The same formulas hold for one noisy sample (score = -eps / sigma, the conditional score) and, by linearity, for conditional
+expectations given X_t = x (score = grad log p_t, x0 = E[X_0 | X_t = x]: Tweedie's formula).
+"""
+
+import torch
+from torch import Tensor
+
+from .schedules import OU, Schedule, Time
+
+PREDICTIONS = ("score", "eps", "x0", "v")
+
+
+def coefficients(source: str, target: str, t: Time, *, schedule: Schedule | None = None) -> tuple[Tensor, Tensor]:
+    """a and b of target = a X_t + b source, float64, each of the shape of t.
+
+    source, target: names out of PREDICTIONS. Raises ValueError for another name, for t outside (0, t_max], and where the
+    conversion does not exist because alpha(t) = 0.
+    """
+    for name, value in (("source", source), ("target", target)):
+        if value not in PREDICTIONS:
+            raise ValueError(f"{name} = {value!r}: one of {', '.join(PREDICTIONS)} is needed")
+    schedule = schedule or OU()
+    t = schedule.check_time(t)
+    al, si = schedule.alpha(t), schedule.sigma(t)
+    r2 = al**2 + si**2  # 1 for variance-preserving schedules
+    zero = torch.zeros_like(al)
+    table = {
+        ("score", "eps"): (zero, -si),
+        ("score", "x0"): (1 / al, si**2 / al),
+        ("score", "v"): (-si / al, -r2 * si / al),
+        ("eps", "score"): (zero, -1 / si),
+        ("eps", "x0"): (1 / al, -si / al),
+        ("eps", "v"): (-si / al, r2 / al),
+        ("x0", "score"): (-1 / si**2, al / si**2),
+        ("x0", "eps"): (1 / si, -al / si),
+        ("x0", "v"): (al / si, -r2 / si),
+        ("v", "score"): (-1 / r2, -al / (si * r2)),
+        ("v", "eps"): (si / r2, al / r2),
+        ("v", "x0"): (al / r2, -si / r2),
+    }
+    a, b = (zero, zero + 1) if source == target else table[source, target]
+    bad = ~(a.isfinite() & b.isfinite())
+    if bad.any():
+        raise ValueError(
+            f"t = {t[bad].flatten()[0].item():g}: alpha is 0 there, so {source} does not determine {target}"
+        )
+    return a, b
+
+
+def convert(value: Tensor, x: Tensor, t: Time, *, source: str, target: str, schedule: Schedule | None = None) -> Tensor:
+    """The target that belongs to the source `value` at X_t = x; value and x (m, ...), t a number or (m,) -> (m, ...).
+
+    The dtype of x decides the precision. Raises ValueError as `coefficients` does, and for shapes that do not fit.
+    """
+    if value.shape != x.shape:
+        raise ValueError(f"{source} has shape {tuple(value.shape)}: the shape of x, {tuple(x.shape)}, is needed")
+    t = torch.as_tensor(t, dtype=torch.float64, device=x.device)
+    if t.ndim and t.shape != x.shape[:1]:
+        raise ValueError(
+            f"t has shape {tuple(t.shape)}: a number or shape ({len(x)},), one time per row of x, is needed"
+        )
+    if t.ndim:
+        t = t.reshape(-1, *[1] * (x.ndim - 1))
+    a, b = (c.to(x) for c in coefficients(source, target, t, schedule=schedule))
+    return a * x + b * value
+
+
+def loss_weight(source: str, target: str, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """b^2: a squared error of the target is loss_weight times that of the source, float64, shape of t.
+
+    loss_weight("score", "eps", t) = sigma^2: the eps loss is the score loss times sigma^2.
+    """
+    return coefficients(source, target, t, schedule=schedule)[1] ** 2
+
+
+def score_from_eps(eps: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """score = -eps / sigma, (m, ...)."""
+    return convert(eps, x, t, source="eps", target="score", schedule=schedule)
+
+
+def score_from_x0(x0: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """score = (alpha x0 - x) / sigma^2 (Tweedie's formula), (m, ...)."""
+    return convert(x0, x, t, source="x0", target="score", schedule=schedule)
+
+
+def score_from_v(v: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """score = -(x + alpha v / sigma) / (alpha^2 + sigma^2), (m, ...)."""
+    return convert(v, x, t, source="v", target="score", schedule=schedule)
+
+
+def eps_from_score(score: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """eps = -sigma score, (m, ...)."""
+    return convert(score, x, t, source="score", target="eps", schedule=schedule)
+
+
+def eps_from_x0(x0: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """eps = (x - alpha x0) / sigma, (m, ...)."""
+    return convert(x0, x, t, source="x0", target="eps", schedule=schedule)
+
+
+def eps_from_v(v: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """eps = (sigma x + alpha v) / (alpha^2 + sigma^2), (m, ...)."""
+    return convert(v, x, t, source="v", target="eps", schedule=schedule)
+
+
+def x0_from_score(score: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """x0 = (x + sigma^2 score) / alpha (Tweedie's formula), (m, ...)."""
+    return convert(score, x, t, source="score", target="x0", schedule=schedule)
+
+
+def x0_from_eps(eps: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """x0 = (x - sigma eps) / alpha, (m, ...)."""
+    return convert(eps, x, t, source="eps", target="x0", schedule=schedule)
+
+
+def x0_from_v(v: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """x0 = (alpha x - sigma v) / (alpha^2 + sigma^2), (m, ...)."""
+    return convert(v, x, t, source="v", target="x0", schedule=schedule)
+
+
+def v_from_score(score: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """v = -sigma (x + (alpha^2 + sigma^2) score) / alpha, (m, ...)."""
+    return convert(score, x, t, source="score", target="v", schedule=schedule)
+
+
+def v_from_eps(eps: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """v = ((alpha^2 + sigma^2) eps - sigma x) / alpha, (m, ...)."""
+    return convert(eps, x, t, source="eps", target="v", schedule=schedule)
+
+
+def v_from_x0(x0: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
+    """v = (alpha x - (alpha^2 + sigma^2) x0) / sigma, (m, ...)."""
+    return convert(x0, x, t, source="x0", target="v", schedule=schedule)
