@@ -28,6 +28,7 @@ from pathlib import Path
 import yaml
 
 from .dependencies import FORMAT, book_root, file_hash, fingerprint, notebook_key, read_notebook, sha256
+from .ledger import write_whole
 from .parameters import check_overrides, overrides_for, parameters_of
 from .version import __version__
 
@@ -61,16 +62,6 @@ class Outcome:
     status: str
     error: str = ""
     code: int = 0
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all: a temporary name in the same folder, then a rename."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
 
 
 def is_success(out: str | Path) -> bool:

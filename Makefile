@@ -1,0 +1,93 @@
+# make book      execute every notebook at its defaults and render the book to _build/html
+# make test      unit tests, structure tests, nbval on book/, golden numbers
+# make nb        open the notebooks in JupyterLab
+# make refresh   write the executed outputs back into book/
+# make student   copies of the notebooks without solutions and outputs, in _build/student
+# make lint      ruff (notebooks included), formatting, spelling
+# make bench     the kernels beside their peers
+# make clean     remove all build products (make distclean: the environment as well)
+#
+# Each target prepares .venv by itself. Variables: PROFILE=smoke|paper (parameters from params/), STRICT=1 (a warning of the
+# rendering is an error), JOBS=2 (notebooks at a time), PYTHON=python3.12 (interpreter for a new .venv).
+
+SHELL := /bin/bash
+PYTHON ?= python3
+PROFILE ?= laptop
+STRICT ?=
+JOBS ?= 1
+VENV := .venv
+PY := $(VENV)/bin/python
+SNAKEMAKE := $(PY) -m snakemake --quiet all --config profile=$(PROFILE) strict=$(STRICT) jobs=$(JOBS)
+
+# The stamp carries a checksum of what is to be installed: a changed requirement installs again, a touched file does not.
+WANTED := $(shell cat requirements.txt constraints.txt pyproject.toml | cksum | tr ' ' '-')
+WANTED_DEV := $(shell cat requirements-dev.txt constraints.txt | cksum | tr ' ' '-')
+WANTED_BENCH := $(shell cat benchmarks/requirements.txt constraints.txt 2>/dev/null | cksum | tr ' ' '-')
+STAMP := $(VENV)/.installed-$(WANTED)
+STAMP_DEV := $(VENV)/.installed-dev-$(WANTED_DEV)
+STAMP_BENCH := $(VENV)/.installed-bench-$(WANTED_BENCH)
+BUSY := $(VENV)/.installing
+INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+.PHONY: help book test nb refresh student lint bench clean distclean env
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+help:
+	@sed -n '1,11s/^# \{0,1\}//p' Makefile
+
+env: $(STAMP)
+
+# A .venv that an interrupted installation left half done is removed: nothing in it can be trusted.
+$(STAMP):
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) found. Install Python 3.11 or newer (Debian, Ubuntu: apt install python3 python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is `$(PYTHON) --version 2>&1`; Python 3.11 or newer is needed. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv with pip. Debian, Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@if [ -e $(BUSY) ] || { [ -e $(VENV) ] && ! $(PY) -m pip --version >/dev/null 2>&1; }; then echo "make: $(VENV) is not whole, it is made anew"; rm -rf $(VENV); fi
+	@[ -e $(PY) ] || { echo "make: creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@touch $(BUSY)
+	@echo "make: installing what requirements.txt asks for, at the versions of constraints.txt (the first time takes some minutes)"
+	@$(INSTALL) -r requirements.txt
+	@$(INSTALL) --no-deps -e .
+	@rm -f $(VENV)/.installed-[0-9]* && touch $@ && rm -f $(BUSY)
+
+$(STAMP_DEV): $(STAMP)
+	@$(INSTALL) -r requirements-dev.txt
+	@rm -f $(VENV)/.installed-dev-* && touch $@
+
+$(STAMP_BENCH): $(STAMP)
+	@if [ -f benchmarks/requirements.txt ]; then $(INSTALL) -r benchmarks/requirements.txt || echo "make: some peers could not be installed; the table leaves them out"; fi
+	@rm -f $(VENV)/.installed-bench-* && touch $@
+
+book: $(STAMP)
+	@$(SNAKEMAKE) all || { $(PY) -m separations.book finish --profile $(PROFILE); exit 1; }
+	@$(PY) -m separations.book where --profile $(PROFILE)
+
+test: $(STAMP)
+	@$(SNAKEMAKE) tests || { echo "make test: failed, see above" >&2; exit 1; }
+	@echo "All tests pass; what did not change since they last passed was not run again (make clean forgets that)."
+
+refresh: $(STAMP)
+	@$(SNAKEMAKE) notebooks --config profile=laptop jobs=$(JOBS) || { $(PY) -m separations.book finish; exit 1; }
+	@$(PY) -m separations.book refresh
+
+nb: $(STAMP)
+	@$(PY) -c 'import jupyterlab' 2>/dev/null || { echo "make: installing JupyterLab"; $(INSTALL) 'jupyterlab>=4,<5'; }
+	@$(PY) -m jupyterlab --notebook-dir=book
+
+student: $(STAMP)
+	@$(PY) -m separations.book student
+
+lint: $(STAMP_DEV)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(VENV)/bin/codespell
+
+bench: $(STAMP_BENCH)
+	@$(PY) benchmarks/run.py
+
+clean:
+	rm -rf _build .snakemake .pytest_cache .ruff_cache
+
+distclean: clean
+	rm -rf $(VENV) lib/separations.egg-info

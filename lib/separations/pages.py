@@ -1,0 +1,137 @@
+"""Generated text of the book: the results page, the map of chapters, the notes that a chapter carries.
+
+Everything here takes plain values and returns MyST Markdown; `separations.book` decides what to write where.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+VERDICT_MARKS = {"holds": "✓ holds", "holds in part": "◐ holds in part", "differs": "✗ differs"}
+VERSIONS_SHOWN = ("python", "torch", "numpy", "separations")
+
+
+def one_line(text: object) -> str:
+    """Text on one line, safe inside a list table."""
+    return " ".join(str(text).split())
+
+
+def list_table(header: Sequence[str], rows: Iterable[Sequence[object]], widths: str, kind: str = "wide") -> str:
+    """A MyST list table inside a container of class `kind`, which scrolls sideways on a narrow screen."""
+    lines = [f"::::{{container}} {kind}", ":::{list-table}", ":header-rows: 1", f":widths: {widths}", ""]
+    for row in [header, *rows]:
+        cells = [one_line(cell) or "–" for cell in row]
+        lines += [f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(cells)]
+    return "\n".join([*lines, ":::", "::::", ""])
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a reader says them: '8 s', '1 min 40 s'."""
+    if seconds is None:
+        return "not run"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{max(rest, 1)} s"
+
+
+def memory(megabytes: float | None) -> str:
+    """Megabytes as a reader says them: '640 MB', '1.2 GB'."""
+    if megabytes is None:
+        return "–"
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+def admonition(kind: str, title: str, text: str) -> str:
+    """A MyST admonition of a given class ('danger', 'warning', 'note')."""
+    return f"::::{{admonition}} {one_line(title)}\n:class: {kind}\n\n{text.strip()}\n::::\n"
+
+
+def failed_notice(error: str, cell: int | None) -> str:
+    """What stands at the top of a chapter that failed."""
+    where = f" in code cell {cell}" if cell else ""
+    text = (
+        f"The last execution stopped{where}. Below stands what was computed until then, and the error; "
+        f"everything after it was not run.\n\n```text\n{one_line(error)[:400].replace('```', '')}\n```"
+    )
+    return admonition("danger", "This chapter failed", text)
+
+
+def missing_notice(reason: str) -> str:
+    """What stands at the top of a chapter without outputs that belong to it."""
+    text = f"{one_line(reason)} It is shown without outputs. `make book` executes it."
+    return admonition("danger", "This chapter was not executed", text)
+
+
+def run_note(result: Mapping) -> str:
+    """Closing note of an executed chapter: profile, seconds, memory, versions."""
+    changed = ", ".join(f"`{name} = {value!r}`" for name, value in result["overrides"].items())
+    how = "at its defaults" if not changed else f"with {changed}"
+    versions = ", ".join(f"{name} {result['versions'][name]}" for name in VERSIONS_SHOWN if name in result["versions"])
+    threads = f"{result['threads']} thread{'s' if result['threads'] != 1 else ''}"
+    return (
+        f"::::{{container}} run-note\nExecuted by papermill {how} ({result['profile']} profile) "
+        f"in {duration(result['seconds'])} with {threads}; peak memory {memory(result['peak_memory_mb'])}; {versions}.\n::::\n"
+    )
+
+
+def chapter_map(chapters: Sequence[Mapping]) -> str:
+    """Map of the chapters for the index: link, claim, time, memory, evidence.
+
+    chapters: mappings with key, part, claim, seconds, peak_memory_mb, verdicts (a list) and state.
+    """
+    rows = [
+        (
+            f"{{doc}}`/book/{chapter['key']}`",
+            chapter["claim"],
+            duration(chapter["seconds"]) if chapter["state"] != "failed" else "**failed**",
+            memory(chapter["peak_memory_mb"]),
+        )
+        for chapter in chapters
+    ]
+    if not rows:
+        return "No chapter yet.\n"
+    measured = [chapter["seconds"] for chapter in chapters if chapter["seconds"] is not None]
+    total = f"Measured in this build: {len(measured)} of {len(rows)} chapters in {duration(sum(measured))}, one after another.\n"
+    table = list_table(("Chapter", "Claim", "Time", "Peak memory"), rows, "34 46 10 10")
+    return f"{table}\n{total if measured else ''}"
+
+
+def results_page(claims: Mapping[str, Mapping], evidence: Sequence[Mapping], places: Mapping[str, str]) -> str:
+    """The page of results: every registered claim, what its source says, what was found here.
+
+    claims: id -> source, where, kind, statement, reported; evidence: of the fresh runs, as the ledger writes it;
+    places: figure name -> notebook, for the figures that exist.
+    """
+    found: dict[str, list[tuple[str, Mapping]]] = {}
+    for record in evidence:
+        for entry in record.get("claims", []):
+            found.setdefault(entry["id"], []).append((record["notebook"], entry))
+    verdicts = [entry["verdict"] for entries in found.values() for _, entry in entries]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICT_MARKS)
+    parts = [
+        "# Results: the claims and what we found\n",
+        "Every claim of a source that this book tests has a row here, also the ones that no chapter has tested yet. "
+        "The page is generated from the evidence that the chapters recorded when this book was built.\n",
+        f"{len(claims)} claims are registered, {len(found)} have evidence in this build; verdicts: {counts}.\n",
+    ]
+    for source in dict.fromkeys(str(claim.get("source", "")) for claim in claims.values()):
+        rows = [
+            _claim_row(key, claim, found.get(key, []), places)
+            for key, claim in claims.items()
+            if str(claim.get("source", "")) == source
+        ]
+        header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Where to look")
+        parts += [f"## {one_line(source) or 'Other'}\n", list_table(header, rows, "14 26 18 24 9 9")]
+    return "\n".join(parts)
+
+
+def _claim_row(key: str, claim: Mapping, entries: list, places: Mapping[str, str]) -> tuple[str, ...]:
+    name = f"{claim.get('where', '')} (`{key}`)"
+    said = (name, claim.get("statement", ""), claim.get("reported", ""))
+    if not entries:
+        return (*said, "–", "not run", "–")
+    ours = "; ".join(one_line(entry["ours"]) for _, entry in entries)
+    verdict = "; ".join(dict.fromkeys(VERDICT_MARKS[entry["verdict"]] for _, entry in entries))
+    links = []
+    for notebook, entry in entries:
+        figure = entry.get("figure", "")
+        seen = f", {{numref}}`{figure}`" if places.get(figure) else ""
+        links.append(f"{{doc}}`/book/{notebook}`{seen}")
+    return (*said, ours, verdict, "; ".join(links))
