@@ -1,0 +1,88 @@
+"""The rendered book is complete offline: no page loads anything from elsewhere, every picture has an alternative text.
+
+Reads _build/html (or $SEPARATIONS_HTML); skipped where no book has been rendered.
+"""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+HTML = Path(os.environ.get("SEPARATIONS_HTML", Path(__file__).parents[1] / "_build" / "html"))
+PAGES = sorted(p for p in HTML.rglob("*.html") if "_static" not in p.parts) if HTML.is_dir() else []
+pytestmark = pytest.mark.skipif(not PAGES, reason="no rendered book in _build/html (make book)")
+LOADS = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "audio": "src",
+    "embed": "src",
+    "object": "data",
+}
+LINKS_THAT_LOAD = {
+    "stylesheet",
+    "preload",
+    "icon",
+    "shortcut icon",
+    "modulepreload",
+    "prefetch",
+    "preconnect",
+    "dns-prefetch",
+}
+
+
+class Page(HTMLParser):
+    """Collects what a page loads from elsewhere, pictures without a text, and its own links."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.foreign, self.without_alt, self.local = [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        target = attributes.get(LOADS.get(tag, ""), "") or ""
+        if tag == "link" and (attributes.get("rel") or "").lower() in LINKS_THAT_LOAD:
+            target = attributes.get("href") or ""
+        if re.match(r"(https?:)?//", target):
+            self.foreign.append(f"{tag}: {target}")
+        elif target and not target.startswith(("data:", "#")):
+            self.local.append(target)
+        if tag == "img" and not (attributes.get("alt") or "").strip():
+            self.without_alt.append(target)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(HTML)))
+def test_a_page_loads_only_what_lies_beside_it(path):
+    page = Page(path)
+    assert page.foreign == []
+    assert page.without_alt == []
+    missing = [t for t in page.local if not (path.parent / re.sub(r"[?#].*", "", t)).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(HTML)))
+def test_inline_scripts_name_no_foreign_module(path):
+    scripts = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", path.read_text(encoding="utf-8"), re.S)
+    calls = [
+        s for s in scripts if re.search(r"""(import\s*\(?|fetch\(|require\(|\.src\s*=|from)\s*["'`](https?:)?//""", s)
+    ]
+    assert calls == []
+
+
+def test_style_sheets_load_nothing_from_elsewhere():
+    for sheet in HTML.rglob("*.css"):
+        found = re.findall(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""", sheet.read_text(encoding="utf-8"))
+        assert found == [], sheet.name
+
+
+def test_mathematics_is_set_by_the_vendored_mathjax():
+    with_maths = [p for p in PAGES if 'class="math' in p.read_text(encoding="utf-8")]
+    assert with_maths
+    for path in with_maths:
+        assert "mathjax/tex-svg-full.js" in path.read_text(encoding="utf-8"), path.name
+    assert (HTML / "_static" / "mathjax" / "tex-svg-full.js").stat().st_size > 2_000_000
