@@ -1,0 +1,43 @@
+"""Cost of a computation as a count that is the same on every machine, beside its seconds, which are not."""
+
+import time
+from collections.abc import Callable
+
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+
+class _Count(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
+        return out
+
+
+def count_flops(step: Callable[[], object]) -> int:
+    """Floating-point operations in the matrix products and convolutions that step() runs, backward passes included.
+
+    A product of (a, b) with (b, c) counts 2 a b c. What is done element by element is not counted.
+    """
+    with _Count() as count:
+        step()
+    return count.flops
+
+
+def seconds(step: Callable[[], object], repeats: int = 5) -> list[float]:
+    """Wall-clock seconds of step(), `repeats` times after one run to warm up, in rising order."""
+    if repeats < 1:
+        raise ValueError(f"repeats = {repeats}: at least 1 is needed")
+    step()
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        step()
+        found.append(time.perf_counter() - start)
+    return sorted(found)

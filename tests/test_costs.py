@@ -1,0 +1,43 @@
+"""Costs: counts that can be worked out by hand, backward and double backward included."""
+
+import pytest
+import torch
+
+from separations.costs import count_flops, seconds
+from separations.losses import denoising_loss, implicit_loss
+
+
+def test_matrix_product():
+    a, b = torch.ones(3, 4), torch.ones(4, 5)
+    assert count_flops(lambda: a @ b) == 2 * 3 * 4 * 5
+    assert count_flops(lambda: a + a) == 0
+
+
+def test_backward_costs_twice_forward():
+    a, b = torch.ones(3, 4, requires_grad=True), torch.ones(4, 5, requires_grad=True)
+    assert count_flops(lambda: (a @ b).sum().backward()) == 3 * 2 * 3 * 4 * 5
+
+
+class Network(torch.nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.Linear(d, 8), torch.nn.Tanh(), torch.nn.Linear(8, d))
+
+    def score(self, x, t, *, schedule=None):
+        return self.body(x)
+
+
+def test_exact_divergence_costs_as_many_probes_as_dimensions():
+    model, x = Network(6), torch.ones(4, 6)
+    cost = {
+        k: count_flops(lambda k=k: implicit_loss(model, x, 0.1, probes=k).value.backward()) for k in (1, 2, 6, None)
+    }
+    assert cost[None] == cost[6] and cost[6] - cost[1] == 5 * (cost[2] - cost[1])
+    assert count_flops(lambda: denoising_loss(model, x, 0.1).value.backward()) < cost[1]
+
+
+def test_seconds():
+    found = seconds(lambda: None, repeats=3)
+    assert len(found) == 3 and found == sorted(found) and found[0] >= 0
+    with pytest.raises(ValueError, match="repeats = 0"):
+        seconds(lambda: None, repeats=0)
