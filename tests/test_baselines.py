@@ -1,0 +1,147 @@
+"""What a ratio is read against: the chance level, held-out data, near-duplicates; patches; the model of fixed capacity."""
+
+import math
+
+import pytest
+import torch
+
+from separations.baselines import (
+    against_held_out,
+    chance_level,
+    excess_ratio,
+    intrinsic_dimension,
+    memorized_distinct,
+)
+from separations.distributions import GaussianMixture
+from separations.metrics import memorization_ratio
+
+
+def gaussian(d: int, *sizes: int, seed: int = 0):
+    g = torch.Generator().manual_seed(seed)
+    return [torch.randn(m, d, generator=g, dtype=torch.float64) for m in sizes]
+
+
+def within(share: float, expected: float, m: int, sigmas: float = 4.0) -> bool:
+    return abs(share - expected) <= sigmas * math.sqrt(expected * (1 - expected) / m)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("threshold", [1 / 9, 0.5])
+def test_fresh_samples_fire_at_the_chance_level(d, threshold):
+    train, fresh = gaussian(d, 3000, 4000)
+    # m fresh points share one training set, so the share varies more than a binomial one: 6 standard errors
+    assert within(memorization_ratio(fresh, train, threshold).ratio, chance_level(d, threshold), 4000, 6)
+
+
+def test_the_chance_level_of_the_usual_rule():
+    assert [chance_level(d) for d in (1, 2, 3)] == pytest.approx([1 / 3, 1 / 9, 1 / 27])
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_intrinsic_dimension_of_a_plane_in_space(d):
+    train, fresh = gaussian(d, 3000, 3000)
+    turn = torch.linalg.qr(gaussian(20, 20)[0])[0][:d]  # isometry into 20 dimensions
+    estimate, error = intrinsic_dimension(memorization_ratio(fresh @ turn, train @ turn))
+    assert abs(estimate - d) < 5 * error
+    assert error == pytest.approx(d / math.sqrt(3000), rel=0.1)
+
+
+def test_excess_ratio_recovers_the_share_of_copies():
+    train, fresh, held_out = gaussian(2, 2000, 2000, 2000)
+    samples = torch.cat([train + 1e-9, fresh])
+    found = excess_ratio(samples, train, held_out)
+    assert found.ratio == memorization_ratio(samples, train).ratio
+    assert found.baseline == memorization_ratio(held_out, train).ratio
+    assert float(found) == found.excess == found.ratio - found.baseline
+    assert found.low < 0.5 * (1 - 1 / 9) < found.high
+    assert found.copied_share == pytest.approx(0.5, abs=0.03)
+    assert (found.m, found.m_held_out) == (4000, 2000)
+
+
+def test_excess_ratio_of_fresh_samples_has_zero_in_its_interval():
+    hits = 0
+    for seed in range(60):
+        train, fresh, held_out = gaussian(2, 500, 200, 200, seed=seed)
+        found = excess_ratio(fresh, train, held_out)
+        hits += found.low <= 0 <= found.high
+    assert 52 <= hits  # 95 % of 60 is 57, standard deviation 1.7
+
+
+def test_excess_interval_against_a_worked_example():
+    """Newcombe (1998), table II, contrast 56/70 - 48/80, method 10: 0.0524 to 0.3339."""
+    train = torch.tensor([[0.0], [1.0]])
+    points = [torch.where(torch.arange(m) < k, 0.0, 0.5)[:, None] for k, m in [(56, 70), (48, 80)]]
+    found = excess_ratio(points[0], train, points[1])
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+@pytest.mark.parametrize("d", [1, 3, 30])
+def test_fresh_samples_are_closer_to_train_half_of_the_time(d):
+    shares = []
+    for seed in range(20):
+        train, held_out, fresh = gaussian(d, 100, 100, 200, seed=seed)
+        shares.append(against_held_out(fresh, train, held_out).closer)
+    shares = torch.tensor(shares)
+    assert abs(float(shares.mean()) - 0.5) < 4 * float(shares.std()) / math.sqrt(20)
+
+
+def test_held_out_comparison_ties_copies_and_sizes():
+    train, held_out, _ = gaussian(3, 300, 100, 1)
+    found = against_held_out(torch.cat([train[:50], held_out[:50]]), train, held_out)
+    assert found.copied()[:50].all() and not found.copied()[50:].any()
+    assert found.closer == 0.5
+    assert found.closer_by_chance == 0.75
+    low, high = found.interval()
+    assert low < 0.5 < high
+    tied = against_held_out(torch.zeros(4, 3).double(), train, train)
+    assert tied.closer == 0.5
+
+
+def test_distinct_neighbours_see_through_near_duplicates():
+    train, copies = gaussian(5, 200, 1)
+    noise = gaussian(5, 200, seed=1)[0]
+    train = torch.cat([train] + [train + 1e-4 * noise * k for k in range(1, 8)])  # eight versions of each point
+    copies = train[:200] + 1e-4 * gaussian(5, 200, seed=2)[0]
+    assert memorization_ratio(copies, train).ratio < 0.5
+    assert memorized_distinct(copies, train, radius=0.02).all()
+    assert not memorized_distinct(gaussian(5, 50, seed=3)[0], train, radius=0.02).all()
+
+
+def test_distinct_with_radius_zero_merges_exact_duplicates_only():
+    train, samples = gaussian(2, 100, 500)
+    twice = torch.cat([train, train[:50]])
+    expected = memorization_ratio(samples, twice).memorized
+    assert torch.equal(memorized_distinct(samples, twice, radius=0.0), expected)
+
+
+def test_any_shape_and_dtype():
+    truth = GaussianMixture(torch.zeros(1, 1, 2, 2), 1.0)
+    g = torch.Generator().manual_seed(0)
+    train, held_out, samples = (truth.sample(m, generator=g) for m in (50, 40, 30))
+    assert against_held_out(samples, train, held_out).d_train.shape == (30,)
+    assert memorized_distinct(samples, train, 0.1).shape == (30,)
+    assert -1 <= float(excess_ratio(samples, train, held_out)) <= 1
+
+
+POINTS = torch.tensor([[0.0], [1.0], [2.0]])
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: chance_level(0), "d = 0"),
+        (lambda: chance_level(2, 1.0), "threshold = 1"),
+        (lambda: intrinsic_dimension(memorization_ratio(POINTS[:2] + 0.1, POINTS)), "fresh has 2 samples"),
+        (lambda: intrinsic_dimension(memorization_ratio(POINTS, POINTS)), "fresh has an exact copy"),
+        (lambda: excess_ratio(POINTS, POINTS, POINTS * math.nan), "held_out has NaN"),
+        (lambda: excess_ratio(POINTS, POINTS, POINTS.expand(3, 2)), "held_out has shape"),
+        (lambda: against_held_out(POINTS, POINTS, POINTS.expand(3, 2)), "held_out has shape"),
+        (lambda: against_held_out(POINTS, POINTS, POINTS).copied(0), "threshold = 0"),
+        (lambda: memorized_distinct(POINTS, POINTS, -1.0), "radius = -1"),
+        (lambda: memorized_distinct(POINTS, POINTS, 5.0), "radius = 5.0: all 3 training points"),
+        (lambda: memorized_distinct(POINTS, POINTS, 0.5, 2), "threshold = 2"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,58 @@
+"""The rule on patches: tiles, texture, collages."""
+
+import pytest
+import torch
+
+from separations.patches import cut_patches, patch_matches
+
+
+@pytest.fixture
+def images(generator):
+    return torch.rand(40, 3, 12, 12, generator=generator) * 2 - 1
+
+
+def test_tiles_keep_every_pixel_in_place(images):
+    tiles = cut_patches(images, 4)
+    assert tiles.shape == (40, 3, 3, 48)
+    assert torch.equal(tiles[5, 1, 2].reshape(3, 4, 4), images[5, :, 4:8, 8:12])
+
+
+def test_a_collage_of_training_images_is_copied_patch_by_patch(images):
+    train, fresh = images[:30], images[30:]
+    collage = train[:10].clone()
+    collage[..., 4:] = train[10:20, ..., 4:]
+    assert float(patch_matches(collage, train, 4)) == 1.0
+    assert float(patch_matches(fresh, train, 4)) < 0.05
+
+
+def test_one_pasted_patch_is_found_where_it_is(images):
+    train, fresh = images[:30], images[30:].clone()
+    fresh[0, :, :4, 8:] = train[7, :, :4, 8:]
+    found = patch_matches(fresh, train, 4)
+    assert found.copied[0].nonzero().tolist() == [[0, 2]]
+    assert found.per_sample[0] == pytest.approx(1 / 9)
+
+
+def test_blank_patches_say_nothing(images):
+    train, blank = images[:30].clone(), torch.zeros(2, 3, 12, 12)
+    train[..., :4, :4] = 0  # every training image is blank in one corner
+    found = patch_matches(torch.cat([blank, train[:1]]), train + 0.01 * images[:30], 4)
+    assert found.textured[:2].sum() == 0 and found.per_sample[:2].sum() == 0
+    assert found.textured[2].sum() == 8
+    assert float(patch_matches(blank, train + 0.01 * images[:30], 4)) == 0.0
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda x: cut_patches(x, 5), "size = 5: a divisor"),
+        (lambda x: cut_patches(x[0], 4), "images has shape"),
+        (lambda x: cut_patches(x, 0), "size = 0"),
+        (lambda x: patch_matches(x[..., :8], x, 4), "samples has shape"),
+        (lambda x: patch_matches(x, x, 4, contrast=-1), "contrast = -1"),
+        (lambda x: patch_matches(x, x, 4, 1.5), "threshold = 1.5"),
+    ],
+)
+def test_bad_arguments(images, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(images)
