@@ -1,0 +1,138 @@
+"""Are two samples draws of one law? Permutation tests on the energy distance and on the kernel mean discrepancy.
+
+Both statistics are quadratic forms in the pooled sample z of N = m + n points: with weights h = 1/m on the first sample
+and -1/n on the second,
+
+    energy distance  2 E|X - Y| - E|X - X'| - E|Y - Y'| = -h^T D h,   D_ij = |z_i - z_j|     (Szekely and Rizzo 2013)
+    squared MMD      E k(X, X') + E k(Y, Y') - 2 E k(X, Y) = h^T K h,  K_ij = k(z_i, z_j)     (Gretton et al. 2012)
+
+Both are zero in the limit only for equal laws. Shuffling the labels gives draws of the statistic under the null, so the
+p-value is exact at every sample size, provided that all N points are independent. Memory: a few N x N arrays.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.spatial.distance import cdist, pdist
+from torch import Tensor
+
+from .checks import check_count, check_points
+
+_STREAM = 7_046_029_254  # no seed that a sample is likely to have been drawn with
+
+
+@dataclass(frozen=True)
+class TwoSampleTest:
+    """Result of a permutation test: the statistic, its p-value, and the statistics under shuffled labels."""
+
+    statistic: float
+    p_value: float
+    m: int  # points of the first sample
+    n: int  # points of the second sample
+    null: np.ndarray = field(repr=False)  # (permutations,) statistics under shuffled labels
+
+    def __float__(self) -> float:
+        return self.p_value
+
+
+def energy_distance(x: Tensor, y: Tensor) -> float:
+    """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| of two samples, >= 0. x: (m, *event_shape), y: (n, *event_shape)."""
+    x, y = _check_samples(x, y)
+    within = 2 * (pdist(x).sum() / len(x) ** 2 + pdist(y).sum() / len(y) ** 2)
+    return float(max(2 * cdist(x, y).mean() - within, 0.0))
+
+
+def energy_test(
+    x: Tensor, y: Tensor, *, permutations: int = 199, generator: torch.Generator | None = None
+) -> TwoSampleTest:
+    """Permutation test of "x and y have the same law" by the energy distance. x: (m, *event_shape), y: (n, *event_shape).
+
+    It is blind to no difference between two laws with finite means, and it has no scale to choose.
+    ValueError for samples of different shape, with NaN, or of fewer than 2 points.
+    """
+    x, y = _check_samples(x, y)
+    z = np.concatenate([x, y])
+    return permutation_test(-cdist(z, z), len(x), permutations=permutations, generator=generator)
+
+
+def mmd_test(
+    x: Tensor,
+    y: Tensor,
+    *,
+    bandwidth: float | None = None,
+    permutations: int = 199,
+    generator: torch.Generator | None = None,
+) -> TwoSampleTest:
+    """Permutation test by the squared kernel mean discrepancy with k(a, b) = exp(-|a - b|^2 / (2 bandwidth^2)).
+
+    bandwidth: in units of x; by default the median distance in the pooled sample, which does not depend on the labels, so
+    that the test stays exact. A small bandwidth sees fine detail, a large one sees means.
+    """
+    x, y = _check_samples(x, y)
+    z = np.concatenate([x, y])
+    distance = cdist(z, z)
+    if bandwidth is None:
+        bandwidth = float(np.median(distance[np.triu_indices(len(z), 1)])) or 1.0  # equal points: any scale will do
+    if not 0 < bandwidth < np.inf:
+        raise ValueError(f"bandwidth = {bandwidth}: a positive number is needed")
+    kernel = np.exp(-((distance / bandwidth) ** 2) / 2)
+    return permutation_test(kernel, len(x), permutations=permutations, generator=generator)
+
+
+def p_values(
+    x: Tensor,
+    y: Tensor,
+    size: int,
+    *,
+    test: Callable[..., TwoSampleTest] = energy_test,
+    permutations: int = 199,
+    generator: torch.Generator | None = None,
+) -> np.ndarray:
+    """p-values of independent replications: `test` on consecutive blocks of `size` points of x and of y, (replications,).
+
+    For equal laws and independent rows they are uniform on {1/(permutations + 1), ..., 1}; scipy.stats.kstest looks at that.
+    """
+    check_count(size, "size")
+    blocks = min(len(x), len(y)) // size
+    if blocks < 1:
+        raise ValueError(f"size = {size}: at most the number of points of x and y, {min(len(x), len(y))}, is allowed")
+    generator = generator or torch.Generator().manual_seed(_STREAM)
+    pairs = zip(x[: blocks * size].split(size), y[: blocks * size].split(size))
+    return np.array([test(a, b, permutations=permutations, generator=generator).p_value for a, b in pairs])
+
+
+def permutation_test(
+    similarity: np.ndarray, m: int, *, permutations: int = 199, generator: torch.Generator | None = None
+) -> TwoSampleTest:
+    """Permutation test of h^T S h, h = 1/m on the first m points and -1/n on the others; large values speak against one law.
+
+    similarity: S, (N, N) symmetric, over the pooled sample, the first m rows being the first sample. The p-value is
+    (1 + number of shuffled statistics >= the observed one) / (permutations + 1): at least 1 / (permutations + 1).
+    """
+    check_count(permutations, "permutations")
+    N = len(similarity)
+    if similarity.shape != (N, N) or not 0 < m < N:
+        raise ValueError(f"similarity has shape {similarity.shape} and m = {m}: (N, N) with 0 < m < N is needed")
+    h = np.full((N, permutations + 1), -1 / (N - m))
+    h[:m, 0] = 1 / m
+    if generator is None:  # a fixed stream of its own: the same samples give the same p-value
+        generator = torch.Generator().manual_seed(_STREAM)
+    keys = torch.rand(permutations, N, dtype=torch.float64, generator=generator, device=generator.device)
+    first = keys.cpu().numpy().argsort(1)[:, :m]  # which points make up the first sample after the shuffle
+    np.put_along_axis(h[:, 1:], first.T, 1 / m, axis=0)
+    values = np.einsum("ib,ib->b", h, similarity @ h)
+    # A shuffle that gives back the same split must count as equal whatever the rounding of the sums.
+    as_large = values[1:] >= values[0] - 1e-12 * np.abs(similarity).max()
+    return TwoSampleTest(float(values[0]), float((1 + as_large.sum()) / (permutations + 1)), m, N - m, values[1:])
+
+
+def _check_samples(x: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Both samples as float64 arrays (m, d) and (n, d)."""
+    shape = tuple(x.shape[1:]) if isinstance(x, Tensor) and x.ndim > 1 else ("d",)
+    for name, sample in {"x": x, "y": y}.items():
+        check_points(sample, shape, name)
+        if len(sample) < 2:
+            raise ValueError(f"{name} has 1 point: at least 2 are needed")
+    return tuple(s.detach().reshape(len(s), -1).double().cpu().numpy() for s in (x, y))
