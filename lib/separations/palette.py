@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from matplotlib.colors import is_color_like, to_hex, to_rgb
 
 # The colours of Okabe and Ito, told apart with any common colour vision; "memorized" is a red darker than vermilion.
@@ -77,6 +78,27 @@ def window(extent: object, name: str = "extent") -> tuple[float, float, float, f
     if not (left < right and bottom < top):
         raise ValueError(f"{name} = {extent}: (left, right, bottom, top), left < right, bottom < top, is needed")
     return left, right, bottom, top
+
+
+def cells(extent: object, resolution: int) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """Centres of nearly square cells over extent (left, right, bottom, top), `resolution` of them along its longer side.
+
+    Returns x (nx,), y (ny,) and points (ny * nx, 2) of torch's default dtype: row j * nx + i is (x[i], y[j]).
+    """
+    left, right, bottom, top = window(extent)
+    step = max(right - left, top - bottom) / count(resolution, "resolution", 2)
+    nx, ny = (max(2, round((high - low) / step)) for low, high in ((left, right), (bottom, top)))
+    x = left + (right - left) * (np.arange(nx) + 0.5) / nx
+    y = bottom + (top - bottom) * (np.arange(ny) + 0.5) / ny
+    points = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+    return x, y, torch.tensor(points, dtype=torch.get_default_dtype())
+
+
+def number(value: float) -> str:
+    """Three digits for a reader: 0.0123, 26.8, 2,550; a power of ten from a million on."""
+    if not 1000 <= abs(value) < 1e6:
+        return f"{value:.3g}"
+    return f"{round(value, 2 - int(np.log10(abs(value)))):,.0f}"
 
 
 def count(value: object, name: str, low: int = 1) -> int:

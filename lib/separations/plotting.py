@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from scipy.optimize import isotonic_regression
 
-from .palette import COLORS, CYCLE, array, color_of, count, ink, mask, window
+from .palette import COLORS, CYCLE, array, cells, color_of, count, ink, mask, number, window
 from .pictures import image_grid, pairs
 
 __all__ = [
@@ -32,6 +32,7 @@ def use_style() -> None:
     text = "#222222"
     mpl.rcParams.update({
         "figure.figsize": (WIDTH, 3.6), "figure.dpi": 130, "savefig.dpi": 130, "figure.constrained_layout.use": True,
+        "figure.constrained_layout.h_pad": 0.06, "figure.constrained_layout.w_pad": 0.06,
         "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white",
         "font.family": "DejaVu Sans", "mathtext.fontset": "dejavusans", "font.size": 10,
         "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9,
@@ -164,7 +165,7 @@ def density(
 
     One shade a nat, from the maximum on the grid down to `depth` nats below it; white is anything less.
     """
-    x, y, at = _grid(extent, count(resolution, "resolution", 2))
+    x, y, at = cells(extent, resolution)
     values = _evaluate(log_prob, at, "log_prob", (len(at),)).reshape(len(y), len(x))
     if np.isneginf(values).all():
         raise ValueError("log_prob is -inf on the whole of extent: a window where the density is positive is needed")
@@ -187,7 +188,7 @@ def field(
     longest arrow. longest: the |s| that fills one grid step (default: the largest here); the same for several panels
     makes their arrows comparable.
     """
-    x, y, at = _grid(extent, count(resolution, "resolution", 2))
+    x, y, at = cells(extent, resolution)
     arrows = _evaluate(score, at, "score", (len(at), 2))
     norm = np.linalg.norm(arrows, axis=1)
     measure, longest = ("longest", norm.max()) if longest is None else ("one grid step", longest)
@@ -200,7 +201,7 @@ def field(
         pivot="mid", units="width", width=0.004, headwidth=3.5, headlength=4, headaxislength=3.5, minlength=0.3,
     )  # fmt: skip
     law = {0.5: r"\sqrt{|s|}", 1: "|s|"}.get(power, rf"|s|^{{{power:g}}}")
-    note = rf"length $\propto {law}$" + "\n" + rf"{measure}: $|s|$ = {longest:.3g}"
+    note = rf"length $\propto {law}$" + "\n" + rf"{measure}: $|s|$ = {number(longest)}"
     ax.set_title(note, loc="right", fontsize=7, color=COLORS["muted"], pad=4)
     return _plane(ax, extent)
 
@@ -236,17 +237,6 @@ def _next_color(ax: Axes, color) -> str:
 def _shared(ax: Axes, axis: str) -> bool:
     group = ax.get_shared_x_axes() if axis == "x" else ax.get_shared_y_axes()
     return len(group.get_siblings(ax)) > 1
-
-
-def _grid(extent: Extent, resolution: int) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
-    """Coordinates x (nx,), y (ny,) with nearly equal steps, `resolution` along the longer side; points (ny * nx, 2)."""
-    left, right, bottom, top = window(extent)
-    longer = max(right - left, top - bottom)
-    nx, ny = (max(2, round(resolution * side / longer)) for side in (right - left, top - bottom))
-    # Centres of cells, so that arrows stay inside the window.
-    x = left + (right - left) * (np.arange(nx) + 0.5) / nx
-    y = bottom + (top - bottom) * (np.arange(ny) + 0.5) / ny
-    return x, y, torch.tensor(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2), dtype=torch.get_default_dtype())
 
 
 def _evaluate(function: Callable, at: torch.Tensor, name: str, shape: tuple[int, ...]) -> np.ndarray:
