@@ -81,7 +81,7 @@ def window(extent: object, name: str = "extent") -> tuple[float, float, float, f
 
 
 def cells(extent: object, resolution: int) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
-    """Centres of nearly square cells over extent (left, right, bottom, top), `resolution` of them along its longer side.
+    """Centres of nearly square cells over extent (left, right, bottom, top), `resolution` along its longer side.
 
     Returns x (nx,), y (ny,) and points (ny * nx, 2) of torch's default dtype: row j * nx + i is (x[i], y[j]).
     """

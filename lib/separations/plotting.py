@@ -1,7 +1,7 @@
 """One look for every figure of the book: one function for each kind of picture, axes in and axes out.
 
-Nothing here shows, saves or titles a figure. Values may be torch tensors (any device) or numpy arrays. Colours are names
-in COLORS, the same in every chapter, or matplotlib colours. Functions of x, such as `log_prob`, are called with a
+Nothing here shows, saves or titles a figure. Values may be torch tensors (any device) or numpy arrays. Colours are
+names in COLORS, the same in every chapter, or matplotlib colours. Functions of x, such as `log_prob`, are called with a
 tensor (m, 2) of torch's default dtype, without gradients.
 """
 
