@@ -17,7 +17,8 @@ STRICT ?=
 JOBS ?= 1
 VENV := .venv
 PY := $(VENV)/bin/python
-SNAKEMAKE := $(PY) -m snakemake --quiet all --config profile=$(PROFILE) strict=$(STRICT) jobs=$(JOBS)
+# $(call snakemake,TARGET,PROFILE); the target comes first, since --quiet and --config take all that follows
+snakemake = $(PY) -m snakemake $(1) --quiet all --config profile=$(2) strict=$(STRICT) jobs=$(JOBS)
 
 # The stamp carries a checksum of what is to be installed: a changed requirement installs again, a touched file does not.
 WANTED := $(shell cat requirements.txt constraints.txt pyproject.toml | cksum | tr ' ' '-')
@@ -60,15 +61,15 @@ $(STAMP_BENCH): $(STAMP)
 	@rm -f $(VENV)/.installed-bench-* && touch $@
 
 book: $(STAMP)
-	@$(SNAKEMAKE) all || { $(PY) -m separations.book finish --profile $(PROFILE); exit 1; }
+	@$(call snakemake,all,$(PROFILE)) || { $(PY) -m separations.book finish --profile $(PROFILE); exit 1; }
 	@$(PY) -m separations.book where --profile $(PROFILE)
 
 test: $(STAMP)
-	@$(SNAKEMAKE) tests || { echo "make test: failed, see above" >&2; exit 1; }
+	@$(call snakemake,tests,$(PROFILE)) || { echo "make test: failed, see above" >&2; exit 1; }
 	@echo "All tests pass; what did not change since they last passed was not run again (make clean forgets that)."
 
 refresh: $(STAMP)
-	@$(SNAKEMAKE) notebooks --config profile=laptop jobs=$(JOBS) || { $(PY) -m separations.book finish; exit 1; }
+	@$(call snakemake,notebooks,laptop) || { $(PY) -m separations.book finish; exit 1; }
 	@$(PY) -m separations.book refresh
 
 nb: $(STAMP)

@@ -169,9 +169,12 @@ def _failing_cell(notebook: Mapping) -> int | None:
 
 def _insert_below_title(notebook: dict, notice: str) -> None:
     first = notebook["cells"][0]
-    lines = source_of(first).splitlines()
-    if first["cell_type"] == "markdown" and lines and lines[0].startswith("# "):
-        first["source"] = "\n".join([lines[0], "", notice, *lines[1:]])
+    head, mark, rest = source_of(first).partition("\n")
+    if head.startswith("(") and head.endswith(")="):  # a label stands above the title
+        title, mark, rest = rest.partition("\n")
+        head = f"{head}\n{title}"
+    if first["cell_type"] == "markdown" and head.splitlines()[-1].startswith("# "):
+        first["source"] = f"{head}\n\n{notice}\n{rest}"
     else:
         notebook["cells"].insert(0, markdown_cell(notice, "notice"))
 

@@ -1,0 +1,225 @@
+"""Structure of the notebooks in book/: what every chapter must have, checked without running anything."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from separations import book as staging
+from separations.dependencies import VOLATILE, python_source, read_notebook, source_of
+from separations.ledger import load_claims
+from separations.parameters import check_overrides, parameter_cell, parameters_of, profile_entry, read_params
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+KEYS = sorted(
+    path.relative_to(BOOK).with_suffix("").as_posix()
+    for path in BOOK.rglob("*.ipynb")
+    if ".ipynb_checkpoints" not in path.parts
+)
+MACHINE_PATH = re.compile(r"(?<![\w.:/~])/(?:root|home|tmp|work|Users|private|opt|var)/[\w.-]+")
+MAX_LINES = 30  # a cell longer than this hides the idea
+
+# With no chapter yet there is nothing to check, and nothing fails.
+each_notebook = pytest.mark.parametrize("key", KEYS)
+
+
+def load(key: str) -> dict:
+    return read_notebook(BOOK / f"{key}.ipynb")
+
+
+def tags(cell: dict) -> list[str]:
+    return cell["metadata"].get("tags", [])
+
+
+def code_cells(notebook: dict) -> list[dict]:
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def output_text(cell: dict) -> str:
+    """Text that a reader of the outputs meets; images left out."""
+    parts = []
+    for output in cell.get("outputs", []):
+        data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
+        parts.append(json.dumps([output.get("text"), output.get("traceback"), data]))
+    return "\n".join(parts)
+
+
+@each_notebook
+def test_the_first_cell_is_the_title(key):
+    first = load(key)["cells"][0]
+    assert first["cell_type"] == "markdown"
+    assert re.match(r"(\(\S+\)=\n)?# \S", source_of(first))  # a label may stand above it
+
+
+@each_notebook
+def test_a_chapter_has_its_claim_in_one_line(key):
+    claim = staging.claim_of(load(key))
+    assert claim and "\n" not in claim and len(claim) <= 240, "metadata: separations.claim"
+
+
+@each_notebook
+def test_parameters_are_literals_each_with_a_comment(key):
+    notebook = load(key)
+    assert parameters_of(notebook, key)
+    source = parameter_cell(notebook, key)
+    lines = source.splitlines()
+    for statement in ast.parse(source).body:
+        around = lines[statement.lineno - 1 : statement.end_lineno]
+        assert any("#" in line for line in around), f"no comment (meaning, unit) on: {around[0]}"
+
+
+@each_notebook
+def test_there_is_a_check_and_its_output_is_short_text(key):
+    checks = [cell for cell in code_cells(load(key)) if "nbval-check-output" in tags(cell)]
+    assert checks, "no cell tagged nbval-check-output"
+    for cell in checks:
+        kinds = {output["output_type"] for output in cell["outputs"]}
+        assert kinds and kinds <= {"stream"}, f"a check prints text, not {kinds}"
+        text = "".join("".join(output["text"]) for output in cell["outputs"])
+        assert len(text) < 4000 and not re.search(r"\d\.\d{4,}", text), "raw floats go to the ledger, not into a check"
+
+
+def figures(notebook: dict) -> list[tuple[dict, dict]]:
+    """Cells that declare a figure, with their declaration."""
+    return [
+        (cell, cell["metadata"]["mystnb"])
+        for cell in code_cells(notebook)
+        if "figure" in cell["metadata"].get("mystnb", {})
+    ]
+
+
+@each_notebook
+def test_figures_have_name_caption_and_alternative_text(key):
+    for cell, entry in figures(load(key)):
+        figure = entry["figure"]
+        assert figure.get("name", "").startswith("fig-"), figure
+        assert figure.get("caption", "").strip(), figure["name"]
+        drawn_in_html = "text/html" in output_text(cell) and not has_image(cell)
+        alternative = (
+            "aria-label" in output_text(cell) if drawn_in_html else entry.get("image", {}).get("alt", "").strip()
+        )
+        assert alternative, f"{figure['name']} has no alternative text (image.alt; in HTML: aria-label)"
+
+
+def has_image(cell: dict) -> bool:
+    return any(kind.startswith("image/") for output in cell["outputs"] for kind in output.get("data", {}))
+
+
+@each_notebook
+def test_every_image_belongs_to_a_figure(key):
+    for cell in code_cells(load(key)):
+        hidden = {"remove-output", "remove-cell", "remove_output", "remove_cell"} & set(tags(cell))
+        if has_image(cell) and not hidden:
+            assert "figure" in cell["metadata"].get("mystnb", {}), source_of(cell)[:80]
+
+
+def test_figure_names_are_unique_over_the_book():
+    names = [entry["figure"].get("name") for key in KEYS for _, entry in figures(load(key))]
+    assert sorted(names) == sorted(set(names))
+
+
+@each_notebook
+def test_no_machine_path_in_sources_or_outputs(key):
+    for cell in load(key)["cells"]:
+        for text in (source_of(cell), output_text(cell)):
+            found = MACHINE_PATH.search(text)
+            assert not found, found.group(0)
+
+
+@each_notebook
+def test_cells_are_short(key):
+    for cell in code_cells(load(key)):
+        lines = source_of(cell).splitlines()
+        assert len(lines) <= MAX_LINES, f"{len(lines)} lines: {lines[0]}"
+
+
+@each_notebook
+def test_the_committed_copy_is_executed_in_order_and_without_errors(key):
+    counts = []
+    for cell in code_cells(load(key)):
+        assert not any(output["output_type"] == "error" for output in cell["outputs"])
+        if source_of(cell).strip():
+            assert cell["execution_count"], f"not executed (make refresh): {source_of(cell)[:60]}"
+            counts.append(cell["execution_count"])
+    assert counts == list(range(1, len(counts) + 1)), "not executed from a fresh kernel (make refresh)"
+
+
+@each_notebook
+def test_no_metadata_of_the_execution_is_stored(key):
+    notebook = load(key)
+    assert set(notebook["metadata"]) <= {"kernelspec", "language_info", "separations"}
+    for cell in notebook["cells"]:
+        assert not set(cell["metadata"]) & set(VOLATILE), cell["metadata"]
+
+
+@each_notebook
+def test_the_ledger_carries_the_notebooks_own_path(key):
+    tree = ast.parse(python_source(load(key)))
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "Ledger"
+    ]
+    assert [ast.literal_eval(call.args[0]) for call in calls] == [key]
+
+
+@each_notebook
+def test_the_version_it_was_written_for_is_named(key):
+    assert re.search(r"written_for\(\"[\d.]+\"\)", python_source(load(key)))
+
+
+@each_notebook
+def test_recorded_claims_are_registered(key):
+    ids = re.findall(r"\.record\(\s*\"([^\"]+)\"", python_source(load(key)))
+    assert ids, "a chapter records evidence for at least one claim"
+    assert set(ids) <= set(load_claims())
+
+
+@each_notebook
+def test_exercises_have_gated_and_tagged_solutions(key):
+    cells = load(key)["cells"]
+    text = {i: source_of(cell) for i, cell in enumerate(cells) if cell["cell_type"] == "markdown"}
+    labels = [re.search(r":label: *(\S+)", source).group(1) for source in text.values() if "{exercise-start}" in source]
+    starts = {
+        re.search(r"\{solution-start\} *(\S+)", source).group(1): i
+        for i, source in text.items()
+        if "{solution-start}" in source
+    }
+    ends = [i for i, source in text.items() if "{solution-end}" in source]
+    assert 3 <= len(labels) <= 5, f"{len(labels)} exercises; three to five are wanted"
+    assert sum("{exercise-end}" in source for source in text.values()) == len(labels)
+    assert sorted(starts) == sorted(labels) and len(ends) == len(labels)
+    inside = {i for start, end in zip(sorted(starts.values()), ends) for i in range(start, end + 1)}
+    tagged = {i for i, cell in enumerate(cells) if "solution" in tags(cell)}
+    assert tagged == inside, f"the tag 'solution' is missing on or too much on cells {sorted(tagged ^ inside)}"
+
+
+@each_notebook
+def test_it_is_in_the_table_of_contents_and_in_the_smoke_profile(key):
+    assert key in staging.notebook_keys(ROOT)
+    assert key in read_params(ROOT / "params" / "smoke.yml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "params").glob("*.yml")), ids=lambda path: path.stem)
+def test_profiles_name_notebooks_and_parameters_that_exist(path):
+    table = read_params(path)
+    for key in table:
+        overrides = profile_entry(table, key, path.name, KEYS)
+        check_overrides(parameters_of(load(key), key), overrides, key)
+
+
+def test_a_numbered_notebook_shares_no_name_with_a_module():
+    for key in KEYS:
+        assert re.fullmatch(r"\d\d_\w+", key.rpartition("/")[2]), key
+
+
+def test_the_settings_ask_for_nothing_from_the_network():
+    text = (ROOT / "_config.yml").read_text()
+    assert "http://" not in text and "https://" not in text
+    config = yaml.safe_load(text)
+    assert config["execute"]["execute_notebooks"] == "off"
+    assert (BOOK / "_static" / config["sphinx"]["config"]["mathjax_path"]).is_file()
