@@ -329,7 +329,7 @@ def test_stored_arrows_are_the_compressed_field():
         norm = field.norm(dim=-1, keepdim=True)
         wanted = field / norm * (norm / norm.amax((1, 2, 3), keepdim=True)).sqrt() * 127
         assert np.abs(stored - wanted.numpy()).max() <= 0.501  # rounded to whole numbers
-        assert panel["longest"][0] == f"longest arrow: |s| = {palette.number(norm[0].max().item())}"
+        assert panel["longest"][0] == f"longest |s| = {palette.number(norm[0].max().item())}"
 
 
 def test_stored_shade_is_the_log_density_below_its_maximum():

@@ -70,7 +70,9 @@ def score_field_slider(
     stage = _Stage(x, y, train, array(np.ones(len(t)) if alpha is None else alpha, "alpha", (len(t),)))
     shown = [stage.panel(*each, slider.start) for each in zip(map(str, labels), colors, strengths, shades)]
     law = {0.5: "the square root of |s|", 1: "|s| itself"}.get(power, f"|s| to the power {power:g}")
-    note = f"An arrow's length is proportional to {law}; each panel has its own scale at each time."
+    note = (
+        f"An arrow's length is proportional to {law}; each panel has its own scale at each time, given by its longest."
+    )
     data = stage.data() | {"panels": [panel for _, _, panel in shown]}
     about = f"{' and '.join(map(str, labels))}, with a slider over time"
     return _figure(name, about, [panel[:2] for panel in shown], [slider], data, FIELDS, note)
@@ -111,8 +113,7 @@ def curves_slider(
     paths = [_curve(place, height[now], size[1], tint) for height, tint in zip(heights, tints)]
     ticks = _ticks(along[0], along[-1], size[0], log_x), _ticks(low, high, size[1], flip=True)
     keys = "".join(
-        f'<span class="sep-key" style="color:{tint};opacity:1">{escape(label)}</span>'
-        for label, tint in zip(curves, tints)
+        f'<span class="sep-key" style="color:{tint}">{escape(label)}</span>' for label, tint in zip(curves, tints)
     )
     about = f"{', '.join(curves)} against {xlabel}"
     data = {
@@ -144,7 +145,7 @@ class _Stage:
     def panel(self, label: str, color, strength: tuple, shade: np.ndarray | None, start: int) -> tuple[str, str, dict]:
         """Caption, drawing of the starting frame, and data of a panel."""
         arrows, longest = strength
-        data = {"field": _pack(arrows + 128), "longest": [f"longest arrow: |s| = {number(value)}" for value in longest]}
+        data = {"field": _pack(arrows + 128), "longest": [f"longest |s| = {number(value)}" for value in longest]}
         crosses = "".join(
             f"M{a - 3.5:.1f} {b - 3.5:.1f}l7 7m0-7l-7 7" for a, b in self.origin + self.alpha[start] * self.points
         )

@@ -22,14 +22,14 @@ class Slider(NamedTuple):
 
 STYLE = (
     """
-.sep-fig{--sep-back:var(--pst-color-background,#fff);max-width:48rem;margin:.5rem auto;font-size:.9rem;line-height:1.4}
+.sep-fig{--sep-back:var(--pst-color-background,#fff);max-width:48rem;margin:.5rem auto;font-size:.9rem;line-height:1.4;
+text-align:left}
 [data-jp-theme-light=false] .sep-fig{--sep-back:#111}
-html[data-theme=dark] .bd-content div.cell_output .text_html:has(.sep-fig){background:none;color:inherit;padding:0}
-.sep-panels{display:flex;flex-wrap:wrap;gap:.5rem 1rem}
-.sep-fig figure.sep-panel{flex:1 1 17rem;min-width:0;margin:0}
-.sep-fig .sep-panel figcaption{margin:0 0 .2rem;font-size:inherit;text-align:left;color:inherit;display:flex;flex-wrap:wrap;gap:0 1rem;
-justify-content:space-between}
-.sep-panel figcaption span,.sep-note{opacity:.8}
+html[data-theme=dark] .bd-content div.cell_output div.text_html:has(div.sep-fig){background:none;color:inherit;padding:0}
+.sep-panels{display:flex;flex-wrap:wrap;align-items:flex-end;gap:.5rem 1rem}
+.sep-panel{flex:1 1 17rem;min-width:0}
+.sep-caption{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:baseline;gap:0 1rem;margin-bottom:.2rem}
+.sep-caption span{font-size:.9em}
 .sep-plot{position:relative}
 .sep-plot svg{position:relative;display:block;width:100%;height:auto;overflow:visible;color:inherit}
 .sep-plot canvas{position:absolute}
@@ -42,8 +42,8 @@ justify-content:space-between}
 .sep-plot path.sep-curve{stroke-width:2.2;stroke-linejoin:round}
 html[data-theme=dark] :is(.sep-curve,.sep-key,.sep-plot canvas),[data-jp-theme-light=false] :is(.sep-curve,.sep-key,.sep-plot canvas)
 {filter:brightness(1.5)}
-.sep-key{font-weight:600}
-.sep-fig figcaption:has(.sep-key){justify-content:flex-start}
+.sep-caption .sep-key{font-size:1em;font-weight:600}
+.sep-caption:has(.sep-key){justify-content:flex-start}
 .sep-panel:has(.sep-curve){max-width:36rem}
 .sep-control{display:grid;grid-template-columns:minmax(4.5em,auto) 1fr 11em;gap:.2rem .8rem;align-items:center;margin-top:.5rem}
 .sep-control input{width:100%;min-width:0;height:1.8rem;accent-color:var(--pst-color-primary,"""
@@ -51,7 +51,7 @@ html[data-theme=dark] :is(.sep-curve,.sep-key,.sep-plot canvas),[data-jp-theme-l
     + """)}
 .sep-control output{font-variant-numeric:tabular-nums;white-space:nowrap}
 .sep-fig [hidden]{display:none}
-.sep-note{margin:.4rem 0 0;font-size:.85em}
+.sep-fig p.sep-note{margin:.4rem 0 0;font-size:.85em;opacity:.85}
 @media(max-width:480px){.sep-control{grid-template-columns:auto 1fr}.sep-control label{grid-row:1}.sep-control output{grid-row:1;text-align:right}
 .sep-control input{grid-column:1/3}}
 """
@@ -74,7 +74,7 @@ update();
 # Arrows, training points and shading of one frame; `_Stage` in `interactive` draws the starting frame alike.
 FIELDS = """
 const P=D.panels.map((p,i)=>{const q=k=>all(k)[i],o={...p,field:bytes(p.field),arrows:q(".sep-arrows"),halo:q(".sep-halo"),cross:q(".sep-cross"),
-span:all("figcaption span")[i]};
+span:all(".sep-caption span")[i]};
 if(p.heat){o.heat=sixes(p.heat);o.pen=q(".sep-plot").querySelector("canvas").getContext("2d")}return o});
 const draw=([k])=>{const n=D.nx*D.ny,sx=D.w/D.nx,sy=D.h/D.ny,r=Math.min(sx,sy)/254;
 let c="";for(const[a,b]of D.points){const x=D.origin[0]+D.alpha[k]*a,y=D.origin[1]+D.alpha[k]*b;
@@ -145,7 +145,7 @@ def assemble(
     """The HTML of a figure: panels (caption, plot), sliders, the data and the script that draws them."""
     key = f"sep-{name}"
     body = "".join(
-        f'<figure class="sep-panel"><figcaption>{caption}</figcaption><div class="sep-plot">{drawing}</div></figure>'
+        f'<div class="sep-panel"><div class="sep-caption">{caption}</div><div class="sep-plot">{drawing}</div></div>'
         for caption, drawing in panels
     )
     controls = "".join(_control(f"{key}-{i}", slider) for i, slider in enumerate(sliders))
