@@ -289,7 +289,7 @@ class Empirical(Diffused):
         return log_sum - constant.to(x.dtype)
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        return softmax_moments(x, self.rows, alpha[:, 0], sigma[:, 0]).mean
+        return softmax_moments(x, self.rows, alpha[:, 0], sigma[:, 0], log_sum=False).mean
 
     def responsibilities(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
         """Posterior weight of each training point given X_t = x, (m, n): memory m * n, for small sets."""

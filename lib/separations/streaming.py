@@ -63,7 +63,7 @@ class Rows:
 class Moments:
     """What the softmax over the rows gives for each query."""
 
-    log_sum: Tensor  # (m,) log sum_j exp(-|x - a D_j|^2 / (2 s^2))
+    log_sum: Tensor | None  # (m,) log sum_j exp(-|x - a D_j|^2 / (2 s^2))
     mean: Tensor  # (m, d) sum_j w_j D_j
 
 
@@ -75,68 +75,63 @@ def product_error(x: Tensor, rows: Rows) -> Tensor:
     return eps * rows.max_norm * (SAFETY * x.detach().double().norm(dim=1) + rows.max_norm)
 
 
-def softmax_moments(x: Tensor, rows: Rows, a: Tensor, s: Tensor) -> Moments:
-    """Softmax over all rows of D. x: (m, d); a, s: (m,) float64, s > 0."""
-    a_err = a.detach().abs() * product_error(x, rows) / s.detach() ** 2
-    sharp = a_err > LOGIT_TOLERANCE
+def softmax_moments(x: Tensor, rows: Rows, a: Tensor, s: Tensor, *, log_sum: bool = True) -> Moments:
+    """Softmax over all rows of D. x: (m, d); a, s: (m,) float64, s > 0. Without `log_sum` only the mean is computed."""
+    error = a.detach().abs() * product_error(x, rows) / s.detach() ** 2
+    sharp = error > LOGIT_TOLERANCE
     if not sharp.any():
-        return _dense(x, rows, a, s)
-    log_sum, mean = x.new_zeros(len(x)), torch.zeros_like(x)
-    if (~sharp).any():
-        log_sum, mean = _put(log_sum, mean, ~sharp, _dense(x[~sharp], rows, a[~sharp], s[~sharp]))
+        return _dense(x, rows, a, s, log_sum)
     index = sharp.nonzero()[:, 0]
-    pairs, flat = _candidates(x[index].detach(), rows, a[index], s[index], a_err[index])
-    if (~flat).any():
-        log_sum, mean = _put(
-            log_sum, mean, index[~flat], _sparse(x[index[~flat]], rows, a[index[~flat]], s[index[~flat]], pairs)
-        )
-    if flat.any():
-        part = index[flat]
-        exact = _dense(x[part].double(), rows, a[part], s[part])
-        log_sum, mean = _put(log_sum, mean, part, exact)
-    return Moments(log_sum, mean)
-
-
-def _put(log_sum: Tensor, mean: Tensor, where: Tensor, part: Moments) -> tuple[Tensor, Tensor]:
-    index = where.nonzero()[:, 0] if where.dtype == torch.bool else where
-    return log_sum.index_copy(0, index, part.log_sum.to(log_sum.dtype)), mean.index_copy(
-        0, index, part.mean.to(mean.dtype)
-    )
+    pairs, flat = _candidates(x[index].detach(), rows, a[index], s[index], error[index])
+    smooth, few, many = (~sharp).nonzero()[:, 0], index[~flat], index[flat]
+    parts = []
+    if len(smooth):
+        parts.append(_dense(x[smooth], rows, a[smooth], s[smooth], log_sum))
+    if len(few):
+        parts.append(_sparse(x[few], rows, a[few], s[few], pairs))
+    if len(many):
+        parts.append(_dense(x[many].double(), rows, a[many], s[many], log_sum))
+    back = torch.cat([smooth, few, many]).argsort()
+    mean = torch.cat([part.mean.to(x.dtype) for part in parts])[back]
+    return Moments(torch.cat([part.log_sum.to(x.dtype) for part in parts])[back] if log_sum else None, mean)
 
 
 def _logits(x: Tensor, rows: Rows, part: slice, block: Tensor, a: Tensor, s: Tensor) -> Tensor:
     """-|x - a D_j|^2 / (2 s^2) + |x|^2 / (2 s^2) for one block, (m, b): what is left out is common to all j."""
     half_norms = (rows.squared_norms[part] / 2).to(device=x.device, dtype=x.dtype)
-    return (
-        torch.addmm(-(a * a).to(x.dtype)[:, None] * half_norms, (a[:, None] * x).to(x.dtype), block.T)
-        / (s * s).to(x.dtype)[:, None]
-    )
+    rate = (a / s**2)[:, None]
+    return torch.addmm(-(a[:, None] * rate).to(x.dtype) * half_norms, (rate * x).to(x.dtype), block.T)
 
 
-def _dense(x: Tensor, rows: Rows, a: Tensor, s: Tensor) -> Moments:
-    """Online softmax: one pass, two matrix products a block, running maximum m, sum z and weighted sum."""
+def _dense(x: Tensor, rows: Rows, a: Tensor, s: Tensor, log_sum: bool) -> Moments:
+    """Online softmax: one pass, two matrix products a block; running maximum, sum z and weighted sum."""
     top = x.new_full((len(x),), -torch.inf)
     z, mean = x.new_zeros(len(x)), torch.zeros_like(x)
     best = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    differentiable = torch.is_grad_enabled() and (x.requires_grad or a.requires_grad or s.requires_grad)
     for part, block in rows.blocks(x.device, x.dtype):
         logits = _logits(x, rows, part, block, a, s)
-        block_top, block_best = logits.detach().max(1)
-        best = torch.where(block_top > top, block_best + part.start, best)
+        block_top = logits.detach().amax(1)
+        if log_sum:  # the index is needed, and on the CPU it costs as much as the exponentials
+            best = torch.where(block_top > top, logits.detach().argmax(1) + part.start, best)
         new_top = torch.maximum(top, block_top)
-        scale, weights = torch.exp(top - new_top), torch.exp(logits - new_top[:, None])
+        scale = torch.exp(top - new_top)
+        shifted = logits - new_top[:, None] if differentiable else logits.sub_(new_top[:, None])
+        weights = torch.exp(shifted) if differentiable else shifted.exp_()
         z = z * scale + weights.sum(1)
         mean = torch.addmm(mean * scale[:, None], weights, block)
         top = new_top
-    return Moments(_anchor(x, rows, a, s, best, top) + z.log(), mean / z[:, None])
+    total = _anchor(x, rows, a, s, best) + z.log() if log_sum else None
+    return Moments(total, mean / z[:, None])
 
 
-def _anchor(x: Tensor, rows: Rows, a: Tensor, s: Tensor, best: Tensor, top: Tensor) -> Tensor:
-    """Exact logit of the best row. (top is a constant; its gradient comes in through z, so add d(logit) - d(top) = |x|^2 term.)"""
+def _anchor(x: Tensor, rows: Rows, a: Tensor, s: Tensor, best: Tensor) -> Tensor:
+    """Exact logit of the best row, which the running maximum knows only up to rounding. The gradient is that of the
+    term -|x|^2 / (2 s^2), which the logits leave out; all else comes in through z."""
     nearest = rows.take(best, x.device, x.dtype)
     exact = _exact_logits(x, nearest, a, s)
     if not (x.requires_grad or a.requires_grad or s.requires_grad):
         return exact
-    # log z carries the gradient of log sum exp(logits); what the logits leave out is -|x|^2 / (2 s^2).
     left_out = -(x.double().square().sum(1) / (2 * s * s)).to(x.dtype)
     return exact.detach() + (left_out - left_out.detach())
 
