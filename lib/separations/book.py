@@ -111,7 +111,8 @@ def chapter(root: Path, profile: str, key: str) -> Chapter:
 
 
 def chapters(root: Path, profile: str) -> list[Chapter]:
-    """All chapters of the book, in the order of `_toc.yml`."""
+    """All chapters of the book, in the order of `_toc.yml`. ValueError for an unknown profile."""
+    params_file(root, profile)
     return [chapter(root, profile, key) for key in notebook_keys(root)]
 
 

@@ -6,6 +6,11 @@ Everything here takes plain values and returns MyST Markdown; `separations.book`
 from collections.abc import Iterable, Mapping, Sequence
 
 VERDICT_MARKS = {"holds": "✓ holds", "holds in part": "◐ holds in part", "differs": "✗ differs"}
+SOURCES = {  # as claims.yml calls them -> heading, reference
+    "separations": ("Provable separations", "ye2026separations"),
+    "control": ("Memorization control", "vu2026control"),
+    "essay": ("Memorization effect of diffusion models", "wu2025essay"),
+}
 VERSIONS_SHOWN = ("python", "torch", "numpy", "separations")
 
 
@@ -106,10 +111,11 @@ def results_page(claims: Mapping[str, Mapping], evidence: Sequence[Mapping], pla
     verdicts = [entry["verdict"] for entries in found.values() for _, entry in entries]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICT_MARKS)
     parts = [
+        "---\nhtml_theme.sidebar_secondary.remove: true\n---\n",  # the tables need the width
         "# Results: the claims and what we found\n",
         "Every claim of a source that this book tests has a row here, also the ones that no chapter has tested yet. "
         "The page is generated from the evidence that the chapters recorded when this book was built.\n",
-        f"{len(claims)} claims are registered, {len(found)} have evidence in this build; verdicts: {counts}.\n",
+        f"{len(claims)} claims are registered, {len(found)} have evidence in this build; verdicts recorded: {counts}.\n",
     ]
     for source in dict.fromkeys(str(claim.get("source", "")) for claim in claims.values()):
         rows = [
@@ -118,12 +124,14 @@ def results_page(claims: Mapping[str, Mapping], evidence: Sequence[Mapping], pla
             if str(claim.get("source", "")) == source
         ]
         header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Where to look")
-        parts += [f"## {one_line(source) or 'Other'}\n", list_table(header, rows, "14 26 18 24 9 9")]
+        heading, reference = SOURCES.get(source, (one_line(source) or "Other", ""))
+        cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
+        parts += [f"## {heading}\n", cited, list_table(header, rows, "16 27 17 20 9 11", "wide results")]
     return "\n".join(parts)
 
 
 def _claim_row(key: str, claim: Mapping, entries: list, places: Mapping[str, str]) -> tuple[str, ...]:
-    name = f"{claim.get('where', '')} (`{key}`)"
+    name = f"{claim.get('where', '')} `{key}`"
     said = (name, claim.get("statement", ""), claim.get("reported", ""))
     if not entries:
         return (*said, "–", "not run", "–")

@@ -1,0 +1,172 @@
+"""From runs to the staged book: what a reader sees of a chapter that ran, failed, or has only stale outputs."""
+
+import json
+
+import pytest
+
+from separations import book, pages
+from separations.dependencies import FORMAT, file_hash, fingerprint, sha256
+
+CLAIM = "sep.forward-marginals"
+
+
+def cell(source, kind="code", tags=(), outputs=(), count=None):
+    extra = {"outputs": list(outputs), "execution_count": count} if kind == "code" else {}
+    return {
+        "cell_type": kind,
+        "id": f"c{abs(hash(source))}",
+        "metadata": {"tags": list(tags)},
+        "source": source,
+        **extra,
+    }
+
+
+def printed(text):
+    return {"output_type": "stream", "name": "stdout", "text": text}
+
+
+def notebook(*cells):
+    metadata = {"separations": {"claim": "It holds."}}
+    return {"cells": list(cells), "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+CELLS = (
+    cell("# A title\n\nText.", "markdown"),
+    cell("n = 1", tags=["parameters"], outputs=[printed("STALE")], count=1),
+    cell("print(n)", outputs=[printed("STALE")], count=2),
+    cell("the answer", "markdown", tags=["solution"]),
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A repository with one chapter, two pages and no run."""
+    (tmp_path / "book" / "part").mkdir(parents=True)
+    (tmp_path / "params").mkdir()
+    (tmp_path / "_config.yml").write_text("title: t\n")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nparts:\n- caption: P\n  chapters:\n  - file: book/part/01_a\n"
+        "  - file: book/appendix/results\n"
+    )
+    (tmp_path / "book" / "index.md").write_text("# Index\n")
+    (tmp_path / "book" / "part" / "01_a.ipynb").write_text(json.dumps(notebook(*CELLS)))
+    return tmp_path
+
+
+def leave_run(root, status="ok", error="", evidence=()):
+    """What a run of the chapter leaves behind, without running anything."""
+    out = book.run_folder(root, "laptop", "part/01_a")
+    out.mkdir(parents=True, exist_ok=True)
+    executed = notebook(CELLS[0], cell("n = 1", count=1), cell("print(n)", outputs=[printed("NEW")], count=2), CELLS[3])
+    if status != "ok":
+        executed["cells"][2]["outputs"] = [{"output_type": "error", "ename": "E", "evalue": "v", "traceback": [error]}]
+    path = out / ("01_a.ipynb" if status == "ok" else "01_a.failed.ipynb")
+    path.write_text(json.dumps(executed))
+    result = {
+        "format": FORMAT, "notebook": "part/01_a", "status": status, "error": error, "profile": "laptop", "overrides": {},
+        "evidence": list(evidence), "seconds": 61.0, "peak_memory_mb": 1234.0, "threads": 2, "executed": file_hash(path),
+        "versions": {"python": "3.11", "torch": "2.4"}, "hashes": fingerprint(root / "book" / "part" / "01_a.ipynb"),
+    }  # fmt: skip
+    content = json.dumps(result)
+    (out / "result.json").write_text(content)
+    (out / "SUCCESS").unlink(missing_ok=True)
+    if status == "ok":
+        (out / "SUCCESS").write_text(sha256(content))
+    return out
+
+
+def staged(root, name="book/part/01_a.ipynb"):
+    return (book.stage(root, "laptop") / name).read_text()
+
+
+def test_a_fresh_run_is_shown_with_a_closing_note(root):
+    leave_run(root)
+    assert book.chapter(root, "laptop", "part/01_a").state == "fresh"
+    text = staged(root)
+    assert "NEW" in text and "STALE" not in text and "in 1 min 1 s with 2 threads; peak memory 1.2 GB" in text
+    assert "It holds." in (index := staged(root, "book/_generated/chapters.md")) and "1 min 1 s" in index
+
+
+def test_a_chapter_without_a_run_says_so_and_shows_no_output(root):
+    assert book.chapter(root, "laptop", "part/01_a").state == "missing"
+    text = staged(root)
+    assert "This chapter was not executed" in text and "STALE" not in text
+    assert "not run" in staged(root, "book/_generated/chapters.md")
+
+
+def test_a_run_of_other_sources_is_never_shown(root):
+    leave_run(root, evidence=[{"notebook": "part/01_a", "claims": [{"id": CLAIM, "ours": "OURS", "verdict": "holds"}]}])
+    assert "OURS" in staged(root, "book/appendix/results.md")
+    path = root / "book" / "part" / "01_a.ipynb"
+    path.write_text(path.read_text().replace("n = 1", "n = 2"))
+    assert book.chapter(root, "laptop", "part/01_a").state == "stale"
+    assert "NEW" not in staged(root) and "This chapter was not executed" in staged(root)
+    assert "OURS" not in staged(root, "book/appendix/results.md")
+
+
+def test_a_failed_run_is_shown_as_far_as_it_came_under_a_notice(root, capsys):
+    leave_run(root, "failed", "ZeroDivisionError: division by zero")
+    cells = json.loads(staged(root))["cells"]
+    assert cells[0]["source"].startswith("# A title\n\n::::{admonition} This chapter failed")
+    assert "division by zero" in cells[0]["source"] and "code cell 2" in cells[0]["source"]
+    assert [item.key for item in book.report(root, "laptop")] == ["part/01_a"]
+    assert "FAILED: book/part/01_a.ipynb: ZeroDivisionError" in capsys.readouterr().err
+    assert "**failed**" in staged(root, "book/_generated/chapters.md")
+
+
+def test_bad_parameters_in_a_profile_are_a_failure_of_their_chapter(root):
+    (root / "params" / "smoke.yml").write_text("part/01_a: {m: 1}\n")
+    item = book.chapter(root, "smoke", "part/01_a")
+    assert item.state == "failed" and "unknown parameter 'm'" in item.error
+    with pytest.raises(ValueError, match="allowed are laptop, smoke"):
+        book.chapters(root, "huge")
+
+
+def test_staging_writes_only_what_differs_and_removes_what_is_gone(root):
+    leave_run(root)
+    target = book.stage(root, "laptop")
+    (target / "book" / "leftover.md").write_text("x")
+    before = {path: path.stat().st_mtime_ns for path in target.rglob("*") if path.is_file()}
+    book.stage(root, "laptop")
+    after = {path: path.stat().st_mtime_ns for path in target.rglob("*") if path.is_file()}
+    assert set(before) - set(after) == {target / "book" / "leftover.md"}
+    assert all(before[path] == stamp for path, stamp in after.items())
+
+
+def test_a_page_that_the_table_of_contents_lists_must_exist(root):
+    (root / "book" / "index.md").unlink()
+    with pytest.raises(ValueError, match="book/index: no such notebook or page"):
+        book.stage(root, "laptop")
+
+
+def test_refresh_writes_outputs_back_and_needs_a_fresh_run(root):
+    with pytest.raises(ValueError, match="no fresh run for part/01_a"):
+        book.refresh(root)
+    leave_run(root)
+    assert book.refresh(root) == ["part/01_a"] and book.refresh(root) == []
+    content = json.loads((root / "book" / "part" / "01_a.ipynb").read_text())
+    assert content["cells"][2]["outputs"] == [printed("NEW")] and content["cells"][2]["execution_count"] == 2
+    assert content["metadata"]["separations"] == {"claim": "It holds."}
+    assert book.chapter(root, "laptop", "part/01_a").state == "fresh"  # outputs are not part of the fingerprint
+
+
+def test_the_student_edition_has_no_solutions_and_no_outputs(root):
+    text = (book.student_edition(root) / "part" / "01_a.ipynb").read_text()
+    assert "the answer" not in text and "STALE" not in text and "print(n)" in text
+
+
+def test_claims_without_evidence_say_not_run_and_figures_are_linked():
+    claims = {
+        "a.one": {"source": "s", "where": "Thm 1", "statement": "One.", "reported": "1"},
+        "a.two": {"source": "s", "where": "Thm 2", "statement": "Two.", "reported": "2"},
+    }
+    entry = {"id": "a.one", "ours": "one\nline", "verdict": "differs", "figure": "fig-x"}
+    text = pages.results_page(claims, [{"notebook": "part/01_a", "claims": [entry]}], {"fig-x": "part/01_a"})
+    assert "2 claims are registered, 1 have evidence" in text and "1 differs" in text
+    assert "- one line" in text and "{numref}`fig-x`" in text and "{doc}`/book/part/01_a`" in text
+    assert text.count("- not run") == 1
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(None, "not run"), (0.2, "1 s"), (59.4, "59 s"), (119.6, "2 min 0 s")])
+def test_durations_are_said_in_words(seconds, said):
+    assert pages.duration(seconds) == said
