@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from separations import dependencies
 from separations.dependencies import closure, fingerprint, imported_names, modules_of, notebook_key, python_source
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from separations.parameters import check_overrides, overrides_for, parameters_of
 from separations.run import is_success, main, read_result, run
 
