@@ -154,7 +154,7 @@ rule unit:
         python=PYTHON,
         key=STAMPS["_build/tests/unit.ok"],
     shell:
-        "{params.python:q} -m pytest tests --ignore tests/test_book.py --ignore tests/test_golden.py"
+        "{params.python:q} -m pytest tests --ignore tests/test_book.py --ignore tests/test_golden.py --ignore tests/test_rendered.py"
         " && echo {params.key:q} > {output:q}"
 
 
