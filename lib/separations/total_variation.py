@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .checks import check_count, check_points, randn
 from .distributions import Diffused, Empirical, GaussianMixture
+from .estimates import Estimate
 from .one_dimension import cdf, quantile_map
 from .schedules import OU, VE, Schedule
 
@@ -36,17 +37,6 @@ class Law:
         return self.distribution.log_prob(x, self.t, schedule=self.schedule)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its standard error."""
-
-    value: float
-    error: float
-
-    def __float__(self) -> float:
-        return self.value
-
-
 def standard_normal(event_shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Law:
     """N(0, I): where generation starts."""
     return Law(GaussianMixture(torch.zeros(1, *event_shape, dtype=dtype), 1.0))
@@ -65,7 +55,7 @@ def total_variation(p: Law, q: Law, m: int, generator: torch.Generator | None = 
     check_count(m)
     x, y = p.sample(m, generator), q.sample(m, generator)
     values = torch.stack([_shortfall(p, q, x), _shortfall(q, p, y)]).double()
-    return Estimate(float(values.mean()), float(values.var(1).sum().div(m).sqrt() / 2))
+    return Estimate(values.mean(0))
 
 
 def _shortfall(p: Law, q: Law, x: Tensor) -> Tensor:
@@ -164,4 +154,4 @@ def information(truth: Diffused, t: float, m: int, *, schedule: Schedule | None 
     # h(X_t | X_0) is the entropy of N(0, sigma^2 I), known exactly
     conditional = truth.d / 2 * float((2 * math.pi * math.e * sigma**2).log())
     values = -truth.log_prob(x, t, schedule=schedule).double() - conditional
-    return Estimate(float(values.mean()), float(values.std()) / math.sqrt(m))
+    return Estimate(values)
