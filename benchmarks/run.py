@@ -19,7 +19,7 @@ from pathlib import Path
 import peers
 import torch
 
-from separations.ledger import write_whole
+from separations.files import write_whole
 
 
 def main() -> None:

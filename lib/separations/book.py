@@ -23,7 +23,7 @@ import yaml
 
 from . import pages
 from .dependencies import PACKAGE, VOLATILE, fingerprint, read_notebook, source_of
-from .ledger import write_whole
+from .files import write_whole
 from .parameters import check_overrides, overrides_for, parameters_of
 from .run import is_success, read_result
 

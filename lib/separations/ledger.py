@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from .files import write_whole
 from .version import __version__
 
 VERDICTS = ("holds", "holds in part", "differs")
@@ -82,17 +83,6 @@ class Ledger:
         if folder:
             path = Path(folder) / (self.notebook.replace("/", "__") + ".json")
             write_whole(path, json.dumps(asdict(self), indent=1) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all: under a temporary name in the same folder, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_evidence(path: Path) -> dict:

@@ -28,7 +28,7 @@ from pathlib import Path
 import yaml
 
 from .dependencies import FORMAT, book_root, file_hash, fingerprint, notebook_key, read_notebook, sha256
-from .ledger import write_whole
+from .files import write_whole
 from .parameters import check_overrides, overrides_for, parameters_of
 from .version import __version__
 
