@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "lib"))
 
-from separations import book
+from separations import book, chapters
 from separations.dependencies import file_hash, sha256
 
 PYTHON = sys.executable
@@ -25,8 +25,8 @@ PROFILE = config.get("profile", "laptop")
 TIMEOUT = int(config.get("timeout", 900))
 STRICT = str(config.get("strict", "")).lower() in ("1", "true", "yes")
 RUNS = f"_build/runs/{PROFILE}"
-PARAMS = book.params_file(ROOT, PROFILE)
-KEYS = book.notebook_keys(ROOT)
+PARAMS = chapters.params_file(ROOT, PROFILE)
+KEYS = chapters.notebook_keys(ROOT)
 HTML = f"_build/{book.html_folder(ROOT, PROFILE).name}/.rendered{'-strict' if STRICT else ''}"
 GOLDEN = "_build/evidence"
 
@@ -47,7 +47,7 @@ CODE = ("lib/separations/*.py", "lib/separations/claims.yml", "lib/separations/a
 
 def nbval_key(key):
     """nbval compares with the stored outputs, so these count too."""
-    return sha256(book.expected(ROOT, "laptop", key)["key"] + file_hash(ROOT / "book" / f"{key}.ipynb"))
+    return sha256(chapters.expected(ROOT, "laptop", key)["key"] + file_hash(ROOT / "book" / f"{key}.ipynb"))
 
 
 def safely(function, *arguments):
@@ -72,7 +72,7 @@ def forget(path):
 
 if workflow.is_main_process:
     for key in KEYS:
-        if book.chapter(ROOT, PROFILE, key).state != "fresh":
+        if chapters.chapter(ROOT, PROFILE, key).state != "fresh":
             forget(f"{RUNS}/{key}/SUCCESS")
     for stamp, fingerprint in STAMPS.items():
         if (ROOT / stamp).is_file() and (ROOT / stamp).read_text().strip() != fingerprint:
@@ -133,8 +133,7 @@ rule render:
         "_config.yml",
         "_toc.yml",
         "lib/separations/claims.yml",
-        "lib/separations/book.py",
-        "lib/separations/pages.py",
+        [f"lib/separations/{name}.py" for name in ("book", "chapters", "staging", "pages")],
         [str(path.relative_to(ROOT)) for path in sorted((ROOT / "book").rglob("*")) if path.is_file() and path.suffix != ".ipynb"],
     output:
         HTML,

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from separations import book as staging
+from separations.chapters import notebook_keys
 from separations.dependencies import VOLATILE, python_source, read_notebook, source_of
 from separations.ledger import load_claims
 from separations.parameters import check_overrides, parameter_cell, parameters_of, profile_entry, read_params
+from separations.staging import claim_of
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -57,7 +58,7 @@ def test_the_first_cell_is_the_title(key):
 
 @each_notebook
 def test_a_chapter_has_its_claim_in_one_line(key):
-    claim = staging.claim_of(load(key))
+    claim = claim_of(load(key))
     assert claim and "\n" not in claim and len(claim) <= 240, "metadata: separations.claim"
 
 
@@ -200,7 +201,7 @@ def test_exercises_have_gated_and_tagged_solutions(key):
 
 @each_notebook
 def test_it_is_in_the_table_of_contents_and_in_the_smoke_profile(key):
-    assert key in staging.notebook_keys(ROOT)
+    assert key in notebook_keys(ROOT)
     assert key in read_params(ROOT / "params" / "smoke.yml")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from separations.book import notebook_keys
+from separations.chapters import notebook_keys
 from separations.ledger import read_evidence
 
 ROOT = Path(__file__).resolve().parents[1]

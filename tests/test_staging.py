@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from separations import book, pages
+from separations import book, chapters, pages, staging
 from separations.dependencies import FORMAT, file_hash, fingerprint, sha256
 
 CLAIM = "sep.forward-marginals"
@@ -55,7 +55,7 @@ def root(tmp_path):
 
 def leave_run(root, status="ok", error="", evidence=()):
     """What a run of the chapter leaves behind, without running anything."""
-    out = book.run_folder(root, "laptop", "part/01_a")
+    out = chapters.run_folder(root, "laptop", "part/01_a")
     out.mkdir(parents=True, exist_ok=True)
     executed = notebook(CELLS[0], cell("n = 1", count=1), cell("print(n)", outputs=[printed("NEW")], count=2), CELLS[3])
     if status != "ok":
@@ -76,19 +76,19 @@ def leave_run(root, status="ok", error="", evidence=()):
 
 
 def staged(root, name="book/part/01_a.ipynb"):
-    return (book.stage(root, "laptop") / name).read_text()
+    return (staging.stage(root, "laptop") / name).read_text()
 
 
 def test_a_fresh_run_is_shown_with_a_closing_note(root):
     leave_run(root)
-    assert book.chapter(root, "laptop", "part/01_a").state == "fresh"
+    assert chapters.chapter(root, "laptop", "part/01_a").state == "fresh"
     text = staged(root)
     assert "NEW" in text and "STALE" not in text and "in 1 min 1 s with 2 threads; peak memory 1.2 GB" in text
     assert "It holds." in (index := staged(root, "book/_generated/chapters.md")) and "1 min 1 s" in index
 
 
 def test_a_chapter_without_a_run_says_so_and_shows_no_output(root):
-    assert book.chapter(root, "laptop", "part/01_a").state == "missing"
+    assert chapters.chapter(root, "laptop", "part/01_a").state == "missing"
     text = staged(root)
     assert "This chapter was not executed" in text and "STALE" not in text
     assert "not run" in staged(root, "book/_generated/chapters.md")
@@ -99,7 +99,7 @@ def test_a_run_of_other_sources_is_never_shown(root):
     assert "OURS" in staged(root, "book/appendix/results.md")
     path = root / "book" / "part" / "01_a.ipynb"
     path.write_text(path.read_text().replace("n = 1", "n = 2"))
-    assert book.chapter(root, "laptop", "part/01_a").state == "stale"
+    assert chapters.chapter(root, "laptop", "part/01_a").state == "stale"
     assert "NEW" not in staged(root) and "This chapter was not executed" in staged(root)
     assert "OURS" not in staged(root, "book/appendix/results.md")
 
@@ -116,18 +116,18 @@ def test_a_failed_run_is_shown_as_far_as_it_came_under_a_notice(root, capsys):
 
 def test_bad_parameters_in_a_profile_are_a_failure_of_their_chapter(root):
     (root / "params" / "smoke.yml").write_text("part/01_a: {m: 1}\n")
-    item = book.chapter(root, "smoke", "part/01_a")
+    item = chapters.chapter(root, "smoke", "part/01_a")
     assert item.state == "failed" and "unknown parameter 'm'" in item.error
     with pytest.raises(ValueError, match="allowed are laptop, smoke"):
-        book.chapters(root, "huge")
+        chapters.chapters(root, "huge")
 
 
 def test_staging_writes_only_what_differs_and_removes_what_is_gone(root):
     leave_run(root)
-    target = book.stage(root, "laptop")
+    target = staging.stage(root, "laptop")
     (target / "book" / "leftover.md").write_text("x")
     before = {path: path.stat().st_mtime_ns for path in target.rglob("*") if path.is_file()}
-    book.stage(root, "laptop")
+    staging.stage(root, "laptop")
     after = {path: path.stat().st_mtime_ns for path in target.rglob("*") if path.is_file()}
     assert set(before) - set(after) == {target / "book" / "leftover.md"}
     assert all(before[path] == stamp for path, stamp in after.items())
@@ -136,7 +136,7 @@ def test_staging_writes_only_what_differs_and_removes_what_is_gone(root):
 def test_a_page_that_the_table_of_contents_lists_must_exist(root):
     (root / "book" / "index.md").unlink()
     with pytest.raises(ValueError, match="book/index: no such notebook or page"):
-        book.stage(root, "laptop")
+        staging.stage(root, "laptop")
 
 
 def test_refresh_writes_outputs_back_and_needs_a_fresh_run(root):
@@ -147,7 +147,7 @@ def test_refresh_writes_outputs_back_and_needs_a_fresh_run(root):
     content = json.loads((root / "book" / "part" / "01_a.ipynb").read_text())
     assert content["cells"][2]["outputs"] == [printed("NEW")] and content["cells"][2]["execution_count"] == 2
     assert content["metadata"]["separations"] == {"claim": "It holds."}
-    assert book.chapter(root, "laptop", "part/01_a").state == "fresh"  # outputs are not part of the fingerprint
+    assert chapters.chapter(root, "laptop", "part/01_a").state == "fresh"  # outputs are not part of the fingerprint
 
 
 def test_the_student_edition_has_no_solutions_and_no_outputs(root):

@@ -1,6 +1,6 @@
 """Generated text of the book: the results page, the map of chapters, the notes that a chapter carries.
 
-Everything here takes plain values and returns MyST Markdown; `separations.book` decides what to write where.
+Everything here takes plain values and returns MyST Markdown; `separations.staging` decides what to write where.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
