@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from separations import results
+from separations import run as run_module
+from separations.environment import cores, threads_in_use
+from separations.executed import Outcome, hide_paths, without_paths
 from separations.parameters import check_overrides, overrides_for, parameters_of
 from separations.run import is_success, main, read_result, run
 
@@ -191,6 +195,20 @@ def test_a_missing_or_broken_notebook_or_tag_is_refused(book, tmp_path, content,
     assert "separations.run: " in capsys.readouterr().err
 
 
+def test_the_notebooks_own_folder_is_refused_for_the_executed_copy_would_replace_it(book, capsys):
+    before = notebook(book, "1").read_text()
+    assert main([str(book), "--out", str(book.parent)]) == 2
+    assert "own folder" in capsys.readouterr().err and book.read_text() == before
+    assert [path.name for path in book.parent.iterdir()] == ["chapter.ipynb"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_bad_input(book, tmp_path, capsys):
+    notebook(book, "1")
+    (tmp_path / "file").write_text("")
+    assert main([str(book), "--out", str(tmp_path / "file" / "out")]) == 2
+    assert "no folder that can be written to" in capsys.readouterr().err
+
+
 # running
 
 
@@ -227,9 +245,10 @@ def test_a_rerun_cleans_what_the_failed_one_left_and_the_other_way_round(book, t
     out = tmp_path / "out"
     notebook(book, "1 / 0")
     run(book, out)
+    (out / ".result.json.99.tmp").write_text("of a run that was killed while it wrote")
     notebook(book, "1 / 1")
     run(book, out)
-    assert is_success(out) and "chapter.failed.ipynb" not in leftovers(out)
+    assert is_success(out) and leftovers(out) == {"chapter.ipynb", "result.json", "run.log", "SUCCESS"}
     notebook(book, "1 / 0")
     run(book, out)
     assert not is_success(out) and leftovers(out) == {"chapter.failed.ipynb", "result.json", "run.log"}
@@ -242,6 +261,91 @@ def test_a_cell_that_takes_too_long_is_no_success(book, tmp_path, capsys):
     assert "more than 1 s" in capsys.readouterr().err
     assert not is_success(out) and read_result(out)["status"] == "timeout"
     assert "more than 1 s" in (out / "chapter.failed.ipynb").read_text()
+
+
+def test_a_notebook_that_stops_itself_half_way_is_no_success(book, tmp_path):
+    out = tmp_path / "out"
+    notebook(book, "raise SystemExit(0)", "print('after')")  # papermill calls this a success
+    assert run(book, out).code == 1 and not is_success(out) and read_result(out)["status"] == "failed"
+
+
+def test_a_notebook_may_stand_in_for_another(book, tmp_path):
+    out = tmp_path / "out"
+    submission = notebook(tmp_path / "submission.ipynb", "1")
+    assert main([str(submission), "--profile-key", "part/chapter", "--out", str(out)]) == 0
+    assert is_success(out) and read_result(out)["notebook"] == "part/chapter"
+
+
+def test_no_folder_of_this_machine_is_left_in_outputs_or_errors(book, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    startup = tmp_path / "startup.py"
+    startup.write_text("print('from the user')")
+    monkeypatch.setenv("PYTHONSTARTUP", str(startup))
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    where = "import os, pathlib, warnings\nprint(os.getcwd())\nwarnings.warn('careful')\npathlib.Path(os.getcwd())"
+    assert run(notebook(book, where), out).code == 0 and is_success(out)
+    text = (out / "chapter.ipynb").read_text()
+    assert "careful" in text and "./book/part" in text and "from the user" not in text
+    assert str(tmp_path) not in text and "ipykernel_" not in text
+    assert read_result(out)["threads"] == 2
+    assert run(notebook(book, "import os\nraise OSError(os.getcwd())"), out).code == 1
+    assert read_result(out)["error"] == "OSError: ./book/part"
+    assert str(tmp_path) not in (out / "result.json").read_text() + (out / "chapter.failed.ipynb").read_text()
+
+
+def test_paths_are_hidden_in_every_spelling_and_nothing_else_is(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setattr(Path, "home", lambda: home)
+    source = home / "a book" / "book" / "part" / "chapter.ipynb"
+    for text, hidden in {
+        f"File {home}/a book/lib/x.py:3": "File ./lib/x.py:3",
+        "File \x1b[32m~/a book/lib/x.py:3": "File \x1b[32m./lib/x.py:3",
+        f"\x1b[1;32m{home}/data": "\x1b[1;32m~/data",
+        f"{home}: {home}s, {home}-2": f"~: {home}s, {home}-2",
+        f"https://example.org{home}": f"https://example.org{home}",
+        "/tmp/ipykernel_12/34.py:1: Warning": "34.py:1: Warning",
+        f"{os.__file__}": "<python>/os.py",
+    }.items():
+        assert hide_paths(text, source) == hidden
+    picture = {"image/png": f"{home}", "text/plain": [f"{home}\n", "1"]}
+    cells = [{"source": f"{home}", "outputs": [{"output_type": "display_data", "data": picture}]}]
+    cell = without_paths({"cells": cells}, source)["cells"][0]
+    assert cell["source"] == cell["outputs"][0]["data"]["image/png"] == str(home)
+    assert cell["outputs"][0]["data"]["text/plain"] == ["~\n", "1"]
+
+
+@pytest.mark.parametrize(("value", "threads"), [("", cores()), ("3", 3), ("4,2", 4), ("many", cores()), ("0", cores())])
+def test_threads_are_read_from_any_value_of_the_variable(monkeypatch, value, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert threads_in_use() == threads and threads_in_use(7) == 7
+
+
+@pytest.mark.parametrize("status", ["ok", "stopped"])
+@pytest.mark.parametrize("left", [None, "", '{"cells": [', "evidence"])
+def test_a_half_written_copy_or_evidence_is_a_failure_with_a_result(book, tmp_path, status, left):
+    out = tmp_path / "out"
+    out.mkdir()
+    results.clean(out, "chapter")
+    whole = json.dumps({"cells": [], "metadata": {}})
+    if left is not None:
+        (out / "chapter.running.ipynb").write_text(whole if left == "evidence" else left)
+    if left == "evidence":
+        (out / ".evidence" / "a.json").write_text('{"notebook": ')
+    outcome = results.finish(out, notebook(book), Outcome(status), {"notebook": "part/chapter"})
+    assert outcome.status == ("failed" if status == "ok" else "stopped")
+    assert not is_success(out) and not (out / "SUCCESS").exists()
+    assert read_result(out)["status"] == outcome.status and "chapter.running.ipynb" not in leftovers(out)
+
+
+def test_a_second_signal_of_either_kind_does_not_cut_the_clean_up_short():
+    before = {signum: signal.getsignal(signum) for signum in run_module.SIGNALS}
+    try:
+        with pytest.raises(run_module.Stopped):
+            run_module._stop(signal.SIGINT, None)
+        assert all(signal.getsignal(signum) is signal.SIG_IGN for signum in run_module.SIGNALS)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def test_a_kernel_that_dies_is_no_success(book, tmp_path):

@@ -64,7 +64,8 @@ def leave_run(root, status="ok", error="", evidence=()):
     path.write_text(json.dumps(executed))
     result = {
         "format": FORMAT, "notebook": "part/01_a", "status": status, "error": error, "profile": "laptop", "overrides": {},
-        "evidence": list(evidence), "seconds": 61.0, "peak_memory_mb": 1234.0, "threads": 2, "executed": file_hash(path),
+        "evidence": list(evidence), "seconds": 61.0, "peak_memory_mb": 1234.0, "threads": 2,
+        "executed": file_hash(path), "file": path.name,
         "versions": {"python": "3.11", "torch": "2.4"}, "hashes": fingerprint(root / "book" / "part" / "01_a.ipynb"),
     }  # fmt: skip
     content = json.dumps(result)
@@ -94,6 +95,14 @@ def test_a_chapter_without_a_run_says_so_and_shows_no_output(root):
     assert "not run" in staged(root, "book/_generated/chapters.md")
 
 
+def test_a_run_without_its_sentinel_is_never_shown(root):
+    out = leave_run(root)
+    (out / "SUCCESS").unlink()  # killed between the result and the sentinel
+    item = chapters.chapter(root, "laptop", "part/01_a")
+    assert item.state == "missing" and "not whole" in item.error and item.result is None
+    assert "NEW" not in staged(root)
+
+
 def test_a_run_of_other_sources_is_never_shown(root):
     leave_run(root, evidence=[{"notebook": "part/01_a", "claims": [{"id": CLAIM, "ours": "OURS", "verdict": "holds"}]}])
     assert "OURS" in staged(root, "book/appendix/results.md")
@@ -118,6 +127,8 @@ def test_bad_parameters_in_a_profile_are_a_failure_of_their_chapter(root):
     (root / "params" / "smoke.yml").write_text("part/01_a: {m: 1}\n")
     item = chapters.chapter(root, "smoke", "part/01_a")
     assert item.state == "failed" and "unknown parameter 'm'" in item.error
+    text = (staging.stage(root, "smoke") / "book" / "part" / "01_a.ipynb").read_text()
+    assert "This chapter failed" in text and "Below stands" not in text and "STALE" not in text
     with pytest.raises(ValueError, match="allowed are laptop, smoke"):
         chapters.chapters(root, "huge")
 

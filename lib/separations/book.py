@@ -155,8 +155,8 @@ def _do(task: str, root: Path, profile: str, strict: bool) -> int:
     if task == "render":
         return render(root, profile, strict)
     if task == "finish":  # after a failure: show what there is, and say what failed
-        bad = chapters(root, profile)
-        if any(item.state != "fresh" for item in bad) and render(root, profile, quiet=True) == 0:
+        failed = any(item.state != "fresh" for item in chapters(root, profile))
+        if failed and render(root, profile, quiet=True) == 0:
             _say(f"The book was rendered without them: {html_folder(root, profile) / 'index.html'}")
         return 1 if report(root, profile) else 0
     if task == "refresh":

@@ -92,6 +92,8 @@ def chapter(root: Path, profile: str, key: str) -> Chapter:
         state, error = "failed", str(result["error"])
     elif result and is_success(run):
         state, error = "fresh", ""
+    elif result:
+        error = "The run on disk is not whole: its sentinel, its result and its notebook do not belong together."
     return Chapter(
         key, root / "book" / f"{key}.ipynb", run, state, error, result if state in ("fresh", "failed") else None
     )

@@ -33,6 +33,7 @@ def environment(out: Path, threads: int | None) -> Iterator[None]:
     os.environ["PYTHONHASHSEED"] = "0"
     os.environ["SEPARATIONS_EVIDENCE"] = str(out / ".evidence")
     os.environ["IPYTHONDIR"] = str(out / ".ipython")  # no start-up files or history of the user's
+    os.environ.pop("PYTHONSTARTUP", None)
     os.environ.pop("MPLBACKEND", None)  # another backend than the notebook's own would drop every figure
     if threads is not None:
         os.environ.update({name: str(threads) for name in THREAD_VARIABLES})
@@ -78,11 +79,19 @@ def peak_memory() -> float:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
+def threads_in_use(threads: int | None = None) -> int:
+    """Threads of the numerical libraries: as asked for, else OMP_NUM_THREADS (its first level), else one a core."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return threads or (int(first) if first.isdecimal() else 0) or cores()
+
+
 def cores() -> int:
+    """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
+    """Versions of Python, this library and the packages behind the numbers, as far as they are installed."""
     versions = {"python": platform.python_version(), "separations": __version__}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

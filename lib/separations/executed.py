@@ -1,5 +1,6 @@
 """The executed notebook: how it ended, whether it is whole, and what of it is kept."""
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .dependencies import book_root
+
+OUTPUT_TEXT = ("text", "evalue", "traceback", "text/plain", "text/html", "text/markdown", "text/latex")
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,6 @@ def unfinished(notebook: Mapping) -> str:
             continue
         if cell.get("execution_count") is None:
             return f"cell {index} was not executed"
-        if "raises-exception" in cell["metadata"].get("tags", []):
-            continue
         if any(output["output_type"] == "error" for output in cell["outputs"]):
             return f"cell {index} ended with an error"
     return ""
@@ -57,9 +58,31 @@ def without_papermill(notebook: dict) -> dict:
 
 
 def hide_paths(text: str, source: Path) -> str:
-    """Replace this machine's folders, which stand in tracebacks, by short names."""
-    folders = [(book_root(source), "."), (Path(sys.prefix), "<python>"), (Path(sys.base_prefix), "<python>")]
-    for path, name in [*folders, (Path.cwd(), "."), (Path.home(), "~")]:
-        if len(path.parts) > 1:
-            text = text.replace(str(path), name)
-    return re.sub(r"/tmp/ipykernel_\d+/", "", text)
+    """Replace this machine's folders by short names, also where IPython has written the home folder as '~'.
+
+    source: the notebook; its book, the interpreter, the working folder and the home folder are replaced.
+    """
+    home = Path.home()
+    python = [(Path(sys.prefix), "<python>")] if sys.prefix != sys.base_prefix else []
+    python.append((Path(os.__file__).parent, "<python>"))
+    for folder, name in [(book_root(source), "."), *python, (Path.cwd(), "."), (home, "~")]:
+        spellings = [str(folder)] if len(folder.parts) > 1 else []
+        if home in folder.parents:
+            spellings.append(f"~/{folder.relative_to(home)}")
+        for spelling in spellings:
+            start = r"(^|[^\w.]|\x1b\[[\d;]*m)"  # a colour may stand before it; 'example.org/root' is no folder of ours
+            text = re.sub(rf"{start}{re.escape(spelling)}(?![\w-])", rf"\g<1>{name}", text)
+    return re.sub(r"(?:/[\w.+-]+)*/ipykernel_\d+/", "", text)
+
+
+def without_paths(notebook: dict, source: Path) -> dict:
+    """Hide this machine's folders in all text that the cells put out; sources and images stay as they are."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            for holder in (output, output.get("data", {})):
+                for name, value in holder.items():
+                    if name in OUTPUT_TEXT and isinstance(value, str):
+                        holder[name] = hide_paths(value, source)
+                    elif name in OUTPUT_TEXT and isinstance(value, list):
+                        holder[name] = [hide_paths(line, source) for line in value]
+    return notebook

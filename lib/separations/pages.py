@@ -48,14 +48,17 @@ def admonition(kind: str, title: str, text: str) -> str:
     return f"::::{{admonition}} {one_line(title)}\n:class: {kind}\n\n{text.strip()}\n::::\n"
 
 
-def failed_notice(error: str, cell: int | None) -> str:
-    """What stands at the top of a chapter that failed."""
+def failed_notice(error: str, cell: int | None, partial: bool = True) -> str:
+    """What stands at the top of a chapter that failed. partial: whether what was computed until then is shown."""
     where = f" in code cell {cell}" if cell else ""
-    text = (
+    shown = (
         f"The last execution stopped{where}. Below stands what was computed until then, and the error; "
-        f"everything after it was not run.\n\n```text\n{one_line(error)[:400].replace('```', '')}\n```"
+        "everything after it was not run."
     )
-    return admonition("danger", "This chapter failed", text)
+    text = shown if partial else "Its execution left nothing that can be shown: the chapter stands without outputs."
+    return admonition(
+        "danger", "This chapter failed", f"{text}\n\n```text\n{one_line(error)[:400].replace('```', '')}\n```"
+    )
 
 
 def missing_notice(reason: str) -> str:

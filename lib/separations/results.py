@@ -8,10 +8,11 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 
 from .dependencies import file_hash, sha256
-from .executed import Outcome, hide_paths, mark_failure, unfinished, without_papermill
+from .executed import Outcome, hide_paths, mark_failure, unfinished, without_papermill, without_paths
 from .files import write_whole
 
 
@@ -23,7 +24,7 @@ def is_success(out: str | Path) -> bool:
         if (out / "SUCCESS").read_text(encoding="utf-8").strip() != sha256(content):
             return False
         result = json.loads(content)
-        executed = out / f"{Path(result['notebook']).name}.ipynb"
+        executed = out / Path(result["file"]).name
         return result["status"] == "ok" and result["executed"] == file_hash(executed)
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -31,18 +32,18 @@ def is_success(out: str | Path) -> bool:
 
 def read_result(out: str | Path) -> dict | None:
     """`result.json` of a run folder, or None where there is none that can be read."""
-    try:
-        result = json.loads((Path(out) / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) else None
+    return _read_json(Path(out) / "result.json")
 
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Keep a second run out of the folder. The system frees the lock when the process ends, however it ends."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as handle:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("w")
+    except OSError as error:
+        raise ValueError(f"out = {str(out)!r}: no folder that can be written to ({error.strerror})") from None
+    with lock as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -51,6 +52,7 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def clean(out: Path, name: str) -> None:
+    """Remove what an earlier run of the notebook `name` left, half-written files of a killed one included."""
     # the sentinel first: from here on the folder is no success, whatever happens
     for leftover in (
         "SUCCESS",
@@ -60,34 +62,36 @@ def clean(out: Path, name: str) -> None:
         f"{name}.running.ipynb",
         "run.log",
     ):
-        (out / leftover).unlink(missing_ok=True)
+        for path in (out / leftover, *out.glob(f".{escape(leftover)}.*.tmp")):
+            path.unlink(missing_ok=True)
     for folder in (".evidence", ".ipython"):
         shutil.rmtree(out / folder, ignore_errors=True)
         (out / folder).mkdir()
 
 
-def evidence_in(out: Path) -> list[dict]:
-    """What the ledger wrote during the run."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / ".evidence").glob("*.json"))]
-
-
 def finish(out: Path, source: Path, outcome: Outcome, result: dict) -> Outcome:
-    """Write notebook, result and, only where all went well, the sentinel last."""
-    name = source.stem
-    running = out / f"{name}.running.ipynb"
-    if running.is_file():
-        notebook = json.loads(running.read_text(encoding="utf-8"))
-        problem = unfinished(notebook) if outcome.status == "ok" else ""
-        if problem:
-            outcome = Outcome("failed", problem, 1)
-            result.update(status="failed", error=problem)
+    """Write notebook, result and, only where all went well, the sentinel last. Returns how the run ended after all.
+
+    source: the notebook that was run; outcome: what the execution says; result: what `result.json` is to hold besides.
+    """
+    running = out / f"{source.stem}.running.ipynb"
+    notebook, evidence = _read_json(running), [_read_json(path) for path in sorted((out / ".evidence").glob("*.json"))]
+    if outcome.status == "ok":
+        problem = unfinished(notebook) if notebook else "the execution left no notebook that can be read"
+        if None in evidence:
+            problem = problem or "the evidence that the notebook left cannot be read"
+        outcome = Outcome("failed", problem, 1) if problem else outcome
+    evidence = [record for record in evidence if record is not None]
+    error = hide_paths(outcome.error, source)
+    result = {"status": outcome.status, "error": error, **result, "evidence": evidence}
+    if notebook:
         if outcome.status != "ok":
             mark_failure(notebook, outcome)
-        target = out / (f"{name}.ipynb" if outcome.status == "ok" else f"{name}.failed.ipynb")
-        text = json.dumps(without_papermill(notebook), indent=1, ensure_ascii=False) + "\n"
-        write_whole(target, text if outcome.status == "ok" else hide_paths(text, source))
-        result["executed"] = file_hash(target)
-        running.unlink()
+        target = out / (f"{source.stem}.ipynb" if outcome.status == "ok" else f"{source.stem}.failed.ipynb")
+        notebook = without_paths(without_papermill(notebook), source)
+        write_whole(target, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+        result |= {"file": target.name, "executed": file_hash(target)}
+    running.unlink(missing_ok=True)
     for folder in (".evidence", ".ipython"):
         shutil.rmtree(out / folder, ignore_errors=True)
     content = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
@@ -95,3 +99,12 @@ def finish(out: Path, source: Path, outcome: Outcome, result: dict) -> Outcome:
     if outcome.status == "ok":
         write_whole(out / "SUCCESS", sha256(content) + "\n")
     return outcome
+
+
+def _read_json(path: Path) -> dict | None:
+    """A JSON object, or None: a signal may have stopped papermill in the middle of writing."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -9,7 +9,6 @@ Exit status: 0 done, 1 the notebook failed, 2 bad input (nothing was run), 124 a
 
 import argparse
 import logging
-import os
 import platform
 import signal
 import sys
@@ -20,14 +19,15 @@ from pathlib import Path
 import yaml
 
 from .dependencies import FORMAT, fingerprint, notebook_key, read_notebook
-from .environment import cores, environment, log_to, peak_memory, versions
+from .environment import cores, environment, log_to, peak_memory, threads_in_use, versions
 from .executed import Outcome
 from .parameters import check_overrides, overrides_for, parameters_of
-from .results import clean, evidence_in, finish, is_success, locked, read_result
+from .results import clean, finish, is_success, locked, read_result
 
 __all__ = ["Outcome", "Stopped", "is_success", "main", "read_result", "run"]
 
 DEFAULT_TIMEOUT = 900  # seconds a cell
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(KeyboardInterrupt):
@@ -62,6 +62,8 @@ def run(
         raise ValueError(f"timeout = {timeout}: a positive number of seconds is needed")
     if threads is not None and threads < 1:
         raise ValueError(f"threads = {threads}: at least 1 is needed")
+    if out == notebook.parent:
+        raise ValueError(f"out = {str(out)!r}: the notebook's own folder, where its executed copy would replace it")
     hashes = fingerprint(notebook, overrides)
     with locked(out):
         clean(out, notebook.stem)
@@ -71,15 +73,12 @@ def run(
         result = {
             "format": FORMAT,
             "notebook": key,
-            "status": outcome.status,
-            "error": outcome.error,
             "profile": profile,
             "parameters": {**defaults, **overrides},
             "overrides": dict(overrides),
-            "evidence": evidence_in(out),
             "seconds": round(time.monotonic() - started, 2),
             "peak_memory_mb": peak_memory(),
-            "threads": threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or cores(),
+            "threads": threads_in_use(threads),
             "versions": versions(),
             "machine": {"system": f"{platform.system()} {platform.machine()}", "cores": cores()},
             "hashes": hashes,
@@ -132,7 +131,8 @@ def _setting(text: str) -> tuple[str, object]:
 
 
 def _stop(signum: int, frame) -> None:
-    signal.signal(signum, signal.SIG_IGN)  # a second signal must not cut the clean-up short
+    for other in SIGNALS:  # a second signal must not cut the clean-up short
+        signal.signal(other, signal.SIG_IGN)
     raise Stopped(signum)
 
 
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--threads", type=int, help="threads of the numerical libraries (default: as the environment says)"
     )
     options = parser.parse_args(arguments)
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in SIGNALS:
         signal.signal(signum, _stop)
     profile = Path(options.params).stem if options.params else "laptop"
     try:

@@ -54,7 +54,9 @@ def staged_notebook(item: Chapter) -> dict:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
             failed = item.state == "failed"
-            notice = pages.failed_notice(item.error, None) if failed else pages.missing_notice(item.error)
+            notice = (
+                pages.failed_notice(item.error, None, partial=False) if failed else pages.missing_notice(item.error)
+            )
         _insert_below_title(notebook, notice)
     notebook["metadata"] = {**source["metadata"], **notebook["metadata"]}
     return notebook
