@@ -1,5 +1,6 @@
 """The unit of work: what a run accepts, what it leaves behind, and when it may be called a success."""
 
+import datetime
 import json
 import os
 import signal
@@ -72,6 +73,8 @@ def test_defaults_are_the_literals_of_the_tagged_cell(book):
     [
         ("n = 2 * 3", "not a literal"),
         ("n = f(3)", "not a literal"),
+        ("n = {1, 2}", "not a literal; allowed: real numbers"),
+        ("n = 2j", "not a literal; allowed: real numbers"),
         ("n = 1\nn = 2", "twice"),
         ("import os", "not of the form"),
         ("a = b = 1", "not of the form"),
@@ -114,6 +117,8 @@ DEFAULTS = {
         ({"sizes": 3}, "of type int, not list"),
         ({"sizes": [1, "2"]}, r"sizes\[1\]"),
         ({"rates": ["1e-3"]}, r"write 1\.0e-3"),
+        ({"any": datetime.date(2020, 1, 1)}, "'any' = datetime.date.* is not allowed"),
+        ({"any": {"a": 1, 2: 3}}, "is not allowed; allowed: real numbers"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_its_value_and_what_is_allowed(overrides, message):

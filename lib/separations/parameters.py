@@ -7,6 +7,7 @@ top-level keys are notebook paths in `book/` (`foundations/13_two_scores: {steps
 
 import ast
 import difflib
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 
 from .dependencies import book_root, notebook_key, source_of
 
-LITERALS = "numbers, strings, True/False, None, and lists, tuples or dictionaries of them"
+LITERALS = "real numbers, strings, True/False, None, and lists, tuples or dictionaries of them"
 
 
 def parameter_cell(notebook: Mapping, name: str = "notebook") -> str:
@@ -53,8 +54,8 @@ def parameters_of(notebook: Mapping, name: str = "notebook") -> dict:
         if target.id in defaults:
             raise ValueError(f"{name}: the parameters cell assigns {target.id!r} twice")
         try:
-            defaults[target.id] = ast.literal_eval(value)
-        except ValueError:
+            defaults[target.id] = _plain(ast.literal_eval(value))
+        except (ValueError, TypeError):
             raise ValueError(
                 f"{name}: parameter {target.id!r} = {ast.unparse(value)} is not a literal; allowed: {LITERALS}"
             ) from None
@@ -122,8 +123,17 @@ def check_overrides(defaults: Mapping, overrides: Mapping, name: str = "notebook
             raise ValueError(
                 f"unknown parameter {key!r} for {name}{_closest(str(key), list(defaults))} Allowed: {allowed}."
             )
-        checked[key] = _fit(key, value, defaults[key])
+        try:
+            checked[key] = _plain(_fit(key, value, defaults[key]))
+        except TypeError:
+            raise ValueError(f"parameter {key!r} = {value!r} is not allowed; allowed: {LITERALS}") from None
     return checked
+
+
+def _plain(value):
+    """The value, if `result.json` can hold it: no date, set, bytes or complex number. TypeError otherwise."""
+    json.dumps(value, sort_keys=True)
+    return value
 
 
 def _closest(word: str, names: list[str]) -> str:
