@@ -47,7 +47,10 @@ def test_hessian_is_the_jacobian_of_the_score_and_lemma_c1(distribution, t):
     hessian = distribution.hessian(x, t)
     torch.testing.assert_close(hessian, jacobian, rtol=1e-7, atol=1e-7)
     variance = schedule.sigma(t) ** 2
-    lemma = schedule.alpha(t) ** 2 / variance**2 * distribution.posterior_cov(x, t) - torch.eye(3, dtype=torch.float64) / variance
+    lemma = (
+        schedule.alpha(t) ** 2 / variance**2 * distribution.posterior_cov(x, t)
+        - torch.eye(3, dtype=torch.float64) / variance
+    )
     torch.testing.assert_close(hessian, lemma, rtol=1e-8, atol=1e-7)
 
 

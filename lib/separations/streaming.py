@@ -185,7 +185,7 @@ def _sparse(x: Tensor, rows: Rows, a: Tensor, s: Tensor, pairs: tuple[Tensor, Te
 
 
 @torch.no_grad()
-def nearest(x: Tensor, rows: Rows, k: int = 2, spare: int = 30) -> tuple[Tensor, Tensor]:
+def nearest(x: Tensor, rows: Rows, k: int = 2, spare: int = 8) -> tuple[Tensor, Tensor]:
     """The k nearest rows of each query: squared distances (m, k) float64 and row numbers (m, k), nearest first.
 
     One matrix product preselects k + spare rows by block; their distances are computed exactly. A query whose
