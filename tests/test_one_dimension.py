@@ -86,6 +86,13 @@ def test_the_law_of_euler_maruyama_is_that_of_its_samples(generator):
     assert float((share - cdf(law(), grid, 0.05)).abs().max()) > 0.03  # and it is not the exact law
 
 
+def test_several_starts_at_once_are_those_one_by_one():
+    grid = torch.linspace(-9, 9, 401, dtype=torch.float64)[:, None]
+    starts = torch.stack([law().log_prob(grid, t).exp() for t in (2.0, 3.0)])
+    both = reverse_sde_law(law(), starts, grid, uniform_times(2.0, 0.1, 5))
+    torch.testing.assert_close(both[1], reverse_sde_law(law(), starts[1], grid, uniform_times(2.0, 0.1, 5)))
+
+
 def test_wasserstein_is_scipys_and_a_shift_costs_its_size(generator):
     x, y = law().sample(50, generator=generator), law().sample(50, 1.0, generator=generator)
     assert wasserstein(x, y) == pytest.approx(scipy.stats.wasserstein_distance(x[:, 0], y[:, 0]), rel=1e-12)

@@ -70,15 +70,22 @@ def quantile_map(
 def reverse_sde_law(model, density: Tensor, grid: Tensor, times, *, schedule: Schedule | None = None) -> Tensor:
     """Density at times[-1] of Euler-Maruyama on the reverse SDE, without sampling: one Gaussian transition a step.
 
-    model: anything with .score; density: (m,), that of the start at times[0]; grid: (m, 1), equally spaced, wide enough for
-    the law and finer than the noise g sqrt(h) of each step (ValueError otherwise). Returns the density on the grid, (m,).
+    model: anything with .score; density: (m,), or (k, m) for k starts at once, that of the start at times[0]; grid: (m, 1),
+    equally spaced, wide enough for the law and finer than the noise g sqrt(h) of each step (ValueError otherwise).
+    Returns the density at times[-1] on the grid, in the shape of `density`.
     The sum over the grid converges faster than any power of the spacing, since the integrands are smooth and decay.
     """
     schedule = schedule or OU()
     check_points(grid, (1,), "grid"), check_finite(density, "density")
     spacing = grid.diff(dim=0)
-    if len(grid) < 2 or density.shape != (len(grid),) or not torch.allclose(spacing, spacing[:1].expand_as(spacing)):
-        raise ValueError(f"grid has shape {tuple(grid.shape)}: an equally spaced (m, 1) grid, density (m,), is needed")
+    if (
+        len(grid) < 2
+        or density.shape[-1:] != (len(grid),)
+        or not torch.allclose(spacing, spacing[:1].expand_as(spacing))
+    ):
+        raise ValueError(
+            f"grid has shape {tuple(grid.shape)}: an equally spaced (m, 1) grid and a density (m,) are needed"
+        )
     dx, times = spacing[0, 0], schedule.check_time(torch.as_tensor(times, dtype=torch.float64))
     for t, s in zip(times[:-1], times[1:]):
         h, f, g = t - s, schedule.drift(t), schedule.diffusion(t)

@@ -39,7 +39,7 @@ def log_snr_times(t_hi: float, t_lo: float, steps: int, *, schedule: Schedule | 
     """Falling grid with equal steps of the log signal-to-noise ratio, (steps + 1,) float64."""
     schedule = schedule or OU()
     _check_range(t_hi, t_lo, steps)
-    ends = schedule.log_snr(schedule.check_time(torch.tensor([t_hi, t_lo])))
+    ends = schedule.log_snr(schedule.check_time(torch.tensor([t_hi, t_lo], dtype=torch.float64)))
     if not ends.isfinite().all():
         raise ValueError(f"t_hi = {t_hi}: the log-SNR is infinite there, take t_hi < {schedule.t_max:g}")
     times = schedule.time_from_log_snr(torch.linspace(float(ends[0]), float(ends[1]), steps + 1, dtype=torch.float64))

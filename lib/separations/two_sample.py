@@ -115,14 +115,14 @@ def permutation_test(
     N = len(similarity)
     if similarity.shape != (N, N) or not 0 < m < N:
         raise ValueError(f"similarity has shape {similarity.shape} and m = {m}: (N, N) with 0 < m < N is needed")
-    h = np.full((N, permutations + 1), -1 / (N - m))
-    h[:m, 0] = 1 / m
+    h = np.full((permutations + 1, N), -1 / (N - m))  # one row a labelling, the observed one first
+    h[0, :m] = 1 / m
     if generator is None:  # a fixed stream of its own: the same samples give the same p-value
         generator = torch.Generator().manual_seed(_STREAM)
     keys = torch.rand(permutations, N, dtype=torch.float64, generator=generator, device=generator.device)
-    first = keys.cpu().numpy().argsort(1)[:, :m]  # which points make up the first sample after the shuffle
-    np.put_along_axis(h[:, 1:], first.T, 1 / m, axis=0)
-    values = np.einsum("ib,ib->b", h, similarity @ h)
+    first = keys.cpu().numpy().argpartition(m - 1, axis=1)[:, :m]  # a random subset of m points
+    np.put_along_axis(h[1:], first, 1 / m, axis=1)
+    values = np.einsum("bi,bi->b", h, h @ similarity)
     # A shuffle that gives back the same split must count as equal whatever the rounding of the sums.
     as_large = values[1:] >= values[0] - 1e-12 * np.abs(similarity).max()
     return TwoSampleTest(float(values[0]), float((1 + as_large.sum()) / (permutations + 1)), m, N - m, values[1:])
