@@ -137,3 +137,29 @@ print(peak() - before)
 def test_memory_at_the_size_of_cifar10_stays_under_one_gigabyte():
     extra = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout
     assert 1 < float(extra) < 1000  # MB beside the data
+
+
+MAPPED = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from separations.distributions import Empirical
+
+def anonymous():  # MB of this process that no file backs
+    return next(int(l.split()[1]) / 1024 for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("RssAnon"))
+
+shape = (80_000, 3072)  # 940 MB, all but the first rows a hole in the file
+np.memmap(sys.argv[1], dtype="float32", mode="w+", shape=shape)[:10] = 1
+data, x = np.memmap(sys.argv[1], dtype="float32", mode="r", shape=shape), torch.ones(4, 3072)
+before = anonymous()
+Empirical(data).denoise(x, 0.01)
+print(anonymous() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+@pytest.mark.slow
+def test_a_memory_map_is_not_copied_into_memory(tmp_path):
+    command = [sys.executable, "-c", MAPPED, str(tmp_path / "data.bin")]
+    extra = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert float(extra) < 300  # MB, of 940 on disk
