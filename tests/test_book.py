@@ -224,3 +224,14 @@ def test_the_settings_ask_for_nothing_from_the_network():
     config = yaml.safe_load(text)
     assert config["execute"]["execute_notebooks"] == "off"
     assert (BOOK / "_static" / config["sphinx"]["config"]["mathjax_path"]).is_file()
+
+
+def test_the_examples_on_the_batch_page_name_parameters_that_exist():
+    blocks = re.findall(r"```yaml\n(.*?)```", (BOOK / "appendix" / "batch.md").read_text(encoding="utf-8"), re.S)
+    examples = [yaml.safe_load(block) for block in blocks]
+    profiles = [table for table in examples if all(isinstance(value, dict) for value in table.values())]
+    flat = [{"foundations/13_two_scores": table} for table in examples if table not in profiles]
+    assert profiles and flat
+    for table in profiles + flat:
+        for key, overrides in table.items():
+            check_overrides(parameters_of(load(key), key), overrides, key)
