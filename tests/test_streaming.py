@@ -67,9 +67,8 @@ def test_all_three_ways_agree_with_float64(monkeypatch):
         monkeypatch.setattr(streaming, "LOGIT_TOLERANCE", tolerance)
         monkeypatch.setattr(streaming, "MAX_CANDIDATES", most)
         error = (Empirical(data, block=64).denoise(x, t).double() - exact).abs()[20 * (tolerance == math.inf) :]
-        assert (
-            float(error.max()) < 2e-3 if tolerance else 1e-5
-        )  # the smooth way may err by its tolerance, the others not
+        bound = 2e-3 if tolerance else 1e-5  # the smooth way may err by its tolerance, the others not
+        assert float(error.max()) < bound
 
 
 def test_gradients_flow_through_every_way(monkeypatch):
