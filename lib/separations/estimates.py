@@ -37,3 +37,28 @@ class Estimate:
     def __repr__(self) -> str:
         spread = f" ± {self.se:.2g}" if len(self.terms) > 1 else ""
         return f"Estimate({float(self):.4g}{spread}, m={len(self.terms)})"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Means with standard errors along an axis, such as t. value, se: (T,) or without dimensions, one error each."""
+
+    value: Tensor
+    se: Tensor
+
+    @property
+    def relative_error(self) -> Tensor:
+        """se / |value|, inf where the value is 0 and its error is not, (T,)."""
+        error = self.se / self.value.abs()
+        return error.nan_to_num(0.0, posinf=math.inf)
+
+    def __getitem__(self, i) -> "Curve":
+        return Curve(self.value[i], self.se[i])
+
+    def __mul__(self, factor) -> "Curve":
+        return Curve(self.value * factor, self.se * abs(factor))
+
+    def sigmas_from(self, other: "Curve | Tensor | float") -> Tensor:
+        """Distance to another curve, or to known values, in joint standard errors, (T,). Independent errors are assumed."""
+        value, se = (other.value, other.se) if isinstance(other, Curve) else (other, 0.0)
+        return (self.value - value).abs() / (self.se**2 + se**2) ** 0.5
