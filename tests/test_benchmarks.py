@@ -22,3 +22,14 @@ def test_quick_benchmark_writes_a_table_in_which_ours_is_exact(tmp_path):
     for row in ours:
         assert row["error"] < 1e-4 and row["ratio"] == 1.0 and row["seconds"] > 0 and row["extra_MB"] >= 0
     assert {"cdist + softmax", "torch SDPA", "two matrix products"} <= {row["method"] for row in table["rows"]}
+
+
+@pytest.mark.slow
+def test_quick_benchmark_of_the_loss_gap_reaches_the_error_asked_for(tmp_path):
+    out = tmp_path / "gap.json"
+    command = [sys.executable, "benchmarks/loss_gap.py", "--quick", "--error", "0.05", "--out", str(out)]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    table = json.loads(out.read_text())
+    assert "ratio to ours" in printed and 0 < table["ours"]["worst"] <= 0.05
+    by_name = {row["method"]: row for row in table["peers"]}
+    assert by_name["plain difference"]["total"] > by_name["plain Fisher"]["total"] > 0

@@ -162,3 +162,14 @@ def test_a_memory_map_is_not_copied_into_memory(tmp_path):
     command = [sys.executable, "-c", MAPPED, str(tmp_path / "data.bin")]
     extra = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert float(extra) < 300  # MB, of 940 on disk
+
+
+def test_queries_in_pieces_give_the_same(monkeypatch, generator):
+    data, x = torch.randn(300, 5, generator=generator), torch.randn(700, 5, generator=generator)
+    a, s = torch.full((700,), 0.9, dtype=torch.float64), torch.rand(700, generator=generator).double() + 1e-5
+    whole = softmax_moments(x, Rows(data), a, s)
+    monkeypatch.setattr("separations.streaming.LOGITS_BYTES", 4 * 300 * 150)
+    pieces = softmax_moments(x, Rows(data), a, s)
+    # float32; a log sum at s = 1e-5 is about 1e10, so relative
+    torch.testing.assert_close(pieces.mean, whole.mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(pieces.log_sum, whole.log_sum, rtol=1e-5, atol=1e-5)

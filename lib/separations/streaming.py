@@ -18,6 +18,10 @@ import torch
 from torch import Tensor
 
 LOGIT_TOLERANCE = 1e-2  # bound on the error of a logit in the smooth way; the typical error is ten times smaller
+LOGITS_BYTES, LOGITS_BYTES_GPU = (
+    2**23,
+    2**30,
+)  # one block of logits: about the cache of a core, a fraction of a GPU's memory
 MAX_CANDIDATES = 512  # rows of D a query may select in the sharp way
 SAFETY = 8.0  # factor on eps |x| |D|: the rounding error of a float32 inner product (tests/test_streaming.py checks it)
 
@@ -78,7 +82,28 @@ def product_error(x: Tensor, rows: Rows) -> Tensor:
 
 
 def softmax_moments(x: Tensor, rows: Rows, a: Tensor, s: Tensor, *, log_sum: bool = True) -> Moments:
-    """Softmax over all rows of D. x: (m, d); a, s: (m,) float64, s > 0. Without `log_sum` only the mean is computed."""
+    """Softmax over all rows of D. x: (m, d); a, s: (m,) float64, s > 0. Without `log_sum` only the mean is computed.
+
+    Queries are taken so many at a time that a block of logits stays in the cache: up to four times faster for large m.
+    """
+    step = _queries_at_once(x, rows)
+    if len(x) <= step:
+        return _softmax_moments(x, rows, a, s, log_sum)
+    pieces = zip(x.split(step), a.split(step), s.split(step))
+    parts = [_softmax_moments(q, rows, b, c, log_sum) for q, b, c in pieces]
+    total = torch.cat([part.log_sum for part in parts]) if log_sum else None
+    return Moments(total, torch.cat([part.mean for part in parts]))
+
+
+def _queries_at_once(x: Tensor, rows: Rows) -> int:
+    """All of them where the data are read from a file, for each piece reads them once more."""
+    if isinstance(rows.data, np.ndarray):
+        return len(x)
+    most = LOGITS_BYTES_GPU if x.is_cuda else LOGITS_BYTES
+    return max(128, most // (x.element_size() * min(rows.n, rows.block)))
+
+
+def _softmax_moments(x: Tensor, rows: Rows, a: Tensor, s: Tensor, log_sum: bool) -> Moments:
     error = a.detach().abs() * product_error(x, rows) / s.detach() ** 2
     sharp = error > LOGIT_TOLERANCE
     if not sharp.any():
