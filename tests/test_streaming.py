@@ -10,7 +10,7 @@ import torch
 
 from separations import streaming
 from separations.distributions import Empirical
-from separations.streaming import Rows, nearest, product_error
+from separations.streaming import Rows, nearest, product_error, softmax_moments
 
 
 def near_duplicates(n=200, d=3072, offset=-0.7):
