@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from separations.distributions import Empirical, GaussianMixture
+from separations.loss_gap import generalization_error, kl_gap, loss_gap
 from separations.metrics import memorization_ratio
 from separations.samplers import heun, log_snr_times, prior, reverse_sde
 
@@ -38,3 +39,15 @@ def test_sampling_and_measuring_on_the_device():
     times = log_snr_times(8.0, 1e-4, 60)
     for end in (heun(law, x, times), reverse_sde(law, x, times, generator=g)):
         assert end.is_cuda and memorization_ratio(end, DATA.cuda()).ratio == 1.0
+
+
+def test_loss_gap_on_the_device():
+    truth, times = GaussianMixture(DATA[:5].double(), 0.3), torch.tensor([1e-4, 0.05, 0.5])
+    data = truth.sample(200, generator=torch.Generator().manual_seed(2))
+    here = loss_gap(data, truth, times, samples=4000, relative_error=0.02, generator=torch.Generator().manual_seed(3))
+    there = loss_gap(data.cuda(), truth, times, samples=4000, generator=torch.Generator("cuda").manual_seed(3))
+    assert (here.best.sigmas_from(there.best) < 5).all() and (here.difference.sigmas_from(there.difference) < 5).all()
+    kl = [kl_gap(x, truth, 0.01, 1.0, samples=4000) for x in (data, data.cuda())]
+    assert abs(float(kl[0]) - float(kl[1])) < 5 * (kl[0].se ** 2 + kl[1].se ** 2) ** 0.5
+    errors = [generalization_error(x, truth, 0.3, samples=4000) for x in (data, data.cuda())]
+    assert errors[0].sigmas_from(errors[1]) < 5

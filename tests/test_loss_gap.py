@@ -82,12 +82,19 @@ def test_error_bars_cover(generator):
         assert (z.mean(0).abs() < 0.45).all() and (z.std(0) > 0.6).all() and (z.std(0) < 1.3).all()
 
 
-def test_the_control_variate_removes_nearly_all_noise_at_small_t(generator):
+@pytest.mark.parametrize("antithetic", [True, False])
+def test_the_control_variate_removes_nearly_all_noise_at_small_t(antithetic, generator):
     truth = mixture("matrix per component", d=8)
     data = truth.sample(50, generator=generator)
-    gap = loss_gap(data, truth, 1e-5, samples=400, generator=generator)
+    gap = loss_gap(data, truth, 1e-5, samples=400, antithetic=antithetic, generator=generator)
     assert gap.se < 1e-4 * gap.fisher.se
     torch.testing.assert_close(gap.value, small_t_limit(truth, 1e-5, data=data), rtol=1e-6, atol=0)
+
+
+def test_the_form_for_given_points_meets_quadrature_at_small_t():
+    data, truth = line()
+    exact, t = quadrature_gap(data, truth, 1e-6), torch.tensor([1e-6], dtype=torch.float64)
+    assert float(small_t_limit(truth, t, data=data)) == pytest.approx(exact, rel=1e-6)
 
 
 def test_sigma_squared_times_the_gap_depends_on_the_log_snr_only():
@@ -160,6 +167,9 @@ def test_the_integral_is_a_kullback_leibler_divergence(generator):
         assert by_time.quadrature_error < 0.01
         assert abs(by_time.value - float(by_kl)) < 4.5 * math.hypot(by_time.se, by_kl.se) + by_time.quadrature_error
         assert by_kl.se < 0.05 * float(by_kl)
+    early = dict(samples=40_000, generator=generator)  # here both ends count
+    by_time, by_kl = integrated_gap(data, truth, 0.05, 0.2, **early), kl_gap(data, truth, 0.05, 0.2, **early)
+    assert abs(by_time.value - float(by_kl)) < 4.5 * math.hypot(by_time.se, by_kl.se) < 0.2 * by_time.value
 
 
 def test_the_integral_of_one_point_has_a_closed_form(generator):

@@ -91,4 +91,4 @@ class KnownPosterior:
         """Mean over the noise and all training points, float64, without dimensions."""
         a, b = self._coefficients(t.cpu())
         per_component = (a**2 + b**2 * self.second.cpu()).sum(-1)
-        return (per_component * self.shares.cpu()).sum(-1).to(self.second.device)
+        return (per_component * self.shares.cpu()).sum(-1)

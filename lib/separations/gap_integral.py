@@ -64,7 +64,7 @@ def integrated_gap(
             factor = factor * torch.as_tensor(weight(times), dtype=torch.float64)
         terms = gap_terms(draws, empirical, truth, times, schedule, control)
         best = torch.stack([best_terms(x, control, t) for x, t in zip(terms, times)])
-        integrals.append(factor.to(best.device) @ best)
+        integrals.append(factor @ best)
     fine, coarse = integrals
     return IntegratedGap(Estimate(fine), float((fine - coarse).mean().abs()))
 

@@ -70,7 +70,7 @@ class Draws:
 
 
 def gap_terms(draws, empirical: Empirical, truth: Diffused, times: Tensor, schedule: Schedule, control) -> Tensor:
-    """(T, m, 5): Fisher, difference, loss of the truth, loss of the empirical score, control; each the mean of a pair."""
+    """(T, m, 5) float64 on the CPU: Fisher, difference, losses of the true and the empirical score, control; means of a pair."""
     index, x0, z = draws
     step = max(1, PIECE // (z.shape[-1] * len(z) * len(times)))
     pieces = [slice(s, s + step) for s in range(0, len(x0), step)]
@@ -90,7 +90,7 @@ def _piece(index, x0, z, empirical, truth, times, schedule, control) -> Tensor:
     fisher, truth_loss, empirical_loss = ((a - b).square().sum(-1) for a, b in pairs)
     known = torch.zeros_like(fisher) if control is None else control.terms(index, z, times)
     columns = [fisher, truth_loss - empirical_loss, truth_loss, empirical_loss, known]
-    return torch.stack([c.double().mean(1) for c in columns], -1)
+    return torch.stack([c.double().mean(1) for c in columns], -1).cpu()
 
 
 def dtype_of(empirical: Empirical) -> torch.dtype:

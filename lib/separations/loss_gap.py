@@ -148,11 +148,11 @@ def generalization_error(
     schedule, empirical = schedule or OU(), as_empirical(data, truth, allow_singular)
     times = check_times(t, empirical, schedule)
     x0 = truth.sample(check_samples(samples, False), generator=generator)
-    x0 = x0.to(dtype_of(empirical))
+    x0 = x0.to(empirical.rows.squared_norms.device, dtype_of(empirical))
     z = randn(tuple(x0.shape), x0, generator)
     terms = []
     for s in times.tolist():
         x = schedule.alpha(s).to(x0) * x0 + schedule.sigma(s).to(x0) * z
         error = empirical.score(x, s, schedule=schedule) - truth.score(x, s, schedule=schedule)
-        terms.append(error.flatten(1).square().sum(1).double())
+        terms.append(error.flatten(1).square().sum(1).double().cpu())
     return curves(terms, torch.as_tensor(t).shape)
