@@ -82,13 +82,15 @@ def test_error_bars_cover(generator):
         assert (z.mean(0).abs() < 0.45).all() and (z.std(0) > 0.6).all() and (z.std(0) < 1.3).all()
 
 
-@pytest.mark.parametrize("antithetic", [True, False])
-def test_the_control_variate_removes_nearly_all_noise_at_small_t(antithetic, generator):
+# What is left where components overlap is odd in z, of relative order sigma: mirrored noise removes that as well.
+@pytest.mark.parametrize(("antithetic", "left"), [(True, 1e-4), (False, 0.02)])
+def test_the_control_variate_removes_nearly_all_noise_at_small_t(antithetic, left, generator):
     truth = mixture("matrix per component", d=8)
     data = truth.sample(50, generator=generator)
     gap = loss_gap(data, truth, 1e-5, samples=400, antithetic=antithetic, generator=generator)
-    assert gap.se < 1e-4 * gap.fisher.se
-    torch.testing.assert_close(gap.value, small_t_limit(truth, 1e-5, data=data), rtol=1e-6, atol=0)
+    assert gap.se < left * gap.fisher.se
+    error = (gap.value - small_t_limit(truth, 1e-5, data=data)).abs()
+    assert error < 4.5 * gap.se + 1e-6 * gap.value
 
 
 def test_the_form_for_given_points_meets_quadrature_at_small_t():
