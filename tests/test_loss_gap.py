@@ -93,10 +93,14 @@ def test_the_control_variate_removes_nearly_all_noise_at_small_t(antithetic, lef
     assert error < 4.5 * gap.se + 1e-6 * gap.value
 
 
-def test_the_form_for_given_points_meets_quadrature_at_small_t():
-    data, truth = line()
-    exact, t = quadrature_gap(data, truth, 1e-6), torch.tensor([1e-6], dtype=torch.float64)
-    assert float(small_t_limit(truth, t, data=data)) == pytest.approx(exact, rel=1e-6)
+def test_the_form_for_given_points_meets_quadrature_where_points_are_far_apart():
+    """At a noise level where the data's own spread counts as well as the noise: half of the form each."""
+    truth = GaussianMixture(torch.tensor([[-30.0], [0.0], [30.0]], dtype=torch.float64), 1.0)
+    data = truth.means + torch.tensor([[1.5], [-0.7], [2.0]], dtype=torch.float64)
+    exact, t = quadrature_gap(data, truth, 0.7), torch.tensor([0.7], dtype=torch.float64)
+    assert float(small_t_limit(truth, t, data=data)) == pytest.approx(exact, rel=1e-7)
+    gap = loss_gap(data, truth, t, samples=200, antithetic=False, generator=torch.Generator().manual_seed(0))
+    assert float(gap.value) == pytest.approx(exact, rel=1e-7) and gap.se < 1e-6 * gap.fisher.se
 
 
 def test_sigma_squared_times_the_gap_depends_on_the_log_snr_only():
