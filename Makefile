@@ -87,6 +87,7 @@ lint: $(STAMP_DEV)
 bench: $(STAMP_BENCH)
 	@$(PY) benchmarks/run.py
 	@$(PY) benchmarks/loss_gap.py
+	@$(PY) benchmarks/networks.py
 
 clean:
 	rm -rf _build .snakemake .pytest_cache .ruff_cache

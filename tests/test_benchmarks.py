@@ -33,3 +33,14 @@ def test_quick_benchmark_of_the_loss_gap_reaches_the_error_asked_for(tmp_path):
     assert "ratio to ours" in printed and 0 < table["ours"]["worst"] <= 0.05
     by_name = {row["method"]: row for row in table["peers"]}
     assert by_name["plain difference"]["total"] > by_name["plain Fisher"]["total"] > 0
+
+
+@pytest.mark.slow
+def test_quick_benchmark_of_networks_trains_the_same_networks(tmp_path):
+    out = tmp_path / "networks.json"
+    command = [sys.executable, "benchmarks/networks.py", "--quick", "--repeats", "1", "--out", str(out)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = json.loads(out.read_text())["rows"]
+    assert len(rows) == 2
+    for row in rows:
+        assert row["difference"] < 1e-4 and row["ratio"] > 1  # float32; at these sizes the stack is several times faster
