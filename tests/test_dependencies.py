@@ -108,6 +108,18 @@ def test_touching_files_changes_nothing(library, chapter):
     assert fingerprint(chapter) == before
 
 
+def test_a_table_with_the_number_of_the_notebook_counts_and_others_do_not(library, chapter):
+    before, number = fingerprint(chapter)["key"], chapter.stem.partition("_")[0]
+    (chapter.parent / "data").mkdir()
+    (chapter.parent / "data" / "99_other.csv").write_text("a\n1\n")
+    assert fingerprint(chapter)["key"] == before
+    table = chapter.parent / "data" / f"{number}_runs.csv"
+    table.write_text("a\n1\n")
+    with_table = fingerprint(chapter)["key"]
+    table.write_text("a\n2\n")
+    assert len({before, with_table, fingerprint(chapter)["key"]}) == 3
+
+
 def test_running_a_notebook_does_not_change_its_fingerprint(library, chapter):
     before = fingerprint(chapter)
     content = json.loads(chapter.read_text())

@@ -162,7 +162,10 @@ def test_refresh_writes_outputs_back_and_needs_a_fresh_run(root):
 
 
 def test_the_student_edition_has_no_solutions_and_no_outputs(root):
-    text = (book.student_edition(root) / "part" / "01_a.ipynb").read_text()
+    (root / "book" / "part" / "data").mkdir()
+    (root / "book" / "part" / "data" / "01_runs.csv").write_text("a\n1\n")
+    assert (book.student_edition(root) / "part" / "data" / "01_runs.csv").read_text() == "a\n1\n"
+    text = (root / "_build" / "student" / "part" / "01_a.ipynb").read_text()
     assert "the answer" not in text and "STALE" not in text and "print(n)" in text
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from . import pages
 from .chapters import DEFAULT_PROFILE, Chapter, chapters, notebook_keys, profile_folder
-from .dependencies import VOLATILE, read_notebook
+from .dependencies import VOLATILE, read_notebook, tables_of
 from .files import write_whole
 from .staging import stage
 
@@ -122,7 +122,7 @@ def plain_metadata(metadata: Mapping) -> dict:
 
 
 def student_edition(root: Path) -> Path:
-    """Copies of all notebooks without solutions and outputs in `_build/student`; returns the folder."""
+    """Copies of all notebooks without solutions and outputs in `_build/student`, with the tables they read; returns the folder."""
     target = root / "_build" / "student"
     shutil.rmtree(target, ignore_errors=True)
     for key in notebook_keys(root):
@@ -132,6 +132,8 @@ def student_edition(root: Path) -> Path:
             if cell["cell_type"] == "code":
                 cell.update(outputs=[], execution_count=None)
         write_whole(target / f"{key}.ipynb", json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+        for table in tables_of(root / "book" / f"{key}.ipynb"):
+            write_whole(target / Path(key).parent / "data" / table.name, table.read_bytes())
     return target
 
 

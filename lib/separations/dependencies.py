@@ -192,6 +192,12 @@ def notebook_key(notebook: str | Path) -> str:
     return path.relative_to(base).with_suffix("").as_posix()
 
 
+def tables_of(notebook: str | Path) -> list[Path]:
+    """Small tables that a notebook reads: the files of `data/` beside it whose name begins with its number."""
+    path = Path(notebook)
+    return sorted((path.parent / "data").glob(f"{path.stem.partition('_')[0]}_*"))
+
+
 def fingerprint(notebook: str | Path, overrides: Mapping | None = None) -> dict:
     """Hashes of all that decides a notebook's outputs, and their own hash under 'key'.
 
@@ -208,4 +214,6 @@ def fingerprint(notebook: str | Path, overrides: Mapping | None = None) -> dict:
         "parameters": sha256(json.dumps(dict(overrides or {}), sort_keys=True)),
         **{name.partition(".")[0]: file_hash(root / name) for name in PINS if (root / name).is_file()},
     }
+    if tables := tables_of(notebook):
+        hashes["tables"] = {path.name: file_hash(path) for path in tables}
     return {**hashes, "key": sha256(json.dumps(hashes, sort_keys=True))}
