@@ -19,6 +19,7 @@ from separations.loss_gap import (
     small_t_limit,
 )
 from separations.losses import denoising_loss, fisher_divergence
+from separations.product_mixtures import StudentMixture
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 
 SCHEDULES = [OU(), VPLinear(), VPCosine(), VE(), Flow()]
@@ -245,3 +246,17 @@ def test_many_points_in_bounded_memory():
     gap = loss_gap(data, truth, torch.logspace(-2, 0, 3), samples=64, generator=torch.Generator().manual_seed(2))
     assert (gap.best.relative_error < 0.2).all()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # in kB
+
+
+def test_truths_that_are_not_gaussian_have_a_control_as_well(generator):
+    cauchy = StudentMixture(torch.zeros(1, 1, dtype=torch.float64), 1.0, 1.0)
+    data = torch.tensor([-40.0, -9, -3, -1, 0, 0.8, 2.5, 7], dtype=torch.float64)[:, None]
+    times = torch.tensor([1e-4, 0.01, 0.3], dtype=torch.float64)
+    exact = [quadrature_gap(data, cauchy, float(t), tolerance=1e-5) for t in times]
+    gap = loss_gap(data, cauchy, times, samples=20_000, generator=generator)
+    for side in (gap.best, gap.fisher, gap.difference):
+        assert (side.sigmas_from(torch.tensor(exact, dtype=torch.float64)) < 4.5).all()
+    assert gap.se[0] < 0.01 * gap.fisher.se[0]
+    by_time = integrated_gap(data, cauchy, 0.01, 3.0, samples=4000, generator=generator)
+    by_kl = kl_gap(data, cauchy, 0.01, 3.0, samples=40_000, generator=generator)
+    assert abs(by_time.value - float(by_kl)) < 4.5 * math.hypot(by_time.se, by_kl.se) < 0.1 * by_time.value

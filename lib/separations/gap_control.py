@@ -1,4 +1,4 @@
-"""A control variate for the loss gap, and the check that training set and truth fit."""
+"""Control variates for the loss gap, and the check that training set and truth fit."""
 
 from dataclasses import dataclass
 
@@ -92,3 +92,24 @@ class KnownPosterior:
         a, b = self._coefficients(t.cpu())
         per_component = (a**2 + b**2 * self.second.cpu()).sum(-1)
         return (per_component * self.shares.cpu()).sum(-1)
+
+
+@dataclass(frozen=True)
+class NoiseLength:
+    """||z||^2 / sigma^2, mean d / sigma^2 for every truth: at small t nearly all the scatter of the gap is the length of the noise."""
+
+    d: int
+    schedule: Schedule
+
+    def terms(self, index: Tensor, z: Tensor, times: Tensor) -> Tensor:
+        """(T, copies, m) for noise z (copies, m, d)."""
+        return z.square().sum(-1) / self.schedule.sigma(times).to(z)[:, None, None] ** 2
+
+    def mean(self, t: Tensor) -> Tensor:
+        """Mean over the noise, float64, without dimensions."""
+        return self.d / self.schedule.sigma(t.cpu()) ** 2
+
+
+def control_for(empirical: Empirical, truth: Diffused, schedule: Schedule) -> "KnownPosterior | NoiseLength":
+    """The best control there is: `KnownPosterior` for a Gaussian mixture, `NoiseLength` for any other truth."""
+    return KnownPosterior.of(empirical, truth, schedule) or NoiseLength(empirical.d, schedule)

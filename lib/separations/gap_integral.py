@@ -11,7 +11,7 @@ from .checks import check_count
 from .diffused import Diffused
 from .distributions import Empirical
 from .estimates import Estimate
-from .gap_control import KnownPosterior, as_empirical
+from .gap_control import as_empirical, control_for
 from .gap_terms import Draws, best_terms, check_samples, check_times, gap_terms
 from .schedules import OU, Schedule
 
@@ -55,7 +55,7 @@ def integrated_gap(
     schedule, empirical = schedule or OU(), as_empirical(data, truth, allow_singular)
     _check_interval(t0, t1)
     draws = Draws(empirical, True, True, generator).take(check_samples(samples, True))
-    control = KnownPosterior.of(empirical, truth, schedule)
+    control = control_for(empirical, truth, schedule)
     integrals = []
     for count in (check_count(nodes, "nodes"), max(1, 2 * nodes // 3)):
         times, factor = _legendre(t0, t1, count)

@@ -8,8 +8,9 @@ conditional mean of the first given X, hence never the noisier one (Rao-Blackwel
 
   stratified   the points x_i are drawn without replacement, one random order after the other;
   antithetic   each noise z is used with its mirror image -z;
-  controlled   what the Fisher side would be if posterior and component were known for sure, || -z/sigma - s_k(X) ||^2, has a known
+  controlled   for a Gaussian mixture, what the Fisher side would be if posterior and component were known for sure, || -z/sigma - s_k(X) ||^2, has a known
                mean over the noise and over all the data (`gap_theory.small_t_limit`): its deviation is regressed out.
+               For any other truth the same with the squared length of the noise.
 
 Also here: the other direction, `generalization_error`; the integral over time, `integrated_gap`, and its closed form `kl_gap`;
 quadrature in one dimension, `quadrature_gap`. What the gap must be in theory stands in `gap_theory`.
@@ -25,7 +26,7 @@ from .checks import randn
 from .diffused import Diffused
 from .distributions import Empirical
 from .estimates import Curve
-from .gap_control import KnownPosterior, as_empirical
+from .gap_control import as_empirical, control_for
 from .gap_integral import IntegratedGap, integrated_gap, kl_gap, likelihood_weight
 from .gap_quadrature import quadrature_error, quadrature_gap
 from .gap_terms import Draws, best_terms, check_samples, check_times, curves, dtype_of, gap_terms, mean_curve
@@ -50,7 +51,7 @@ __all__ = [
 class LossGap:
     """What `loss_gap` finds. t: as given; each curve has the shape of t, in units of 1 / (units of the data)^2.
 
-    value, se: the best estimate (controlled where a control exists, the Fisher side otherwise); fisher, difference: the two
+    value, se: the best estimate (controlled, from 64 terms on; the Fisher side otherwise); fisher, difference: the two
     sides of Proposition 4.1; truth_loss, empirical_loss: the two denoising losses; samples: noisy points used, (T,).
     """
 
@@ -98,7 +99,7 @@ def loss_gap(
     times = check_times(t, empirical, schedule)
     pairs = check_samples(samples, antithetic)
     draws = Draws(empirical, antithetic, stratified, generator)
-    control = KnownPosterior.of(empirical, truth, schedule)
+    control = control_for(empirical, truth, schedule)
     terms = [[] for _ in times]
     active = torch.arange(len(times))
     while len(active):
