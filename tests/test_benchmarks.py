@@ -43,4 +43,6 @@ def test_quick_benchmark_of_networks_trains_the_same_networks(tmp_path):
     rows = json.loads(out.read_text())["rows"]
     assert len(rows) == 2
     for row in rows:
-        assert row["difference"] < 1e-4 and row["ratio"] > 1  # float32; at these sizes the stack is several times faster
+        assert (
+            row["difference"] < 1e-4 and row["ratio"] > 1
+        )  # float32; at these sizes the stack is several times faster
