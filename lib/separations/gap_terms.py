@@ -30,7 +30,7 @@ def curves(terms: list[Tensor], shape) -> Curve:
 def best_terms(terms: Tensor, control, t: Tensor) -> Tensor:
     """Fisher side with the control regressed out, (m,); the slope comes from the other half, so there is no bias."""
     fisher = terms[:, 0]
-    if len(fisher) < MIN_REGRESSED:
+    if control is None or len(fisher) < MIN_REGRESSED:
         return fisher
     deviation = terms[:, 4] - control.mean(t)
     half = len(fisher) // 2
@@ -88,7 +88,7 @@ def _piece(index, x0, z, empirical, truth, times, schedule, control) -> Tensor:
     target = -z / sigma
     pairs = ((fitted, true), (target, true), (target, fitted))
     fisher, truth_loss, empirical_loss = ((a - b).square().sum(-1) for a, b in pairs)
-    known = control.terms(index, z, times)
+    known = torch.zeros_like(fisher) if control is None else control.terms(index, z, times)
     columns = [fisher, truth_loss - empirical_loss, truth_loss, empirical_loss, known]
     return torch.stack([c.double().mean(1) for c in columns], -1).cpu()
 
