@@ -105,16 +105,16 @@ def holder_score_network(
 ) -> ScoreNetwork:
     """A ReLU network with E ||network - grad log p_t||^2 <= error / sigma^2, of about error^(-d / 2 beta) pieces.
 
-    beta <= 2: h and sigma grad h are interpolated linearly. 2 < beta <= 4, d = 1: parabolas through three knots, blended
-    linearly, which by Neville's formula is the cubic through four: error O(cell^4). The number of cells is the smallest
+    beta <= 2: h and sigma grad h are interpolated linearly. 2 < beta <= 3, d = 1: parabolas through three knots, blended
+    linearly: error O(cell^3). The number of cells is the smallest
     (to 10 %) for which the mean square error of the polynomials, by quadrature, is at most 0.4 error; the bricks add at most
     0.3 sqrt(error) in norm, by their bounds, and what lies outside of the window 0.1 error: (sqrt 0.4 + 0.3)^2 + 0.1 < 1.
     Raises ValueError where more than `most` cells an axis would be needed.
     """
     schedule = schedule or OU()
     check_error(error)
-    if not 0 < beta <= (4 if law.d == 1 else 2):
-        raise ValueError(f"beta = {beta!r}: a number in (0, {4 if law.d == 1 else 2}] is needed in d = {law.d}")
+    if not 0 < beta <= (3 if law.d == 1 else 2):
+        raise ValueError(f"beta = {beta!r}: a number in (0, {3 if law.d == 1 else 2}] is needed in d = {law.d}")
     alpha, sigma = _levels(t, schedule)
     half = _window(law, alpha, sigma, error)
     pieces = _pieces(law, alpha, sigma, half, 0.4 * error / sigma**2, beta > 2, most)
