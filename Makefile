@@ -7,7 +7,7 @@
 # make bench     the kernels beside their peers
 # make clean     remove all build products (make distclean: the environment as well)
 #
-# Each target prepares .venv by itself. Variables: PROFILE=smoke|paper (parameters from params/), STRICT=1 (a warning of the
+# Each target prepares .venv by itself. Variables: PROFILE=smoke|longer|paper (parameters from params/), STRICT=1 (a warning of the
 # rendering is an error), JOBS=2 (notebooks at a time), PYTHON=python3.12 (interpreter for a new .venv).
 
 SHELL := /bin/bash
