@@ -212,3 +212,11 @@ def test_the_library_takes_a_denoiser_for_a_distribution():
 def test_bad_input_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_stack_larger_than_the_memory_is_refused_before_anything_is_allocated():
+    with pytest.raises(
+        ValueError, match=r"width = 10000, depth = 4, copies = 100000: [\d,]+ GB of memory, this machine"
+    ):
+        MLP(8, 10_000, 4, copies=100_000)
+    assert MLP(8, 16, 3, copies=100).copies == 100

@@ -1,5 +1,7 @@
 """Checks of arguments, and random numbers from a generator on any device. Every error names the argument, its value and what is allowed."""
 
+import os
+
 import torch
 from torch import Tensor
 
@@ -34,3 +36,13 @@ def randn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | Non
     """Standard normal numbers with the dtype and device of `like`, drawn on the generator's own device."""
     device = like.device if generator is None else generator.device
     return torch.randn(shape, dtype=like.dtype, device=device, generator=generator).to(like.device)
+
+
+def check_memory(numbers: int, dtype: torch.dtype, what: str) -> None:
+    """ValueError if so many numbers are more than this machine's memory holds. what: names the arguments and their values."""
+    size = torch.empty(0, dtype=dtype).element_size()
+    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if numbers * size > have:
+        raise ValueError(
+            f"{what}: {numbers * size / 2**30:,.0f} GB of memory, this machine has {have / 2**30:,.0f} GB; less is needed"
+        )

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .checks import check_count, check_finite
+from .checks import check_count, check_finite, check_memory
 from .parameterizations import PREDICTIONS, coefficients
 from .schedules import OU, Schedule, Time
 
@@ -64,6 +64,9 @@ class MLP(nn.Module):
             raise ValueError(f"features = {features!r}: a whole number >= 0 of frequencies is needed")
         self.event_shape, self.features, self.activation = (check_count(d, "d"),), features, activation
         sizes = [d + 1 + 2 * features, *[width] * (depth - 1), d]
+        count = (copies or 1) * sum((a + 1) * b for a, b in zip(sizes, sizes[1:]))
+        # weights, gradients and the two moments of Adam
+        check_memory(4 * count, torch.get_default_dtype(), f"width = {width}, depth = {depth}, copies = {copies}")
         drawn = [_start(sizes, g) for g in one_each(generator, copies or 1)]
         layers = [torch.stack(p) if copies else p[0] for p in zip(*drawn)]  # weight, bias, weight, bias, ...
         self.weights = nn.ParameterList(layers[0::2])  # (inputs, outputs) or (c, inputs, outputs)
