@@ -1,6 +1,8 @@
 """Loss gap: Proposition 4.1 within standard errors, against quadrature, its symmetries, its integral, and bad input."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -235,17 +237,27 @@ def test_a_singular_covariance_is_allowed_on_request(generator):
     torch.testing.assert_close(gap.value, full, rtol=1e-6, atol=0)
 
 
+MANY_POINTS = """
+import resource, torch
+from separations.distributions import GaussianMixture
+from separations.loss_gap import loss_gap
+truth = GaussianMixture(3 * torch.randn(4, 64, generator=torch.Generator().manual_seed(0)), 1.0)
+data = truth.sample(100_000, generator=torch.Generator().manual_seed(1))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+gap = loss_gap(data, truth, torch.logspace(-2, 0, 20), samples=200, generator=torch.Generator().manual_seed(2))
+print(float(gap.best.relative_error.max()), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10)
+"""
+
+
 @pytest.mark.slow
 def test_many_points_in_bounded_memory():
-    """n = 100,000 in d = 64: the peak beyond the data stays below 1 GB."""
-    import resource
+    """n = 100,000 in d = 64, 4,000 noisy points: below 500 MB beyond the data; all logits at once would be 1.6 GB.
 
-    truth = GaussianMixture(3 * torch.randn(4, 64, generator=torch.Generator().manual_seed(0)), 1.0)
-    data = truth.sample(100_000, generator=torch.Generator().manual_seed(1))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    gap = loss_gap(data, truth, torch.logspace(-2, 0, 3), samples=64, generator=torch.Generator().manual_seed(2))
-    assert (gap.best.relative_error < 0.2).all()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # in kB
+    In a process of its own: the peak of this one belongs to whatever ran before.
+    """
+    out = subprocess.run([sys.executable, "-c", MANY_POINTS], capture_output=True, text=True, check=True).stdout
+    worst, extra = map(float, out.split())
+    assert worst < 0.2 and extra < 500, (worst, extra)
 
 
 def test_truths_that_are_not_gaussian_have_a_control_as_well(generator):
