@@ -9,6 +9,7 @@ from conftest import mixture
 from separations.distributions import Empirical, GaussianMixture
 from separations.samplers import (
     ddim,
+    generate,
     heun,
     log_snr_times,
     prior,
@@ -147,3 +148,25 @@ X = torch.zeros(2, 2, dtype=torch.float64)
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_generate_is_the_sampler_from_noise_to_data_whatever_the_batch():
+    truth = mixture("number")
+    schedule = VPLinear()
+    one, two = (
+        generate(truth, 50, shape=(3,), schedule=schedule, generator=torch.Generator().manual_seed(0), batch=b)
+        for b in (50, 7)
+    )
+    torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+    ends = schedule.time_from_log_snr(torch.tensor([-8.0, 8.0], dtype=torch.float64)).tolist()
+    start = prior((50, 3), ends[0], schedule=schedule, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(one, heun(truth, start, log_snr_times(*ends, 18, schedule=schedule), schedule=schedule))
+    noisy = generate(truth, 9, shape=(3,), sampler=reverse_sde, generator=torch.Generator().manual_seed(0))
+    assert noisy.shape == (9, 3) and noisy.isfinite().all()
+    for options, word in (
+        ({"log_snr": (8, -8)}, "log_snr = "),
+        ({"steps": 0}, "steps = 0"),
+        ({"batch": 0}, "batch = 0"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            generate(truth, 4, shape=(3,), **options)

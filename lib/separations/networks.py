@@ -193,26 +193,32 @@ class Denoiser(nn.Module):
         """Learned E[eps | X_t = x] = -sigma score, shape of x."""
         return self.predict("eps", x, t, schedule=schedule)
 
-    def predict(self, target: str, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-        """Any of "eps", "x0", "v", "score", shape of x. Raises ValueError for another schedule, bad x or bad t."""
+    def predict(
+        self, target: str, x: Tensor, t: Time, *, schedule: Schedule | None = None, head_mask: Tensor | None = None
+    ) -> Tensor:
+        """Any of "eps", "x0", "v", "score", shape of x. Raises ValueError for another schedule, bad x or bad t.
+
+        head_mask: weights of the heads of a `dit.DiT`, (m, L, H) or (m, L, H, N).
+        """
         if schedule is not None and schedule != self.schedule:
             raise ValueError(f"schedule = {schedule}: the network was made for {self.schedule} only")
         lead = self._check(x)
         t = self._times(t, lead).to(x.device)
-        out = self._raw(x, t, lead)
+        out = self._raw(x, t, lead, {} if head_mask is None else {"head_mask": head_mask})
         if target == self.prediction:
             return out
         a, b = (k.to(x) for k in coefficients(self.prediction, target, t, schedule=self.schedule))
         return a * x + b * out
 
-    def _raw(self, x: Tensor, t: Tensor, lead: tuple[int, ...]) -> Tensor:
+    def _raw(self, x: Tensor, t: Tensor, lead: tuple[int, ...], options: dict) -> Tensor:
         """What the network says, shape of x; t broadcasts against x."""
         like = next(self.network.parameters())
         alpha, sigma = self.schedule.alpha(t), self.schedule.sigma(t)
         scale = (alpha**2 * self.data_std**2 + sigma**2).rsqrt().to(x)
         z = (x - alpha.to(x) * self.mean.to(x)) * scale
         log_snr = self.schedule.log_snr(t).to(like).reshape(t.shape[: len(lead)]).expand(lead)
-        return self.network(z.reshape(*lead, *self.network.event_shape).to(like), log_snr).to(x).reshape(x.shape)
+        z = z.reshape(*lead, *self.network.event_shape).to(like)
+        return self.network(z, log_snr, **options).to(x).reshape(x.shape)
 
     def _check(self, x: Tensor) -> tuple[int, ...]:
         """(m,) or (c, m), after the check of x."""
@@ -234,7 +240,7 @@ class Denoiser(nn.Module):
 
     def copy(self, i: int) -> "Denoiser":
         """Copy i of a stack as a denoiser with a single network of its own."""
-        return self._with(self.network.copy(i))
+        return self.with_network(self.network.copy(i))
 
     @classmethod
     def stack(cls, models: Sequence["Denoiser"]) -> "Denoiser":
@@ -249,9 +255,10 @@ class Denoiser(nn.Module):
                 raise ValueError(
                     "models differ in schedule, prediction, data_std, mean or event_shape: equal ones are needed"
                 )
-        return first._with(type(first.network).stack([m.network for m in models]))
+        return first.with_network(type(first.network).stack([m.network for m in models]))
 
-    def _with(self, network: nn.Module) -> "Denoiser":
+    def with_network(self, network: nn.Module) -> "Denoiser":
+        """The same denoiser around another network for the same samples."""
         return type(self)(
             network, self.schedule, prediction=self.prediction, data_std=self.data_std, mean=self.mean,
             event_shape=self.event_shape,

@@ -157,6 +157,50 @@ def heun(model, x, times, *, schedule=None, trajectory=False, progress=None) -> 
     return _run(step, x, times, schedule, trajectory, progress)
 
 
+def generate(
+    model,
+    m: int,
+    *,
+    shape: tuple[int, ...] | None = None,
+    schedule: Schedule | None = None,
+    steps: int = 18,
+    log_snr: tuple[float, float] = (-8.0, 8.0),
+    sampler: Callable = heun,
+    generator=None,
+    batch: int = 512,
+    progress: Callable | None = None,
+) -> Tensor:
+    """m samples of a model by one call, (m, *shape): from noise at log_snr[0] to data at log_snr[1], equal steps in log-SNR.
+
+    shape and schedule: by default the model's own event_shape and schedule. sampler: one of this module. batch: samples at a
+    time; the start is drawn for all of them first, so the result does not depend on it. progress: a wrapper of the loop over batches.
+    """
+    check_count(m), check_count(batch, "batch"), check_count(steps, "steps")
+    schedule = schedule or getattr(model, "schedule", None) or OU()
+    low, high = log_snr
+    if not low < high:
+        raise ValueError(f"log_snr = {log_snr}: (low, high) with low < high is needed")
+    t_hi, t_lo = schedule.time_from_log_snr(torch.tensor([low, high], dtype=torch.float64)).tolist()
+    like = next(iter(model.parameters()), torch.empty(0)) if hasattr(model, "parameters") else torch.empty(0)
+    start = prior(
+        (m, *(shape or model.event_shape)),
+        t_hi,
+        schedule=schedule,
+        generator=generator,
+        dtype=like.dtype,
+        device=like.device,
+    )
+    times = log_snr_times(t_hi, t_lo, steps, schedule=schedule)
+    options = {"generator": generator} if sampler is reverse_sde else {}
+    parts = start.split(batch)
+    return torch.cat(
+        [
+            sampler(model, x, times, schedule=schedule, **options)
+            for x in (parts if progress is None else progress(parts))
+        ]
+    )
+
+
 class Switch:
     """A model that uses different scores over different parts of the trajectory; see `switch`."""
 

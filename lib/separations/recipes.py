@@ -1,0 +1,223 @@
+"""Recipes of trained models: everything that a model depends on in one record, so that it can be trained again anywhere.
+
+    recipe = recipes.named("mnist-memorizing")
+    model, facts = recipes.trained(recipe)          # shipped weights, or from a folder, or trained here and kept there
+    images = recipe.data()                          # what it was trained on, and what was held out
+
+`python -m separations.recipes NAME ...` trains the shipped ones again (`make checkpoints`).
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import checkpoints, schedules, timesteps
+from .checks import check_count
+from .data import DataSet, load
+from .dit import DiT, DiTConfig
+from .environment import cores, versions
+from .networks import Denoiser
+from .training import Record, random_flip, train
+
+__all__ = ["NAMES", "Images", "Recipe", "named", "trained"]
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Training and held-out images of a recipe, shifted and scaled so that the training set has mean 0 and variance 1."""
+
+    train: Tensor  # (n, C, H, W)
+    held_out: Tensor  # (n_held_out, C, H, W), never trained on by any model of this data set
+    train_set: DataSet  # the same images as they came, with labels and source
+    held_out_set: DataSet
+    mean: float
+    std: float
+
+    def to_images(self, x: Tensor) -> Tensor:
+        """Back to the range of the data set, cut to [-1, 1], shape of x."""
+        return (x * self.std + self.mean).clamp(-1, 1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A trained model in words and numbers. Two equal recipes give equal weights on one machine with equal versions.
+
+    data: name of a data set; n: training images, drawn with `seed` from what is not held out; times: class of `timesteps` and its
+    arguments, on `schedule`; steps, batch, lr, warmup, decay, weight_decay, ema, clip: as in `train`; flip: mirror images at random.
+    """
+
+    name: str
+    data_name: str = "mnist5k"
+    n: int = 64
+    n_held_out: int = 1000
+    size: int | None = None
+    seed: int = 0
+    patch: int = 7
+    width: int = 96
+    depth: int = 6
+    heads: int = 6
+    schedule: str = "VPLinear"
+    prediction: str = "v"
+    times: tuple = ("LogNormal", {"mean": 1.0, "std": 1.0})
+    steps: int = 4000
+    batch: int = 64
+    lr: float = 2e-3
+    warmup: int = 100
+    decay: str = "cosine"
+    weight_decay: float = 0.0
+    ema: float = 0.99
+    clip: float | None = None
+    flip: bool = False
+    note: str = field(default="", compare=False)
+
+    def data(self) -> Images:
+        """The images. The held-out ones depend on the data set and n_held_out only, so they are held out of every recipe."""
+        whole = load(self.data_name, size=self.size)
+        if not 1 <= self.n <= whole.n - self.n_held_out:
+            raise ValueError(
+                f"n = {self.n}: from 1 to {whole.n - self.n_held_out}, {self.data_name} has {whole.n} images, {self.n_held_out} held out"
+            )
+        held_out, pool = whole.split(self.n_held_out)
+        chosen = pool if self.n == pool.n else pool.split(self.n, torch.Generator().manual_seed(self.seed))[0]
+        mean, std = float(chosen.x.mean()), float(chosen.x.std())
+        scaled = [(part.x - mean) / std for part in (chosen, held_out)]
+        return Images(*scaled, chosen, held_out, mean, std)
+
+    def time_distribution(self):
+        """The object that draws the times of training."""
+        kind, options = self.times
+        schedule = {} if kind in {"Uniform", "Beta"} else {"schedule": self.noise()}
+        return getattr(timesteps, kind)(**options, **schedule)
+
+    def noise(self) -> schedules.Schedule:
+        """The noise schedule."""
+        return getattr(schedules, self.schedule)()
+
+    def untrained(self, shape: tuple[int, int, int]) -> Denoiser:
+        """The model before training, from its seed; shape: (C, H, W)."""
+        config = DiTConfig(image=shape, patch=self.patch, width=self.width, depth=self.depth, heads=self.heads)
+        return Denoiser(
+            DiT(config, generator=torch.Generator().manual_seed(1_000 + self.seed)),
+            self.noise(),
+            prediction=self.prediction,
+        )
+
+    def training(
+        self, model: Denoiser, data: Tensor, *, every=500, checkpoint: Path | None = None, **changes
+    ) -> Iterator[Record]:
+        """`train` with the settings of the recipe; `changes` replaces some of them."""
+        settings = {
+            "steps": self.steps, "batch": self.batch, "lr": self.lr, "warmup": self.warmup, "decay": self.decay, "ema": self.ema,
+            "weight_decay": self.weight_decay, "clip": self.clip, "times": self.time_distribution(), "weight": self.prediction,
+            "optimiser": "adamw", "augment": random_flip if self.flip else None, "checkpoint": checkpoint,
+            "generator": torch.Generator().manual_seed(2_000 + self.seed),
+        }  # fmt: skip
+        return train(model, data, every=every, **(settings | changes))
+
+    def words(self) -> dict:
+        """The recipe as plain values, as they stand in a checkpoint."""
+        return json.loads(json.dumps({key: value for key, value in asdict(self).items() if key != "note"}))
+
+
+_ALL = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("mnist-memorizing", note="64 digits, seen 4,000 times each: most of what it generates are copies"),
+        Recipe("mnist-generalizing", n=4000, lr=1e-3, note="4,000 digits, seen 64 times each: copies are rare"),
+    )
+}
+NAMES = tuple(_ALL)
+
+
+def named(name: str, **changes) -> Recipe:
+    """A shipped recipe by name, with changes of its fields, as named("mnist-memorizing", seed=3). ValueError for another name."""
+    if name not in _ALL:
+        raise ValueError(f"name = {name!r}: one of {', '.join(NAMES)} is needed")
+    return replace(_ALL[name], **changes)
+
+
+def trained(
+    recipe: Recipe,
+    *,
+    folder: str | Path | None = None,
+    data: Images | None = None,
+    progress: Callable | None = None,
+    shipped: bool = True,
+) -> tuple[Denoiser, dict]:
+    """The averaged model of a recipe, and its facts: shipped if this very recipe is, else from `folder`, else trained here.
+
+    folder: where a model trained here is kept, and its checkpoint while it trains (killed and called again, it goes on);
+    None keeps nothing. data: recipe.data(), if it is at hand. progress: called with each `Record` of training. shipped: whether
+    the weights that come with the library may be taken.
+    """
+    path = _place(recipe, folder)
+    for place in (_shipped(recipe) if shipped else None, path):
+        if place is not None and place.is_file():
+            model, facts = checkpoints.load_model(place)
+            if facts.get("recipe") == recipe.words():
+                return model, facts
+    data, start = data or recipe.data(), time.monotonic()
+    model = recipe.untrained(tuple(data.train.shape[1:]))
+    going = None if path is None else path.with_suffix(".training.safetensors")
+    for record in recipe.training(model, data.train, checkpoint=going):
+        if progress is not None:
+            progress(record)
+    made = {"seconds": round(time.monotonic() - start), "cores": cores(), "threads": torch.get_num_threads()}
+    facts = {"recipe": recipe.words(), "made": made, "versions": versions()}
+    if path is not None:
+        checkpoints.save_model(path, record.ema, facts=facts)
+        going.unlink(missing_ok=True)
+    return record.ema, facts
+
+
+def _shipped(recipe: Recipe) -> Path | None:
+    try:
+        return checkpoints.shipped(recipe.name)
+    except ValueError:
+        return None
+
+
+def _place(recipe: Recipe, folder: str | Path | None) -> Path | None:
+    if folder is None:
+        return None
+    import hashlib
+
+    digest = hashlib.sha256(json.dumps(recipe.words(), sort_keys=True).encode()).hexdigest()[:10]
+    return Path(folder) / f"{recipe.name}-{digest}.safetensors"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m separations.recipes [NAME ...] --out FOLDER`: train shipped recipes again, in half precision, with SHA-256."""
+    parser = argparse.ArgumentParser(prog="python -m separations.recipes", description=main.__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: all)")
+    parser.add_argument("--out", default="lib/separations/assets", help="folder of the files (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(check_count(options.threads, "threads"))
+    for name in options.names or NAMES:
+        recipe, out = named(name), Path(options.out)
+        work = out / f".{name}"  # a training that was killed goes on from here
+        sys.stdout.write(f"{name}: {recipe.steps} steps\n")
+        model, facts = trained(recipe, folder=work, shipped=False, progress=_tell)
+        digest = checkpoints.save_model(out / f"{name}.safetensors", model, dtype=torch.float16, facts=facts)
+        for left in work.iterdir():
+            left.unlink()
+        work.rmdir()
+        sys.stdout.write(f"{name}: {facts['made']['seconds']} s, SHA-256 {digest}\n")
+    return 0
+
+
+def _tell(record: Record) -> None:
+    sys.stdout.write(f"  step {record.step}, loss {float(record.loss):.1f}, {record.seconds:.0f} s\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
