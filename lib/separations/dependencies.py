@@ -15,7 +15,7 @@ import yaml
 
 PACKAGE = Path(__file__).parent
 FORMAT = 1  # of result.json: a new number makes every earlier run stale
-ASSETS = {"data": ("assets/*",)}  # files beside the code that a module reads; claims.yml is treated claim by claim
+ASSETS = {"data": ("assets/*.npz",), "checkpoints": ("assets/*.safetensors",)}  # files beside the code that a module reads; claims.yml is treated claim by claim
 VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled", "lines_to_next_cell")  # written by tools
 PINS = ("constraints.txt", "requirements.txt")
 

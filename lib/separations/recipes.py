@@ -70,9 +70,9 @@ class Recipe:
     batch: int = 64
     lr: float = 2e-3
     warmup: int = 100
-    decay: str = "cosine"
+    decay: str = "constant"
     weight_decay: float = 0.0
-    ema: float = 0.99
+    ema: float = 0.995
     clip: float | None = None
     flip: bool = False
     note: str = field(default="", compare=False)
@@ -130,7 +130,7 @@ _ALL = {
     recipe.name: recipe
     for recipe in (
         Recipe("mnist-memorizing", note="64 digits, seen 4,000 times each: most of what it generates are copies"),
-        Recipe("mnist-generalizing", n=4000, lr=1e-3, note="4,000 digits, seen 64 times each: copies are rare"),
+        Recipe("mnist-generalizing", n=4000, lr=1e-3, decay="cosine", ema=0.99, note="4,000 digits, seen 64 times each: copies are rare"),
     )
 }
 NAMES = tuple(_ALL)
