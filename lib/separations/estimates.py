@@ -1,9 +1,12 @@
-"""A mean over independent samples with its standard error: what every Monte-Carlo number of the library comes as."""
+"""A mean over independent samples with its standard error, and intervals of shares: what Monte-Carlo numbers come as."""
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
+
+from .checks import check_count
 
 
 @dataclass(frozen=True)
@@ -62,3 +65,22 @@ class Curve:
         """Distance to another curve, or to known values, in joint standard errors, (T,). Independent errors are assumed."""
         value, se = (other.value, other.se) if isinstance(other, Curve) else (other, 0.0)
         return (self.value - value).abs() / (self.se**2 + se**2) ** 0.5
+
+
+def check_confidence(confidence: float) -> float:
+    """confidence, if it is in (0, 1); ValueError otherwise."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence = {confidence}: a number in (0, 1) is needed")
+    return confidence
+
+
+def wilson_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share of k out of m (Wilson 1927): honest also at 0 and at 1."""
+    from scipy.stats import norm
+
+    check_count(m), check_confidence(confidence)
+    if not 0 <= k <= m:
+        raise ValueError(f"k = {k}: a whole number in [0, m = {m}] is needed")
+    z2 = norm.ppf((1 + confidence) / 2) ** 2
+    centre, half = (k + z2 / 2) / (m + z2), np.sqrt(z2 * (k * (m - k) / m + z2 / 4)) / (m + z2)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))

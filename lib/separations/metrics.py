@@ -1,4 +1,4 @@
-"""Measures of generated samples: how many are memorized, with an interval."""
+"""Measures of generated samples, each with an interval: how many are memorized, and (from `quality`) how good they are."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,30 @@ import torch
 from torch import Tensor
 
 from .checks import check_count, check_points
+from .estimates import check_confidence, wilson_interval
+from .quality import (
+    ImageQuality,
+    Measure,
+    density_coverage,
+    frechet_distance,
+    image_quality,
+    kernel_distance,
+    precision_recall,
+)
 from .streaming import Rows, nearest
+
+__all__ = [
+    "ImageQuality",
+    "Measure",
+    "MemorizationRatio",
+    "density_coverage",
+    "frechet_distance",
+    "image_quality",
+    "kernel_distance",
+    "memorization_ratio",
+    "precision_recall",
+    "wilson_interval",
+]
 
 
 @dataclass(frozen=True)
@@ -65,7 +88,7 @@ def memorization_ratio(
     """
     check_points(train, tuple(train.shape[1:]) if isinstance(train, Tensor) and train.ndim > 1 else ("d",), "train")
     check_points(samples, tuple(train.shape[1:]), "samples")
-    _check_threshold(threshold), _check_confidence(confidence), check_count(resamples, "resamples")
+    _check_threshold(threshold), check_confidence(confidence), check_count(resamples, "resamples")
     flat, first = train.reshape(len(train), -1), torch.arange(len(train))
     if merge_duplicates:
         first = _first_of_equal(flat)
@@ -101,20 +124,3 @@ def _bootstrap_interval(k: int, m: int, confidence: float, resamples: int, gener
     tail = (1 - confidence) / 2
     ends = torch.quantile(draws, torch.tensor([tail, 1 - tail], dtype=torch.float64, device=device))
     return float(ends[0]), float(ends[1])
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence = {confidence}: a number in (0, 1) is needed")
-
-
-def wilson_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share of k out of m (Wilson 1927): honest also at 0 and at 1."""
-    from scipy.stats import norm
-
-    check_count(m), _check_confidence(confidence)
-    if not 0 <= k <= m:
-        raise ValueError(f"k = {k}: a whole number in [0, m = {m}] is needed")
-    z2 = norm.ppf((1 + confidence) / 2) ** 2
-    centre, half = (k + z2 / 2) / (m + z2), np.sqrt(z2 * (k * (m - k) / m + z2 / 4)) / (m + z2)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))

