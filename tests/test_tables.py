@@ -173,7 +173,8 @@ def test_a_run_that_failed_keeps_no_table(root):
                   "'part__01_a.more.csv').unlink()")  # fmt: skip
     out = execute(root, "01_a")
     result = json.loads((out / "result.json").read_text())
-    assert not is_success(out) and result["status"] == "failed" and "tables" in result["error"]
+    assert not is_success(out) and result["status"] == "failed"
+    assert "tables" in result["error"] and str(root) not in result["error"] and not (out / "tables").exists()
 
 
 def test_stored_tables_carry_their_recipe_and_leave_the_run_that_made_them_fresh(root, capsys):

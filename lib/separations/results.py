@@ -96,7 +96,9 @@ def finish(out: Path, source: Path, outcome: Outcome, result: dict) -> Outcome:
         try:
             tables = _keep_tables(out, evidence)
         except (OSError, ValueError) as problem:
-            outcome = Outcome("failed", f"the tables that the notebook left cannot be kept: {problem}", 1)
+            shutil.rmtree(out / "tables", ignore_errors=True)
+            reason = getattr(problem, "strerror", None) or problem  # without the path
+            outcome = Outcome("failed", f"the tables that the notebook left cannot be kept: {reason}", 1)
     error = hide_paths(outcome.error, source)
     result = {"status": outcome.status, "error": error, **result, "evidence": evidence, "tables": tables}
     if notebook:
