@@ -66,11 +66,9 @@ def store(root: Path, profile: str, keys: list[str] | None = None) -> tuple[list
     for item in items:
         for name in item.result["tables"] if item.state == "fresh" else ():
             content, path = table_path(item.run, name).read_bytes(), stored_path(root, item.key, name)
-            recipe = yaml.safe_dump(
-                recipe_of(item, profile, name, content), sort_keys=False, allow_unicode=True, width=120
-            )
-            files[path] = content
-            files[path.with_suffix(".yml")] = recipe.encode()
+            recipe = recipe_of(item, profile, name, content)
+            text = yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+            files[path], files[path.with_suffix(".yml")] = content, text.encode()
     for path, content in files.items():
         write_whole(path, content)
     return [path for path in files if path.suffix == ".csv"], [item for item in items if item.state != "fresh"]
