@@ -98,7 +98,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, text, message):
 
 CELLS = """import separations
 notes = separations.Ledger("part/01_a")
-notes.table("runs", [{"n": n, "value": n / 3, "kind": "Adam"}])
+notes.table("runs", [{"n": n, "value": n / 3, "kind": "Adam\\n2"}])
 if twice: notes.table("more", [{"x": 0.5}])"""
 
 
@@ -149,7 +149,7 @@ def test_a_profile_names_notebooks_in_the_order_of_the_book(root):
 def test_a_run_keeps_its_tables_and_the_sentinel_covers_them(root):
     out = execute(root, "01_a")
     assert is_success(out) and {path.name for path in (out / "tables").iterdir()} == {"runs.csv", "more.csv"}
-    assert read_table(table_path(out, "runs")) == [{"n": 3, "value": 1.0, "kind": "Adam"}]
+    assert read_table(table_path(out, "runs")) == [{"n": 3, "value": 1.0, "kind": "Adam\n2"}]
     content = table_path(out, "runs").read_text()
     table_path(out, "runs").write_text(content.replace("3", "4"))
     assert not is_success(out)
@@ -184,7 +184,7 @@ def test_stored_tables_carry_their_recipe_and_leave_the_run_that_made_them_fresh
     names = {f"{number}_{name}" for number in ("01", "02") for name in ("runs", "more")}
     assert {path.name for path in data.iterdir()} == {f"{name}.{end}" for name in names for end in ("csv", "yml")}
     assert capsys.readouterr().out.count("\n") == 4
-    assert read_table(data / "02_runs.csv") == [{"n": 4, "value": 4 / 3, "kind": "Adam"}]
+    assert read_table(data / "02_runs.csv") == [{"n": 4, "value": 4 / 3, "kind": "Adam\n2"}]
     recipe = yaml.safe_load((data / "02_runs.yml").read_text())
     assert recipe["notebook"] == "part/02_b" and recipe["table"] == "runs" and recipe["rows"] == 1
     assert recipe["profile"] == "longer" and recipe["parameters"] == {"n": 4}

@@ -8,6 +8,8 @@ Exit status: 0 done, 1 a notebook of the profile has no such run (the others are
 """
 
 import argparse
+import csv
+import io
 import sys
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def recipe_of(item: Chapter, profile: str, name: str, content: bytes) -> dict:
     return {
         "notebook": item.key,
         "table": name,
-        "rows": content.count(b"\n") - 1,
+        "rows": len(list(csv.reader(io.StringIO(content.decode(), newline="")))) - 1,
         "profile": profile,
         "parameters": result["overrides"],  # what differs from the notebook's defaults
         "command": f"python -m separations.run book/{item.key}.ipynb {options} --out results/{item.path.stem}",
