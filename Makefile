@@ -2,6 +2,7 @@
 # make test      unit tests, structure tests, nbval on book/, golden numbers
 # make nb        open the notebooks in JupyterLab
 # make refresh   write the executed outputs back into book/
+# make tables    run the notebooks that params/longer.yml names (half an hour), store their tables in book/<part>/data
 # make student   copies of the notebooks without solutions and outputs, in _build/student
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
@@ -30,12 +31,12 @@ STAMP_BENCH := $(VENV)/.installed-bench-$(WANTED_BENCH)
 BUSY := $(VENV)/.installing
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: help book test nb refresh student lint bench clean distclean env
+.PHONY: help book test nb refresh tables student lint bench clean distclean env
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,11s/^# \{0,1\}//p' Makefile
+	@sed -n '1,12s/^# \{0,1\}//p' Makefile
 
 env: $(STAMP)
 
@@ -71,6 +72,11 @@ test: $(STAMP)
 refresh: $(STAMP)
 	@$(call snakemake,notebooks,laptop) || { $(PY) -m separations.book finish; exit 1; }
 	@$(PY) -m separations.book refresh
+
+# Stored is what succeeded, also where another notebook failed. A cell may take two hours.
+tables: $(STAMP)
+	@status=0; $(call snakemake,tables,longer) tables=store timeout=7200 || status=1; \
+	$(PY) -m separations.store_tables --profile longer || status=1; exit $$status
 
 nb: $(STAMP)
 	@$(PY) -c 'import jupyterlab' 2>/dev/null || { echo "make: installing JupyterLab"; $(INSTALL) 'jupyterlab>=4,<5'; }

@@ -3,12 +3,15 @@
     snakemake                            execute all notebooks at their defaults and render the book
     snakemake --config profile=smoke     the same with the parameters of params/smoke.yml
     snakemake tests                      unit tests, structure tests, nbval, golden numbers
+    snakemake tables --config profile=longer tables=store
+                                         execute the notebooks that params/longer.yml names, and store their tables
 
 Freshness is a matter of content, not of time stamps: each sentinel or stamp belongs to a fingerprint, and one that belongs
 to another fingerprint than the present is removed here, before the graph is built. So `git checkout` and `touch` cost
 nothing, and a change of content, however old the file, is seen.
 
-config: profile (laptop: the notebooks' own defaults), jobs (notebooks at a time), timeout (seconds a cell), strict.
+config: profile (laptop: the notebooks' own defaults), jobs (notebooks at a time), timeout (seconds a cell), strict,
+tables (store: a run counts as fresh whatever tables are stored beside its notebook, for it is there to make them).
 """
 
 import sys
@@ -27,6 +30,7 @@ STRICT = str(config.get("strict", "")).lower() in ("1", "true", "yes")
 RUNS = f"_build/runs/{PROFILE}"
 PARAMS = chapters.params_file(ROOT, PROFILE)
 KEYS = chapters.notebook_keys(ROOT)
+STORE = config.get("tables", "") == "store"
 HTML = f"_build/{book.html_folder(ROOT, PROFILE).name}/.rendered{'-strict' if STRICT else ''}"
 GOLDEN = "_build/evidence"
 
@@ -72,7 +76,7 @@ def forget(path):
 
 if workflow.is_main_process:
     for key in KEYS:
-        if chapters.chapter(ROOT, PROFILE, key).state != "fresh":
+        if chapters.chapter(ROOT, PROFILE, key, tables=not STORE).state != "fresh":
             forget(f"{RUNS}/{key}/SUCCESS")
     for stamp, fingerprint in STAMPS.items():
         if (ROOT / stamp).is_file() and (ROOT / stamp).read_text().strip() != fingerprint:
@@ -87,6 +91,7 @@ localrules:
     all,
     notebooks,
     tests,
+    tables,
 
 
 # The sentinels are targets of their own: Snakemake does not miss an intermediate file whose descendant is there.
@@ -104,6 +109,13 @@ rule notebooks:
 rule tests:
     input:
         list(STAMPS),
+
+
+# Only what the profile names: the other notebooks would run at their defaults. What was made is stored by `make tables`,
+# also where one of the notebooks failed.
+rule tables:
+    input:
+        lambda wildcards: [f"{RUNS}/{key}/SUCCESS" for key in chapters.named_by(ROOT, PROFILE)],
 
 
 # The run writes everything else beside its sentinel, which is the only declared output: Snakemake deletes the outputs of a
@@ -181,7 +193,7 @@ rule nbval:
         folder=str(ROOT / GOLDEN),
         timeout=TIMEOUT,
     shell:
-        "rm -rf {params.folder}/{params.name}.json {params.folder}/.{params.name} && mkdir -p {params.folder}/.{params.name} && "
+        "rm -rf {params.folder}/{params.name}.json {params.folder}/{params.name}.*.csv {params.folder}/.{params.name} && mkdir -p {params.folder}/.{params.name} && "
         "env -u MPLBACKEND PYTHONHASHSEED=0 OMP_NUM_THREADS={threads} SEPARATIONS_EVIDENCE={params.folder}/.{params.name} "
         "{params.python:q} -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout {params.timeout} {input.notebook:q} && "
         "mv {params.folder}/.{params.name}/* {params.folder}/ && rm -rf {params.folder}/.{params.name} && "

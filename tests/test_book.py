@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from separations.chapters import notebook_keys
-from separations.dependencies import VOLATILE, python_source, read_notebook, source_of
+from separations.dependencies import VOLATILE, file_hash, python_source, read_notebook, source_of
 from separations.ledger import load_claims
 from separations.parameters import check_overrides, parameter_cell, parameters_of, profile_entry, read_params
 from separations.staging import claim_of
+from separations.store_tables import stored_path
+from separations.tables import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -211,6 +213,23 @@ def test_profiles_name_notebooks_and_parameters_that_exist(path):
     for key in table:
         overrides = profile_entry(table, key, path.name, KEYS)
         check_overrides(parameters_of(load(key), key), overrides, key)
+
+
+@pytest.mark.parametrize("path", sorted(BOOK.glob("*/data/*.csv")), ids=lambda path: path.stem)
+def test_a_stored_table_says_how_it_was_made_and_with_the_parameters_of_its_profile(path):
+    recipe = yaml.safe_load(path.with_suffix(".yml").read_text(encoding="utf-8"))
+    key = recipe["notebook"]
+    assert path == stored_path(ROOT, key, recipe["table"]) and recipe["sha256"] == file_hash(path)
+    assert len(read_table(path)) == recipe["rows"]
+    defaults, profile = parameters_of(load(key), key), read_params(ROOT / "params" / f"{recipe['profile']}.yml")
+    wanted = check_overrides(defaults, profile_entry(profile, key), key)
+    assert check_overrides(defaults, recipe["parameters"], key) == wanted, "the profile has changed: make tables"
+    assert not MACHINE_PATH.search(path.with_suffix(".yml").read_text(encoding="utf-8"))
+
+
+def test_a_recipe_has_its_table():
+    for path in BOOK.glob("*/data/*.yml"):
+        assert path.with_suffix(".csv").is_file(), path.name
 
 
 def test_a_numbered_notebook_shares_no_name_with_a_module():

@@ -50,6 +50,38 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
     assert json.loads((tmp_path / "a__b.json").read_text())["measures"] == {"x": 1}
 
 
+ROWS = [
+    {"n": 16, "optimiser": "Adam", "loss": 0.1, "step": None},
+    {"optimiser": "a, b", "n": 2, "loss": 1e-300, "step": 5},
+]
+
+
+def test_a_table_is_written_whole_beside_the_evidence_and_named_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEPARATIONS_EVIDENCE", str(tmp_path))
+    notes = Ledger("foundations/13_two_scores")
+    notes.table("runs", ROWS)
+    notes.table("other", ROWS)
+    notes.table("runs", ROWS[:1])  # the same name again: replaced
+    name = "foundations__13_two_scores"
+    assert {p.name for p in tmp_path.iterdir()} == {f"{name}.json", f"{name}.runs.csv", f"{name}.other.csv"}
+    assert (tmp_path / f"{name}.runs.csv").read_text() == "n,optimiser,loss,step\n16,Adam,0.1,\n"
+    assert read_evidence(tmp_path / f"{name}.json")["tables"] == ["other", "runs"]
+    monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        notes.table("third", ROWS)
+    assert len(list(tmp_path.iterdir())) == 3 and "third" not in notes.tables
+
+
+def test_a_table_is_checked_where_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.delenv("SEPARATIONS_EVIDENCE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    notes = Ledger("a/b")
+    notes.table("runs", ROWS)
+    with pytest.raises(ValueError, match="rows is empty"):
+        notes.table("runs", [])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_notebook_for_another_version_is_told_in_one_line():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -66,6 +98,10 @@ def test_a_notebook_for_another_version_is_told_in_one_line():
         (lambda n: n.record("sep.prop-4.1", ours="x", verdict="yes"), "verdict = 'yes'"),
         (lambda n: n.record("sep.prop-4.1", ours=" ", verdict="holds"), "ours is empty"),
         (lambda n: n.measure("x", math.nan), "value = nan"),
+        (lambda n: n.table("a b", [{"x": 1}]), "name = 'a b'"),
+        (lambda n: n.table("../x", [{"x": 1}]), "name = '../x'"),
+        (lambda n: n.table("Runs", [{"x": 1}]), "name = 'Runs': small letters"),
+        (lambda n: n.table("x", [{"x": math.inf}]), r"rows\[0\]\['x'\] = inf: a finite number is needed, or None"),
         (lambda n: Ledger("13_two_scores.ipynb"), "notebook = "),
     ],
 )

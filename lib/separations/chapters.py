@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from .dependencies import fingerprint, read_notebook
-from .parameters import check_overrides, overrides_for, parameters_of
+from .parameters import check_overrides, overrides_for, parameters_of, read_params
 from .results import is_success, read_result
 
 DEFAULT_PROFILE = "laptop"  # the notebooks' own defaults
@@ -77,16 +77,28 @@ def expected(root: Path, profile: str, key: str) -> dict:
     return fingerprint(path, check_overrides(parameters_of(read_notebook(path), key), overrides, key))
 
 
-def chapter(root: Path, profile: str, key: str) -> Chapter:
-    """A chapter and the state of its run, judged by content: the sentinel, the result and all its inputs."""
+def named_by(root: Path, profile: str) -> list[str]:
+    """Keys of the notebooks that a profile has an entry for, in the order of the book; none for the default profile."""
+    path = params_file(root, profile)
+    table = read_params(path) if path else {}
+    return [key for key in notebook_keys(root) if key in table]
+
+
+def chapter(root: Path, profile: str, key: str, tables: bool = True) -> Chapter:
+    """A chapter and the state of its run, judged by content: the sentinel, the result and all its inputs.
+
+    tables: whether the stored tables that the chapter shows are inputs. They are not for a run that makes such tables:
+    otherwise storing them would make it stale.
+    """
     run = run_folder(root, profile, key)
     result = read_result(run)
+    name = "key" if tables else "key_without_tables"
     state, error = "missing", "It has not been executed under this profile."
     try:
-        wanted = expected(root, profile, key)["key"]
+        wanted = expected(root, profile, key)[name]
     except ValueError as problem:
         return Chapter(key, root / "book" / f"{key}.ipynb", run, "failed", str(problem), None)
-    if result and result.get("hashes", {}).get("key") != wanted:
+    if result and result.get("hashes", {}).get(name) != wanted:
         state, error = "stale", "The run on disk belongs to other sources or parameters than the present ones."
     elif result and result["status"] != "ok":
         state, error = "failed", str(result["error"])

@@ -14,8 +14,9 @@ from pathlib import Path
 import yaml
 
 PACKAGE = Path(__file__).parent
-FORMAT = 1  # of result.json: a new number makes every earlier run stale
-ASSETS = {"data": ("assets/*.npz",), "checkpoints": ("assets/*.safetensors",)}  # files beside the code that a module reads; claims.yml is treated claim by claim
+FORMAT = 2  # of result.json: a new number makes every earlier run stale
+# Files beside the code that a module reads; claims.yml is treated claim by claim.
+ASSETS = {"data": ("assets/*.npz",), "checkpoints": ("assets/*.safetensors",)}
 VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled", "lines_to_next_cell")  # written by tools
 PINS = ("constraints.txt", "requirements.txt")
 
@@ -201,7 +202,8 @@ def tables_of(notebook: str | Path) -> list[Path]:
 def fingerprint(notebook: str | Path, overrides: Mapping | None = None) -> dict:
     """Hashes of all that decides a notebook's outputs, and their own hash under 'key'.
 
-    notebook: path; overrides: parameters that differ from its defaults. Two runs with one key have the same inputs.
+    notebook: path; overrides: parameters that differ from its defaults. Two runs with one key have the same inputs. Two
+    with one 'key_without_tables' compute the same and differ, if at all, in the stored tables that they show beside it.
     """
     content = read_notebook(notebook)
     modules = closure(imported_names(python_source(content), name=str(notebook)))
@@ -214,6 +216,8 @@ def fingerprint(notebook: str | Path, overrides: Mapping | None = None) -> dict:
         "parameters": sha256(json.dumps(dict(overrides or {}), sort_keys=True)),
         **{name.partition(".")[0]: file_hash(root / name) for name in PINS if (root / name).is_file()},
     }
+    key = key_without_tables = sha256(json.dumps(hashes, sort_keys=True))
     if tables := tables_of(notebook):
         hashes["tables"] = {path.name: file_hash(path) for path in tables}
-    return {**hashes, "key": sha256(json.dumps(hashes, sort_keys=True))}
+        key = sha256(json.dumps(hashes, sort_keys=True))
+    return {**hashes, "key": key, "key_without_tables": key_without_tables}

@@ -1,14 +1,16 @@
 """Claims and evidence: every claim of a source has an id; a notebook records what it found.
 
 Claims are registered in claims.yml. A notebook opens one `Ledger` under its own path and records evidence (a verdict on a
-claim) and measures (raw numbers, compared with the golden ones by the tests). If the environment variable
-SEPARATIONS_EVIDENCE names a folder, each call rewrites one JSON file there, whole; otherwise nothing is written.
+claim), measures (raw numbers, compared with the golden ones by the tests) and tables (all that is behind a figure). If the
+environment variable SEPARATIONS_EVIDENCE names a folder, each call rewrites one JSON file there, whole, and a table its own
+CSV file beside it; otherwise nothing is written.
 """
 
 import json
 import math
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -17,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from .files import write_whole
+from .tables import check_name, table_text
 from .version import __version__
 
 VERDICTS = ("holds", "holds in part", "differs")
@@ -49,6 +52,7 @@ class Ledger:
     version: str = __version__
     claims: list[dict] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
 
     def __post_init__(self):
         if not self.notebook or self.notebook.endswith(".ipynb") or self.notebook.startswith("/"):
@@ -78,11 +82,29 @@ class Ledger:
         self._write()
         return value
 
+    def table(self, name: str, rows: Sequence[Mapping], digits: int | None = None) -> None:
+        """Record a table under a name that is unique in the notebook: `<notebook with __>.<name>.csv`, whole or not at all.
+
+        rows: mappings with the same keys to finite numbers, text or None (nothing there: never reached, not measured);
+        digits: significant digits of floats, None for all that it takes to read the same number back. ValueError for no
+        rows, differing keys, other values, or a name that is not of small letters, digits and _.
+        """
+        text, path = table_text(rows, digits), evidence_path(self.notebook, f".{check_name(name)}.csv")
+        if path:
+            write_whole(path, text)
+        self.tables = [other for other in self.tables if other != name] + [name]
+        self._write()  # after the table: what the evidence names is there
+
     def _write(self) -> None:
-        folder = os.environ.get("SEPARATIONS_EVIDENCE")
-        if folder:
-            path = Path(folder) / (self.notebook.replace("/", "__") + ".json")
+        path = evidence_path(self.notebook, ".json")
+        if path:
             write_whole(path, json.dumps(asdict(self), indent=1) + "\n")
+
+
+def evidence_path(notebook: str, ending: str) -> Path | None:
+    """File of a notebook in the folder that SEPARATIONS_EVIDENCE names; None where it names none."""
+    folder = os.environ.get("SEPARATIONS_EVIDENCE")
+    return Path(folder) / (notebook.replace("/", "__") + ending) if folder else None
 
 
 def read_evidence(path: Path) -> dict:

@@ -1,11 +1,13 @@
 """The folder of a run: locked and emptied before, its result and sentinel written after, and read again by whoever needs it.
 
-`SUCCESS` is written last and holds the SHA-256 of `result.json`, which holds that of the executed notebook.
+`SUCCESS` is written last and holds the SHA-256 of `result.json`, which holds that of the executed notebook and those of the
+tables that it recorded; these lie in `tables/`.
 """
 
 import contextlib
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from glob import escape
@@ -17,7 +19,7 @@ from .files import write_whole
 
 
 def is_success(out: str | Path) -> bool:
-    """Whether `out` holds a finished run: sentinel, result and executed notebook are there and agree."""
+    """Whether `out` holds a finished run: sentinel, result, executed notebook and tables are there and agree."""
     out = Path(out)
     try:
         content = (out / "result.json").read_bytes()
@@ -25,9 +27,15 @@ def is_success(out: str | Path) -> bool:
             return False
         result = json.loads(content)
         executed = out / Path(result["file"]).name
-        return result["status"] == "ok" and result["executed"] == file_hash(executed)
+        tables = all(file_hash(table_path(out, name)) == mark for name, mark in result.get("tables", {}).items())
+        return result["status"] == "ok" and result["executed"] == file_hash(executed) and tables
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def table_path(out: str | Path, name: str) -> Path:
+    """File of a table in a run folder."""
+    return Path(out) / "tables" / f"{name}.csv"
 
 
 def read_result(out: str | Path) -> dict | None:
@@ -64,8 +72,9 @@ def clean(out: Path, name: str) -> None:
     ):
         for path in (out / leftover, *out.glob(f".{escape(leftover)}.*.tmp")):
             path.unlink(missing_ok=True)
-    for folder in (".evidence", ".ipython"):
+    for folder in ("tables", ".evidence", ".ipython"):
         shutil.rmtree(out / folder, ignore_errors=True)
+    for folder in (".evidence", ".ipython"):
         (out / folder).mkdir()
 
 
@@ -82,8 +91,16 @@ def finish(out: Path, source: Path, outcome: Outcome, result: dict) -> Outcome:
             problem = problem or "the evidence that the notebook left cannot be read"
         outcome = Outcome("failed", problem, 1) if problem else outcome
     evidence = [record for record in evidence if record is not None]
+    tables = {}
+    if outcome.status == "ok":  # of a run that failed nobody knows how much of a table is there
+        try:
+            tables = _keep_tables(out, evidence)
+        except (OSError, ValueError) as problem:
+            shutil.rmtree(out / "tables", ignore_errors=True)
+            reason = getattr(problem, "strerror", None) or problem  # without the path
+            outcome = Outcome("failed", f"the tables that the notebook left cannot be kept: {reason}", 1)
     error = hide_paths(outcome.error, source)
-    result = {"status": outcome.status, "error": error, **result, "evidence": evidence}
+    result = {"status": outcome.status, "error": error, **result, "evidence": evidence, "tables": tables}
     if notebook:
         if outcome.status != "ok":
             mark_failure(notebook, outcome)
@@ -99,6 +116,20 @@ def finish(out: Path, source: Path, outcome: Outcome, result: dict) -> Outcome:
     if outcome.status == "ok":
         write_whole(out / "SUCCESS", sha256(content) + "\n")
     return outcome
+
+
+def _keep_tables(out: Path, evidence: list[dict]) -> dict[str, str]:
+    """Move the tables that the evidence names into `tables/`; returns name -> SHA-256. Others are of no known run."""
+    kept: dict[str, str] = {}
+    for record in evidence:
+        for name in record.get("tables", []):
+            if name in kept:
+                raise ValueError(f"two ledgers have a table {name!r}")
+            target = table_path(out, name)
+            target.parent.mkdir(exist_ok=True)
+            os.replace(out / ".evidence" / f"{record['notebook'].replace('/', '__')}.{name}.csv", target)
+            kept[name] = file_hash(target)
+    return kept
 
 
 def _read_json(path: Path) -> dict | None:

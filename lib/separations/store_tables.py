@@ -1,0 +1,100 @@
+"""Store the tables of finished runs beside their notebooks: `python -m separations.store_tables --profile longer`.
+
+Each table of a run goes to `book/<part>/data/<number>_<name>.csv`, and how it was made to the `.yml` beside it: notebook,
+profile and parameters, command, seconds, machine, versions, and the SHA-256 of the table. Only runs that finished and
+belong to the present sources are taken; all is read and checked before anything is written.
+
+Exit status: 0 done, 1 a notebook of the profile has no such run (the others are stored), 2 bad input.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from pathlib import Path
+
+import yaml
+
+from .chapters import Chapter, chapter, named_by, params_file
+from .dependencies import sha256
+from .files import write_whole
+from .results import table_path
+
+VERSIONS = ("separations", "python", "torch", "numpy")
+
+
+def stored_path(root: Path, key: str, name: str) -> Path:
+    """Where a table of a notebook is stored: `book/<part>/data/<number>_<name>.csv`."""
+    notebook = root / "book" / key
+    return notebook.parent / "data" / f"{notebook.name.partition('_')[0]}_{name}.csv"
+
+
+def recipe_of(item: Chapter, profile: str, name: str, content: bytes) -> dict:
+    """How a table was made: what is needed to make it again, and to judge whether another outcome is a surprise.
+
+    content: the table. ValueError where it is not the one that the run left.
+    """
+    result = item.result
+    if sha256(content) != result["tables"][name]:
+        raise ValueError(f"table {name!r} of {item.key} changed while it was read")
+    options = f"--params params/{profile}.yml --threads {result['threads']}"
+    return {
+        "notebook": item.key,
+        "table": name,
+        "rows": len(list(csv.reader(io.StringIO(content.decode(), newline="")))) - 1,
+        "profile": profile,
+        "parameters": result["overrides"],  # what differs from the notebook's defaults
+        "command": f"python -m separations.run book/{item.key}.ipynb {options} --out results/{item.path.stem}",
+        "seconds": round(result["seconds"]),
+        "machine": result["machine"] | {"threads": result["threads"]},
+        "versions": {package: result["versions"][package] for package in VERSIONS if package in result["versions"]},
+        "sha256": sha256(content),
+    }
+
+
+def store(root: Path, profile: str, keys: list[str] | None = None) -> tuple[list[Path], list[Chapter]]:
+    """Store the tables of a profile's fresh runs; returns the files of the tables and the chapters without a fresh run.
+
+    keys: notebooks to store, all that the profile names if None. ValueError for a profile that is not there or a
+    notebook that it does not name.
+    """
+    params_file(root, profile)
+    named = named_by(root, profile)
+    for key in keys or []:
+        if key not in named:
+            raise ValueError(f"notebook = {key!r}: profile {profile!r} names {', '.join(named) or 'none'}")
+    items = [chapter(root, profile, key, tables=False) for key in keys or named]
+    files: dict[Path, bytes] = {}
+    for item in items:
+        for name in item.result["tables"] if item.state == "fresh" else ():
+            content, path = table_path(item.run, name).read_bytes(), stored_path(root, item.key, name)
+            recipe = recipe_of(item, profile, name, content)
+            text = yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+            files[path], files[path.with_suffix(".yml")] = content, text.encode()
+    for path, content in files.items():
+        write_whole(path, content)
+    return [path for path in files if path.suffix == ".csv"], [item for item in items if item.state != "fresh"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m separations.store_tables", description=__doc__.splitlines()[0])
+    parser.add_argument("keys", nargs="*", metavar="NOTEBOOK", help="as part/number_name (default: all of the profile)")
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
+    parser.add_argument("--profile", default="longer", help="profile of the runs (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    root = options.root.resolve()
+    try:
+        stored, left = store(root, options.profile, options.keys)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"separations.store_tables: {' '.join(str(error).split())}\n")
+        return 2
+    for path in stored:
+        sys.stdout.write(f"{path.relative_to(root)}\n")
+    for item in left:
+        sys.stderr.write(f"{item.state.upper()}: book/{item.key}.ipynb: {' '.join(item.error.split())[:300]}\n")
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
