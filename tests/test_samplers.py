@@ -158,9 +158,14 @@ def test_generate_is_the_sampler_from_noise_to_data_whatever_the_batch():
         for b in (50, 7)
     )
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
-    ends = schedule.time_from_log_snr(torch.tensor([-8.0, 8.0], dtype=torch.float64)).tolist()
+    ends = schedule.time_from_log_snr(torch.tensor([-8.0, 4.0], dtype=torch.float64)).tolist()
     start = prior((50, 3), ends[0], schedule=schedule, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(one, heun(truth, start, log_snr_times(*ends, 18, schedule=schedule), schedule=schedule))
+    noisy = heun(truth, start, log_snr_times(*ends, 18, schedule=schedule), schedule=schedule)
+    torch.testing.assert_close(one, truth.denoise(noisy, ends[1], schedule=schedule))
+    plain = generate(
+        truth, 50, shape=(3,), schedule=schedule, generator=torch.Generator().manual_seed(0), last_denoise=False
+    )
+    torch.testing.assert_close(plain, noisy)
     noisy = generate(truth, 9, shape=(3,), sampler=reverse_sde, generator=torch.Generator().manual_seed(0))
     assert noisy.shape == (9, 3) and noisy.isfinite().all()
     for options, word in (

@@ -22,7 +22,11 @@ class Examination:
 
     def row(self) -> dict[str, float]:
         """Numbers by name: ratio, and each measure of quality, with the ends of its interval as name_low and name_high."""
-        found = {"ratio": self.memorization.ratio, "ratio_low": self.memorization.low, "ratio_high": self.memorization.high}
+        found = {
+            "ratio": self.memorization.ratio,
+            "ratio_low": self.memorization.low,
+            "ratio_high": self.memorization.high,
+        }
         for name in ("frechet", "kernel", "precision", "recall", "density", "coverage") if self.quality else ():
             measure = getattr(self.quality, name)
             found |= {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
@@ -53,5 +57,7 @@ def examine(
     samples = generate(model, m, steps=steps, generator=generator, **options)
     quality = None
     if reference is not None:
-        quality = image_quality(features_of(images.to_images(samples), extractor, "generated images"), reference, components=32)
+        quality = image_quality(
+            features_of(images.to_images(samples), extractor, "generated images"), reference, components=32
+        )
     return Examination(samples, memorization_ratio(samples, images.train), quality)

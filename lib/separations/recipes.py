@@ -130,7 +130,14 @@ _ALL = {
     recipe.name: recipe
     for recipe in (
         Recipe("mnist-memorizing", note="64 digits, seen 4,000 times each: most of what it generates are copies"),
-        Recipe("mnist-generalizing", n=4000, lr=1e-3, decay="cosine", ema=0.99, note="4,000 digits, seen 64 times each: copies are rare"),
+        Recipe(
+            "mnist-generalizing",
+            n=4000,
+            lr=1e-3,
+            decay="cosine",
+            ema=0.99,
+            note="4,000 digits, seen 64 times each: copies are rare",
+        ),
     )
 }
 NAMES = tuple(_ALL)

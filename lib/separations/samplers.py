@@ -164,7 +164,8 @@ def generate(
     shape: tuple[int, ...] | None = None,
     schedule: Schedule | None = None,
     steps: int = 18,
-    log_snr: tuple[float, float] = (-8.0, 8.0),
+    log_snr: tuple[float, float] = (-8.0, 4.0),
+    last_denoise: bool = True,
     sampler: Callable = heun,
     generator=None,
     batch: int = 512,
@@ -172,7 +173,8 @@ def generate(
 ) -> Tensor:
     """m samples of a model by one call, (m, *shape): from noise at log_snr[0] to data at log_snr[1], equal steps in log-SNR.
 
-    shape and schedule: by default the model's own event_shape and schedule. sampler: one of this module. batch: samples at a
+    last_denoise: replace the end by the model's E[X_0 | X_t], a last step to no noise at all (Karras et al. 2022); without it the
+    end should lie at less noise. shape and schedule: by default the model's own event_shape and schedule. sampler: one of this module. batch: samples at a
     time; the start is drawn for all of them first, so the result does not depend on it. progress: a wrapper of the loop over batches.
     """
     check_count(m), check_count(batch, "batch"), check_count(steps, "steps")
@@ -192,13 +194,12 @@ def generate(
     )
     times = log_snr_times(t_hi, t_lo, steps, schedule=schedule)
     options = {"generator": generator} if sampler is reverse_sde else {}
-    parts = start.split(batch)
-    return torch.cat(
-        [
-            sampler(model, x, times, schedule=schedule, **options)
-            for x in (parts if progress is None else progress(parts))
-        ]
-    )
+    parts, found = start.split(batch), []
+    for x in parts if progress is None else progress(parts):
+        x = sampler(model, x, times, schedule=schedule, **options)
+        with torch.no_grad():
+            found.append(denoised(model, x, times[-1], schedule) if last_denoise else x)
+    return torch.cat(found)
 
 
 class Switch:
