@@ -1,5 +1,6 @@
-"""Examine a trained image model: generate, count copies, measure quality against images that no model has seen."""
+"""Examine an image model: generate, count copies, measure quality against images that no model has seen; also along its training."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 from .features import DEFAULT, Features, features_of
 from .metrics import ImageQuality, MemorizationRatio, image_quality, memorization_ratio
 from .networks import Denoiser
-from .recipes import Images
+from .recipes import Images, Recipe
 from .samplers import generate
+from .training import denoising_terms
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,79 @@ def examine(
     Memorization is against images.train, in pixels; quality against `reference` (from `reference_features` with the same extractor),
     and left out if that is None.
     """
-    samples = generate(model, m, steps=steps, generator=generator, **options)
+    samples = generate(model, m, steps=steps, generator=generator, **options).to(images.train)  # from a GPU, if it was there
     quality = None
     if reference is not None:
         quality = image_quality(
             features_of(images.to_images(samples), extractor, "generated images"), reference, components=32
         )
     return Examination(samples, memorization_ratio(samples, images.train), quality)
+
+
+@torch.no_grad()
+def denoising_losses(
+    model: Denoiser, recipe: Recipe, images: Images, draws: int, *, generator: torch.Generator | None = None
+) -> tuple[float, float]:
+    """The recipe's loss per pixel on training and on held-out images: times and noise as in training, `draws` noisy images each.
+
+    Rows are taken in turn, with the same times and noise for both sets; their difference is what the network has learned of the
+    training images themselves.
+    """
+    times = recipe.time_distribution().sample(draws, generator)
+    eps = torch.randn(draws, *images.train.shape[1:], generator=generator)
+    device = next(model.parameters()).device
+    losses = []
+    for rows in (images.train, images.held_out):
+        x0 = rows[torch.arange(draws) % len(rows)].to(device)
+        terms = denoising_terms(model, x0, times, eps=eps.to(x0), weight=recipe.prediction)
+        losses.append(float(terms.mean()) / rows[0].numel())
+    return tuple(losses)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A training run at one of its steps."""
+
+    step: int
+    loss: float  # of training, per pixel, mean since the last moment
+    loss_train: float  # of the averaged weights, per pixel, on training images
+    loss_held_out: float  # and on held-out ones
+    averaged: Examination
+    raw: Examination
+
+    def row(self) -> dict[str, float]:
+        """Numbers by name: those of the averaged weights as in `Examination.row`, and `ratio_raw`."""
+        losses = {"loss": self.loss, "loss_train": self.loss_train, "loss_held_out": self.loss_held_out}
+        return {"step": self.step, **losses, **self.averaged.row(), "ratio_raw": self.raw.memorization.ratio}
+
+
+def along_training(
+    recipe: Recipe,
+    images: Images,
+    marks: int | Iterable[int],
+    m: int,
+    *,
+    reference: Features | None = None,
+    steps: int = 18,
+    draws: int = 512,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    progress: Callable | None = None,
+) -> Iterator[Moment]:
+    """Train a recipe from its start and examine the averaged and the raw weights at `marks`, with the same m starts each time.
+
+    marks: every so many steps, or the steps themselves. reference, steps: as in `examine`. draws: for `denoising_losses`.
+    progress: called with each `Record` of training before it is examined.
+    """
+    model = recipe.untrained(tuple(images.train.shape[1:])).to(device)
+
+    def look(which: Denoiser, features: Features | None) -> Examination:
+        start = torch.Generator().manual_seed(seed)
+        return examine(which, images, m, reference=features, steps=steps, generator=start)
+
+    for record in recipe.training(model, images.train, every=marks):
+        if progress is not None:
+            progress(record)
+        losses = denoising_losses(record.ema, recipe, images, draws, generator=torch.Generator().manual_seed(seed + 1))
+        loss = float(record.loss) / images.train[0].numel()
+        yield Moment(record.step, loss, *losses, look(record.ema, reference), look(model, None))

@@ -157,21 +157,22 @@ def trained(
     data: Images | None = None,
     progress: Callable | None = None,
     shipped: bool = True,
+    device: str | torch.device = "cpu",
 ) -> tuple[Denoiser, dict]:
     """The averaged model of a recipe, and its facts: shipped if this very recipe is, else from `folder`, else trained here.
 
     folder: where a model trained here is kept, and its checkpoint while it trains (killed and called again, it goes on);
     None keeps nothing. data: recipe.data(), if it is at hand. progress: called with each `Record` of training. shipped: whether
-    the weights that come with the library may be taken.
+    the weights that come with the library may be taken. device: where it trains and where the model lies at the end.
     """
     path = _place(recipe, folder)
     for place in (_shipped(recipe) if shipped else None, path):
         if place is not None and place.is_file():
             model, facts = checkpoints.load_model(place)
             if facts.get("recipe") == recipe.words():
-                return model, facts
+                return model.to(device), facts
     data, start = data or recipe.data(), time.monotonic()
-    model = recipe.untrained(tuple(data.train.shape[1:]))
+    model = recipe.untrained(tuple(data.train.shape[1:])).to(device)
     going = None if path is None else path.with_suffix(".training.safetensors")
     for record in recipe.training(model, data.train, checkpoint=going):
         if progress is not None:
