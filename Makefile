@@ -2,7 +2,8 @@
 # make test      unit tests, structure tests, nbval on book/, golden numbers
 # make nb        open the notebooks in JupyterLab
 # make refresh   write the executed outputs back into book/
-# make tables    run the notebooks that params/longer.yml names (half an hour), store their tables in book/<part>/data
+# make tables    run the notebooks that params/longer.yml names (1.5 hours), store their tables in book/<part>/data
+# make checkpoints  train the two shipped transformers again (15 to 40 minutes), with recipe and SHA-256
 # make student   copies of the notebooks without solutions and outputs, in _build/student
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
@@ -31,12 +32,12 @@ STAMP_BENCH := $(VENV)/.installed-bench-$(WANTED_BENCH)
 BUSY := $(VENV)/.installing
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: help book test nb refresh tables student lint bench clean distclean env
+.PHONY: help book test nb refresh tables checkpoints student lint bench clean distclean env
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,12s/^# \{0,1\}//p' Makefile
+	@sed -n '1,13s/^# \{0,1\}//p' Makefile
 
 env: $(STAMP)
 
@@ -77,6 +78,9 @@ refresh: $(STAMP)
 tables: $(STAMP)
 	@status=0; $(call snakemake,tables,longer) tables=store timeout=7200 || status=1; \
 	$(PY) -m separations.store_tables --profile longer || status=1; exit $$status
+
+checkpoints: $(STAMP)
+	@$(PY) -m separations.recipes
 
 nb: $(STAMP)
 	@$(PY) -c 'import jupyterlab' 2>/dev/null || { echo "make: installing JupyterLab"; $(INSTALL) 'jupyterlab>=4,<5'; }

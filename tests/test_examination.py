@@ -1,0 +1,53 @@
+"""Examination along training: the same as training and examining by hand, and losses that are those of the training loss."""
+
+import pytest
+import torch
+
+from separations import recipes
+from separations.examination import along_training, denoising_losses, examine, reference_features
+from separations.training import denoising_terms
+
+TINY = {"n": 6, "steps": 12, "warmup": 2, "depth": 1, "width": 32, "heads": 2, "batch": 4, "ema": 0.5}
+
+
+@pytest.fixture(scope="module")
+def setting():
+    recipe = recipes.named("mnist-memorizing", **TINY)
+    return recipe, recipe.data()
+
+
+def test_along_training_is_training_and_then_examining(setting):
+    recipe, images = setting
+    moments = list(along_training(recipe, images, [4, 12], 5, steps=3, draws=8, seed=7))
+    assert [moment.step for moment in moments] == [4, 12]
+    model = recipe.untrained(tuple(images.train.shape[1:]))
+    for record in recipe.training(model, images.train, every=[12]):
+        pass
+    for mine, net in ((moments[-1].averaged, record.ema), (moments[-1].raw, model)):
+        by_hand = examine(net, images, 5, steps=3, generator=torch.Generator().manual_seed(7))
+        assert torch.equal(mine.samples, by_hand.samples) and mine.memorization.ratio == by_hand.memorization.ratio
+    again = denoising_losses(record.ema, recipe, images, 8, generator=torch.Generator().manual_seed(8))
+    assert (moments[-1].loss_train, moments[-1].loss_held_out) == again
+
+
+def test_rows_have_quality_only_where_it_was_measured(setting):
+    recipe, images = setting
+    reference = reference_features(images, "pixels")
+    (moment,) = along_training(recipe, images, [12], 14, steps=2, draws=8)
+    assert moment.row()["step"] == 12 and "kernel" not in moment.row()
+    seen = examine(recipe.untrained(tuple(images.train.shape[1:])), images, 14, reference=reference, extractor="pixels", steps=2)
+    assert {"ratio", "kernel", "precision_low", "coverage_high"} <= set(seen.row())
+
+
+def test_the_loss_of_an_untrained_network_is_the_mean_square_of_v(setting):
+    recipe, images = setting
+    model = recipe.untrained(tuple(images.train.shape[1:]))  # says v = 0
+    ours = denoising_losses(model, recipe, images, 600, generator=torch.Generator().manual_seed(0))
+    g = torch.Generator().manual_seed(0)
+    t = recipe.time_distribution().sample(600, g)
+    eps = torch.randn(600, *images.train.shape[1:], generator=g)
+    alpha, sigma = (f(t).float().reshape(-1, 1, 1, 1) for f in (recipe.noise().alpha, recipe.noise().sigma))
+    v = alpha * eps - sigma * images.train[torch.arange(600) % len(images.train)]
+    assert ours[0] == pytest.approx(float(v.square().mean()), rel=1e-4)  # float32
+    x0 = images.held_out[:600]
+    assert ours[1] == pytest.approx(float(denoising_terms(model, x0, t, eps=eps, weight="v").detach().mean()) / 784, rel=1e-5)
