@@ -21,8 +21,7 @@ def test_along_training_is_training_and_then_examining(setting):
     moments = list(along_training(recipe, images, [4, 12], 5, steps=3, draws=8, seed=7))
     assert [moment.step for moment in moments] == [4, 12]
     model = recipe.untrained(tuple(images.train.shape[1:]))
-    for record in recipe.training(model, images.train, every=[12]):
-        pass
+    (record,) = recipe.training(model, images.train, every=[12])
     for mine, net in ((moments[-1].averaged, record.ema), (moments[-1].raw, model)):
         by_hand = examine(net, images, 5, steps=3, generator=torch.Generator().manual_seed(7))
         assert torch.equal(mine.samples, by_hand.samples) and mine.memorization.ratio == by_hand.memorization.ratio
@@ -35,7 +34,9 @@ def test_rows_have_quality_only_where_it_was_measured(setting):
     reference = reference_features(images, "pixels")
     (moment,) = along_training(recipe, images, [12], 14, steps=2, draws=8)
     assert moment.row()["step"] == 12 and "kernel" not in moment.row()
-    seen = examine(recipe.untrained(tuple(images.train.shape[1:])), images, 14, reference=reference, extractor="pixels", steps=2)
+    seen = examine(
+        recipe.untrained(tuple(images.train.shape[1:])), images, 14, reference=reference, extractor="pixels", steps=2
+    )
     assert {"ratio", "kernel", "precision_low", "coverage_high"} <= set(seen.row())
 
 
@@ -50,4 +51,6 @@ def test_the_loss_of_an_untrained_network_is_the_mean_square_of_v(setting):
     v = alpha * eps - sigma * images.train[torch.arange(600) % len(images.train)]
     assert ours[0] == pytest.approx(float(v.square().mean()), rel=1e-4)  # float32
     x0 = images.held_out[:600]
-    assert ours[1] == pytest.approx(float(denoising_terms(model, x0, t, eps=eps, weight="v").detach().mean()) / 784, rel=1e-5)
+    assert ours[1] == pytest.approx(
+        float(denoising_terms(model, x0, t, eps=eps, weight="v").detach().mean()) / 784, rel=1e-5
+    )

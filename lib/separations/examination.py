@@ -56,7 +56,7 @@ def examine(
     Memorization is against images.train, in pixels; quality against `reference` (from `reference_features` with the same extractor),
     and left out if that is None.
     """
-    samples = generate(model, m, steps=steps, generator=generator, **options).to(images.train)  # from a GPU, if it was there
+    samples = generate(model, m, steps=steps, generator=generator, **options).to(images.train)  # to its device
     quality = None
     if reference is not None:
         quality = image_quality(
