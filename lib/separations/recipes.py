@@ -8,6 +8,7 @@
 """
 
 import argparse
+import copy
 import hashlib
 import json
 import sys
@@ -122,6 +123,21 @@ class Recipe:
             "generator": torch.Generator().manual_seed(2_000 + self.seed),
         }  # fmt: skip
         return train(model, data, every=every, **(settings | changes))
+
+    def fine_tuning(
+        self, model: Denoiser, data: Tensor, *, steps: int, lr: float, ema: float = 0.98, warmup: int = 10, **changes
+    ) -> Iterator[Record]:
+        """`training` of a copy of a trained model at a constant rate, as after pruning; the result is `record.ema`.
+
+        The model itself is not changed. ema is shorter than in training: an average begins at
+        the weights at hand, and with a longer one than `steps` most of the result would be the model before fine-tuning. Draws are
+        others than those of training; `changes` as in `training` (a `generator` of its own for a repetition).
+        """
+        settings = {"decay": "constant", "generator": torch.Generator().manual_seed(3_000 + self.seed)}
+        copied = copy.deepcopy(model).requires_grad_(True)
+        return self.training(
+            copied, data, steps=steps, lr=lr, ema=ema, warmup=min(warmup, steps - 1), **(settings | changes)
+        )
 
     def words(self) -> dict:
         """The recipe as plain values, as they stand in a checkpoint."""
