@@ -1,5 +1,6 @@
 """Shipped models: the files are the recorded ones, load, and do what their recipes promise; the recipes still give them."""
 
+import copy
 import hashlib
 import json
 import os
@@ -12,6 +13,8 @@ import torch
 from separations import checkpoints, recipes
 from separations.baselines import excess_ratio
 from separations.examination import examine
+from separations.pruning import prune_heads
+from separations.training import train
 
 ASSETS = Path(str(files("separations").joinpath("assets")))
 RECORD = json.loads((ASSETS / recipes.RECORD).read_text(encoding="utf-8"))
@@ -79,6 +82,35 @@ def test_the_recipe_begins_the_same_every_time_and_as_it_did_when_the_model_was_
     for step, loss in FIRST_LOSSES.items():
         # float32 sums in another order, grown over 20 steps; 2 threads instead of 1 moved it by 2e-7
         assert losses[step - 1] == pytest.approx(loss, rel=2e-3), step
+
+
+def test_fine_tuning_trains_a_copy_at_a_constant_rate_with_draws_of_its_own():
+    recipe = recipes.named("mnist-memorizing", n=4, steps=6, warmup=0, depth=1, batch=2)
+    images = recipe.data()
+    model, _ = recipes.trained(recipe, data=images)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    records = list(recipe.fine_tuning(model, images.train, steps=3, lr=1e-3, every=1))
+    assert [record.lr for record in records] == pytest.approx([5e-4, 1e-3, 1e-3])  # the warm-up is cut to fit
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    by_hand = copy.deepcopy(model).requires_grad_(True)
+    options = {"times": recipe.time_distribution(), "weight": recipe.prediction, "optimiser": "adamw", "batch": 2}
+    *_, last = train(
+        by_hand, images.train, steps=3, lr=1e-3, warmup=2, ema=0.98, generator=torch.Generator().manual_seed(3_000), **options
+    )  # fmt: skip
+    for (name, mine), theirs in zip(records[-1].ema.state_dict().items(), last.ema.state_dict().values()):
+        assert torch.equal(mine, theirs) and not (name.endswith("bias") and torch.equal(mine, before[name])), name
+    other = recipe.fine_tuning(model, images.train, steps=3, lr=1e-3, generator=torch.Generator().manual_seed(9))
+    assert float(list(other)[-1].loss) != float(sum(record.loss for record in records) / 3)
+
+
+def test_fine_tuning_takes_a_pruned_model():
+    recipe = recipes.named("mnist-memorizing", n=4, steps=6, warmup=0, depth=2, batch=2)
+    images = recipe.data()
+    model, _ = recipes.trained(recipe, data=images)
+    smaller = prune_heads(model, [(0, 1), (1, 0), (1, 5)])
+    *_, record = recipe.fine_tuning(smaller, images.train, steps=1, lr=1e-3)
+    assert record.ema.network.config.heads == smaller.network.config.heads == (5, 4)
+    assert record.step == 1
 
 
 @pytest.mark.slow
