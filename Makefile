@@ -98,6 +98,7 @@ bench: $(STAMP_BENCH)
 	@$(PY) benchmarks/run.py
 	@$(PY) benchmarks/loss_gap.py
 	@$(PY) benchmarks/networks.py
+	@$(PY) benchmarks/transformer.py
 
 clean:
 	rm -rf _build .snakemake .pytest_cache .ruff_cache

@@ -1,5 +1,6 @@
 """The benchmark command runs, and its methods agree with float64 on the small sizes."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -46,3 +47,23 @@ def test_quick_benchmark_of_networks_trains_the_same_networks(tmp_path):
         assert (
             row["difference"] < 1e-4 and row["ratio"] > 1
         )  # float32; at these sizes the stack is several times faster
+
+
+@pytest.mark.slow
+def test_quick_benchmark_of_the_transformer_compares_equal_networks(tmp_path):
+    out = tmp_path / "transformer.json"
+    command = [sys.executable, "benchmarks/transformer.py", "--quick", "--out", str(out)]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    sizes = json.loads(out.read_text())["sizes"]
+    peers = {"plain blocks"} | ({"diffusers"} if importlib.util.find_spec("diffusers") else set())
+    assert len(sizes) == 2 and printed.count("times as fast as the best peer") == 4
+    for size in sizes:
+        assert size["agreement"].keys() == peers
+        for name, worst in size["agreement"].items():
+            assert worst["output"] < 1e-3 and worst["gradient"] < 1e-3, name  # float32; a time up to 1000 in sines
+        seen = {(row["step"], row["method"]) for row in size["rows"]}
+        pruned = {f"ours, {share} of heads removed" for share in ("20%", "50%")}
+        assert seen == {("importance", "ours")} | {
+            (s, n) for s in ("training", "sampling") for n in peers | pruned | {"ours"}
+        }
+        assert all(row["low"] <= row["ratio"] <= row["high"] and min(row["times"]) > 0 for row in size["rows"])

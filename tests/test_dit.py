@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from separations import dit_kernels
 from separations.dit import DiT, DiTConfig, dit_config
 from separations.dit_blocks import modulate, positions
 from separations.networks import Denoiser
@@ -183,3 +184,57 @@ def test_bad_calls():
         net.with_heads([[0], [1]])
     with pytest.raises(ValueError, match="size = 'XL'"):
         dit_config("XL", image=(3, 32, 32))
+
+
+@pytest.mark.parametrize("image,patch", [((3, 8, 8), 2), ((3, 20, 20), 2)])  # 16 tokens, and more than FEW_TOKENS
+def test_fast_forms_are_the_plain_ones(image, patch, monkeypatch):
+    config = DiTConfig(image=image, patch=patch, width=32, depth=3, heads=(4, 2, 0), head_dim=8)
+    net, (x, l), g = lively(config, dtype=torch.float32), batch(config, dtype=torch.float32), torch.Generator()
+    taken, found = dit_kernels._fast(x, x), []
+    for fast in (taken, False):
+        monkeypatch.setattr(dit_kernels, "_fast", lambda *_, fast=fast: fast)
+        point, mask = x.clone().requires_grad_(), torch.ones(len(x), 3, 4, requires_grad=True)
+        out = net(point, l, mask)
+        net.zero_grad()
+        (out * torch.randn(out.shape, generator=g.manual_seed(2))).sum().backward()
+        with torch.no_grad():
+            plain = net(x, l), net(x, l[:1].expand(len(x)))
+        found.append([out.detach(), *plain, point.grad, mask.grad, *(p.grad for p in net.parameters())])
+    for have, want in zip(*found):
+        assert (have is None) == (want is None)
+        if want is not None:  # the maps of a block without heads have no gradient
+            assert (have - want).abs().max() <= 1e-5 * want.abs().max()  # float32, three blocks
+    # a CPU with oneDNN sums in another order: not a single bit changed would mean that the fast form was not taken
+    assert not taken or any(not torch.equal(*both) for both in zip(*found) if both[0] is not None)
+
+
+def test_fast_forms_give_only_the_gradients_asked_for():
+    net = lively(dtype=torch.float32)
+    x, l = batch(dtype=torch.float32)
+    for p in net.parameters():
+        p.requires_grad_(False)
+    point = x.clone().requires_grad_()
+    net(point, l).sum().backward()
+    assert point.grad.abs().max() > 0 and all(p.grad is None for p in net.parameters())
+    net.blocks[1].mlp.fc2.weight.requires_grad_(True)
+    net(x, l).sum().backward()
+    assert net.blocks[1].mlp.fc2.weight.grad.abs().max() > 0 and net.blocks[1].mlp.fc1.weight.grad is None
+
+
+@pytest.mark.parametrize("rows", [1, 700])
+def test_gelu_and_its_slope(rows):
+    h = 3 * torch.randn(rows, 512, generator=torch.Generator().manual_seed(0))  # 700 rows: two pieces
+    point = h.double().requires_grad_()
+    want = torch.nn.functional.gelu(point, approximate="tanh")
+    want.sum().backward()
+    assert 700 * 512 > dit_kernels.PIECE
+    found = dit_kernels._gelu_and_slope(h)  # h becomes the slope
+    assert (found - want).abs().max() < 2e-6 and (h - point.grad).abs().max() < 4e-6  # float32
+
+
+def test_autocast_takes_the_plain_forms():
+    net = lively(dtype=torch.float32)
+    x, l = batch(dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = net(x, l)
+    assert 1e-4 < (rounded - net(x, l)).abs().max() < 0.2 * net(x, l).abs().max()  # bfloat16 has 8 bits
