@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from separations import dit_kernels
 from separations.costs import count_flops, seconds
 from separations.losses import denoising_loss, implicit_loss
 
@@ -41,3 +42,13 @@ def test_seconds():
     assert len(found) == 3 and found == sorted(found) and found[0] >= 0
     with pytest.raises(ValueError, match="repeats = 0"):
         seconds(lambda: None, repeats=0)
+
+
+def test_the_fast_linear_map_of_the_transformer_counts_as_the_plain_one():
+    layer, x = torch.nn.Linear(6, 10), torch.ones(7, 6)
+    counts = []
+    for form in (dit_kernels.linear, lambda x, layer: layer(x)):
+        with torch.no_grad():
+            counts.append(count_flops(lambda form=form: form(x, layer)))
+        counts.append(count_flops(lambda form=form: form(x, layer).sum().backward()))
+    assert counts == [2 * 7 * 6 * 10, 2 * 2 * 7 * 6 * 10] * 2  # x itself asks for no gradient

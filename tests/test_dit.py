@@ -238,3 +238,19 @@ def test_autocast_takes_the_plain_forms():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rounded = net(x, l)
     assert 1e-4 < (rounded - net(x, l)).abs().max() < 0.2 * net(x, l).abs().max()  # bfloat16 has 8 bits
+
+
+def test_transforms_of_torch_func_take_the_plain_forms():
+    net = lively(dtype=torch.float32)
+    x, l = batch(dtype=torch.float32)
+    weights = dict(net.named_parameters())
+
+    def loss(w, one, level):
+        return torch.func.functional_call(net, w, (one[None], level[None])).square().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(weights, x, l)
+    net.zero_grad()
+    net(x, l).square().sum().backward()
+    name = "blocks.1.attn.qkv.weight"
+    assert len(each[name]) == len(x)
+    assert (each[name].sum(0) - weights[name].grad).abs().max() < 1e-4 * weights[name].grad.abs().max()

@@ -2,7 +2,8 @@
 
 Linear maps go to oneDNN, which adds the bias (and the GELU, where no gradient is asked for) in the same pass; GELU and its slope
 come from one sigmoid in pieces that stay in the cache; attention over few tokens is two batched products. Anything else (a GPU,
-float64, autocast) takes the plain form, by which `tests/test_dit.py` judges the fast one. There is no second derivative.
+float64, autocast, a transform of torch.func) takes the plain form, by which `tests/test_dit.py` judges the fast one. Neither has
+a second derivative on a CPU, where the streaming attention kernel has none.
 """
 
 import math
@@ -47,6 +48,8 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
     if N <= FEW_TOKENS and torch.is_grad_enabled() and qkv.requires_grad and _fast(qkv, qkv):
         return _Attention.apply(qkv, heads)
     q, k, v = qkv.view(m, N, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    if torch._C._are_functorch_transforms_active():  # the streaming kernel knows no vmap: it would go row by row
+        return torch.softmax(q @ k.mT * k.shape[-1] ** -0.5, -1) @ v
     return F.scaled_dot_product_attention(q, k, v)
 
 
@@ -59,6 +62,7 @@ def _fast(x: Tensor, weight: Tensor) -> bool:
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
+        and not torch._C._are_functorch_transforms_active()
     )
 
 
