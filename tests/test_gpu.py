@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from separations import recipes
 from separations.distributions import Empirical, GaussianMixture
+from separations.examination import examine
 from separations.loss_gap import generalization_error, kl_gap, loss_gap
 from separations.metrics import memorization_ratio
+from separations.pruning import choose_heads, head_importance, prune_heads
 from separations.samplers import heun, log_snr_times, prior, reverse_sde
+from separations.timesteps import Uniform
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -51,3 +55,19 @@ def test_loss_gap_on_the_device():
     assert abs(float(kl[0]) - float(kl[1])) < 5 * (kl[0].se ** 2 + kl[1].se ** 2) ** 0.5
     errors = [generalization_error(x, truth, 0.3, samples=4000) for x in (data, data.cuda())]
     assert errors[0].sigmas_from(errors[1]) < 5
+
+
+def test_training_pruning_and_fine_tuning_on_the_device():
+    recipe = recipes.named("mnist-memorizing", n=8, steps=12, warmup=2, depth=2, batch=8)
+    images, found = recipe.data(), {}
+    for device in ("cpu", "cuda"):
+        model, _ = recipes.trained(recipe, data=images, device=device)
+        importance = head_importance(
+            model, images.train, Uniform(), samples=64, generator=torch.Generator().manual_seed(0)
+        )
+        smaller = prune_heads(model, choose_heads(importance, 0.2))
+        *_, record = recipe.fine_tuning(smaller, images.train, steps=3, lr=1e-3)
+        assert next(record.ema.parameters()).device.type == device
+        seen = examine(record.ema, images, 4, steps=3, generator=torch.Generator(device).manual_seed(1))
+        found[device] = importance.score, seen.samples
+    assert not found["cuda"][0].is_cuda and (found["cuda"][0] - found["cpu"][0]).abs().max() < 0.05

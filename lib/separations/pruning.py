@@ -20,7 +20,7 @@ ORDERS = ("lowest", "highest", "random")
 
 @dataclass(frozen=True)
 class HeadImportance:
-    """Importance of the heads, and what it is made of. All tensors (L, H) float64, NaN where there is no head."""
+    """Importance of the heads, and what it is made of. All tensors (L, H) float64 on the CPU, NaN where there is no head."""
 
     score: Tensor  # mean absolute gradient over the L2 norm of its layer: I(h) of Algorithm 2
     gradient: Tensor  # mean absolute gradient, before the norm
@@ -102,8 +102,7 @@ def head_importance(
             model, x0, t, randn(tuple(x0.shape), x0, generator), weight=weight, per_token=average == "token"
         )
         terms.append(_inside(gradient.double(), average))
-    terms = torch.cat(terms)
-    slots = net.head_slots().to(terms.device)
+    terms, slots = torch.cat(terms).cpu(), net.head_slots()
     mean = terms.mean(0).masked_fill(~slots, torch.nan)
     error = (terms.std(0) / len(terms) ** 0.5).masked_fill(~slots, torch.nan)
     norm = mean.nan_to_num().square().sum(1, keepdim=True).sqrt()
