@@ -378,6 +378,19 @@ BAD_FIGURES = {
     "curve 'p' has shape": lambda: interactive.curves_slider(
         "a", [0, 1], {"p": ONES}, {"k": [1]}, xlabel="", ylabel=""
     ),
+    "ordered = True": lambda: interactive.curves_slider(
+        "a", [0, 1], {"p": np.ones((1, 2))}, {"k": [1]}, xlabel="", ylabel="", ordered=True
+    ),
+    "start = \\[1, 1\\]": lambda: interactive.curves_slider(
+        "a",
+        [0, 1],
+        {"p": np.ones((2, 2, 2))},
+        {"k": [1, 2], "l": [1, 2]},
+        xlabel="",
+        ylabel="",
+        ordered=True,
+        start=[1, 1],
+    ),
     "0 sliders": lambda: interactive.curves_slider("a", [0, 1], {"p": ONES}, {}, xlabel="", ylabel=""),
     "bytes, 150000 are allowed": lambda: interactive.InteractiveFigure("a", "x" * 200_000),
 }
@@ -415,6 +428,36 @@ def test_script_draws_what_the_page_shows_without_it(tmp_path):
         for a, b in zip(paths(wanted), paths(found)):
             assert np.allclose(np.array(a, float), np.array(b, float), atol=0.11)  # one decimal, rounded twice
     assert "t = 0.1, σ = 0.316</output>" in shifted
+
+
+def test_the_ends_of_an_interval_push_each_other():
+    assert interactive.ORDERED not in curves_figure()[0].html
+    x, ones = [0, 1], np.ones((3, 3, 2))
+    figure = interactive.curves_slider(
+        "a", x, {"p": ones}, {"low": [0, 1, 2], "high": [0, 1, 2]}, xlabel="", ylabel="", start=[0, 2], ordered=True
+    )
+    assert interactive.ORDERED in figure.html
+    page = figure.html
+    assert page.index(interactive.ORDERED) < page.index('addEventListener("input",update)')  # pushed first, then drawn
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_script_keeps_the_ends_apart():
+    code = f"""
+    const make=v=>({{set value(x){{this.v=Math.min(3,Math.max(0,+x))}},get value(){{return String(this.v)}},v,
+    addEventListener(n,f){{this.f=f}}}});
+    const sliders=[make(0),make(3)];
+    {interactive.ORDERED}
+    const found=[];
+    for(const a of [0,1])for(const from of [[0,1],[0,3],[2,3],[1,2]])for(let to=0;to<4;to++){{
+    sliders[0].v=from[0];sliders[1].v=from[1];sliders[a].value=to;sliders[a].f();found.push([a,to,sliders[0].v,sliders[1].v])}}
+    console.log(JSON.stringify(found));"""
+    found = json.loads(
+        subprocess.run(["node", "-e", code], capture_output=True, text=True, timeout=60, check=True).stdout
+    )
+    assert all(0 <= low < high <= 3 for _, _, low, high in found)
+    assert all((low, high)[which] == to for which, to, low, high in found if to != (3, 0)[which])
 
 
 def test_no_other_module_of_the_library_imports_plotting():

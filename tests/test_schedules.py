@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
+from separations.schedules import DDPM, OU, VE, Flow, VPCosine, VPLinear
 
-SCHEDULES = [OU(), VPLinear(), VPCosine(), VE(), Flow()]
+SCHEDULES = [OU(), VPLinear(), VPCosine(), VE(), Flow(), DDPM(), DDPM(20, 0.01, 0.3)]
 TIMES = torch.tensor([1e-9, 1e-6, 1e-3, 0.1, 0.5, 0.9, 0.999], dtype=torch.float64)
 
 
@@ -33,7 +33,7 @@ def test_log_snr_falls_and_agrees_with_its_definition(schedule):
     torch.testing.assert_close(l, (schedule.alpha(TIMES) ** 2 / schedule.sigma(TIMES) ** 2).log(), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", [OU(), VPLinear(), VPCosine()], ids=str)
+@pytest.mark.parametrize("schedule", [OU(), VPLinear(), VPCosine(), DDPM()], ids=str)
 def test_variance_preserving(schedule):
     torch.testing.assert_close(schedule.alpha(TIMES) ** 2 + schedule.sigma(TIMES) ** 2, torch.ones_like(TIMES))
 
@@ -60,3 +60,24 @@ def test_time_outside_the_range_is_an_error(schedule, t):
 def test_bad_parameters_of_a_schedule(make):
     with pytest.raises(ValueError, match="needed"):
         make()
+
+
+def test_ddpm_has_the_noise_levels_of_the_product_of_its_betas():
+    schedule = DDPM()
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    steps = torch.arange(1, 1001, dtype=torch.float64)
+    torch.testing.assert_close(schedule.alpha(steps / 1000) ** 2, (1 - betas).cumprod(0), rtol=1e-11, atol=0)
+    assert (schedule.log_snr(steps / 1000) - VPLinear().log_snr(steps / 1000)).abs().max() < 0.1
+    assert schedule.alpha(torch.tensor(0.5)).dtype == torch.float32
+
+
+def test_ddpm_with_one_step_and_bad_parameters():
+    assert float(DDPM(1, 0.3, 0.3).alpha(1.0) ** 2) == pytest.approx(0.7)
+    for make in (
+        lambda: DDPM(0),
+        lambda: DDPM(beta_first=0.0),
+        lambda: DDPM(beta_last=1.0),
+        lambda: DDPM(10, 0.2, 0.1),
+    ):
+        with pytest.raises(ValueError, match="needed"):
+            make()

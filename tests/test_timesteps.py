@@ -8,7 +8,7 @@ import torch
 from scipy import integrate, stats
 
 from separations.schedules import OU, VPCosine, VPLinear
-from separations.timesteps import Beta, LogNormal, LogSNRUniform, Uniform, log_snr_speed
+from separations.timesteps import Beta, ConfidenceInterval, LogNormal, LogSNRUniform, Uniform, log_snr_speed
 
 KINDS = {
     "uniform": Uniform(0.01, 0.9),
@@ -18,12 +18,17 @@ KINDS = {
     "log-SNR on OU": LogSNRUniform(1e-3, 5.0),
     "log-normal": LogNormal(1.0, 1.0, VPLinear()),
     "log-normal, cosine": LogNormal(0.0, 0.7, VPCosine()),
+    "interval": ConfidenceInterval(500, 700),
+    "interval at the end": ConfidenceInterval(900, 1000, 0.8),
+    "interval on OU": ConfidenceInterval(2, 7, 0.3, T=10, schedule=OU(), t_max=4.0),
 }
 
 
 def ends(kind):
     if isinstance(kind, LogNormal):
         return kind.schedule.time_from_log_snr(torch.tensor([kind.limit, -kind.limit], dtype=torch.float64)).tolist()
+    if isinstance(kind, ConfidenceInterval):
+        return 1e-9, kind.t_max or kind.schedule.t_max
     return kind.t_min, kind.t_max
 
 
@@ -59,6 +64,21 @@ def test_beta_is_the_law_of_its_name():
     u = (Beta(0.8, 2).sample(5000, torch.Generator().manual_seed(1)).numpy() - 1e-3) / (1 - 1e-3)
     assert stats.kstest(u, stats.beta(0.8, 2).cdf).pvalue > 1e-3
     assert abs(u.mean() - 0.8 / 2.8) < 0.015
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_cdf_is_the_integral_of_the_density_and_that_of_the_sample(name):
+    kind = KINDS[name]
+    low, high = ends(kind)
+    grid = torch.linspace(low * 1.001, high * 0.999, 7, dtype=torch.float64)
+    steps = torch.diff(kind.cdf(grid)).tolist()
+    wanted = [mass(kind, a, b) for a, b in zip(grid.tolist(), grid.tolist()[1:])]
+    np.testing.assert_allclose(steps, wanted, atol=1e-6)  # accuracy of the quadrature
+    last = float(kind.cdf(torch.tensor(high * (1 - 1e-9), dtype=torch.float64)))
+    assert abs(last + (kind.mass_at_ends()[1] if isinstance(kind, LogNormal) else 0) - 1) < 1e-6
+    t = kind.sample(4000, torch.Generator().manual_seed(3))
+    t = t[(t > low * (1 + 1e-9)) & (t < high * (1 - 1e-9))] if isinstance(kind, LogNormal) else t
+    assert stats.kstest(t.numpy(), lambda x: kind.cdf(torch.as_tensor(x)).numpy()).pvalue > 1e-3
 
 
 def test_log_normal_is_normal_in_log_sigma():

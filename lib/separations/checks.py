@@ -38,6 +38,12 @@ def randn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | Non
     return torch.randn(shape, dtype=like.dtype, device=device, generator=generator).to(like.device)
 
 
+def uniform(m: int, generator: torch.Generator | None = None) -> Tensor:
+    """m numbers in [0, 1), float64, on the device of the generator."""
+    device = None if generator is None else generator.device
+    return torch.rand(m, dtype=torch.float64, generator=generator, device=device)
+
+
 def check_memory(numbers: int, dtype: torch.dtype, what: str) -> None:
     """ValueError if so many numbers are more than this machine's memory holds. what: names the arguments and their values."""
     size = torch.empty(0, dtype=dtype).element_size()

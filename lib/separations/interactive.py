@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 
-from .interactive_page import CURVES, FIELDS, SIXES, Slider, assemble, canvas, plot
+from .interactive_page import CURVES, FIELDS, ORDERED, SIXES, Slider, assemble, canvas, plot
 from .palette import CYCLE, array, cells, color_of, number
 
 __all__ = ["InteractiveFigure", "cells", "curves_slider", "score_field_slider"]
@@ -81,12 +81,14 @@ def score_field_slider(
 def curves_slider(
     name: str, x, curves: Mapping[str, object], sliders: Mapping[str, Sequence], *, xlabel: str, ylabel: str,
     ylim: tuple[float, float] | None = None, log_x: bool = False, colors: Sequence | None = None,
-    readouts: Sequence[Sequence[str]] | None = None, start: Sequence[int] | None = None,
+    readouts: Sequence[Sequence[str]] | None = None, start: Sequence[int] | None = None, ordered: bool = False,
 ) -> InteractiveFigure:  # fmt: skip
     """Curves over x (nx,) with one or two sliders.
 
     sliders: label -> its values (k,). curves: label -> (k1, nx), or (k1, k2, nx) with two sliders. ylim: by default
     what all frames need, and the same for all. readouts, start: for each slider its texts (k,), its first position.
+    ordered: two sliders are the ends of an interval, the first stays at a smaller position than the second and pushes it on; what
+    the curves are at other pairs of positions (any finite numbers) is never shown.
     """
     x = array(x, "x", ("nx",))
     if len(sliders) not in (1, 2) or not curves:
@@ -108,6 +110,10 @@ def curves_slider(
         Slider(label, _texts(text, len(numbers)), _start(None if start is None else start[i], len(numbers)))
         for i, ((label, numbers), text) in enumerate(zip(sliders.items(), texts))
     ]
+    if ordered and (len(controls) != 2 or not controls[0].start < controls[1].start):
+        raise ValueError(
+            f"ordered = {ordered}, start = {start}: two sliders, the first starting below the second, are needed"
+        )
     tints = [color_of(color) for color in (colors or [CYCLE[i % len(CYCLE)] for i in range(len(values))])]
     now = tuple(slider.start for slider in controls)
     paths = [_curve(place, height[now], size[1], tint) for height, tint in zip(heights, tints)]
@@ -121,7 +127,9 @@ def curves_slider(
         "curves": [_pack(np.round(16384 + 32767 * height), "<u2") for height in heights],
     }  # fmt: skip
     panel = f"{keys}", plot(size, *ticks, (xlabel, ylabel), "".join(paths), f"{about}; the sliders change the curves")
-    return _figure(name, f"{about}, with {len(controls)} slider(s)", [panel], controls, data, CURVES, "")
+    return _figure(
+        name, f"{about}, with {len(controls)} slider(s)", [panel], controls, data, CURVES + ORDERED * ordered, ""
+    )
 
 
 class _Stage:

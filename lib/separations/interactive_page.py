@@ -97,6 +97,12 @@ C.forEach((c,i)=>{let d="";for(let j=0;j<n;j++){const o=2*(at*n+j);d+=`${j?"L":"
 lines[i].setAttribute("d",d)})};
 """
 
+# Two sliders as the ends of an interval: the one that moves pushes the other on, and stops where that cannot go further.
+ORDERED = """
+sliders.forEach((s,i)=>s.addEventListener("input",()=>{const o=sliders[1-i],d=i?-1:1;
+if(+sliders[0].value>=+sliders[1].value){o.value=+s.value+d;if(+o.value!==+s.value+d)s.value=+o.value-d}}));
+"""
+
 
 def plot(
     size: tuple[float, float], xticks: Ticks, yticks: Ticks, names: tuple[str, str], inner: str, about: str

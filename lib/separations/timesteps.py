@@ -1,8 +1,9 @@
-"""Where training looks: distributions of the time t, with ``.sample(m, generator)`` and ``.density(t)``.
+"""Where training looks: distributions of the time t, with ``.sample(m, generator)``, ``.density(t)`` and ``.cdf(t)``.
 
 A draw is (m,) float64 on the device of the generator, a density is per unit of t and integrates to 1. Any of them is a `times`
 of `training.train` and of `pruning.head_importance`. A distribution that is stated in the noise (log-SNR, sigma) needs the
 schedule that turns noise into time; the density follows from d log-SNR / dt = -g(t)^2 / sigma(t)^2.
+`ConfidenceInterval`, whole steps instead of a continuous time (`DiscreteTimes`) and the weight `MinSNR` are in `timesteps_interval`.
 """
 
 import math
@@ -11,15 +12,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .checks import uniform
 from .schedules import OU, Schedule
+from .timesteps_interval import ConfidenceInterval, DiscreteTimes, MinSNR, contribution
 
-__all__ = ["Beta", "LogNormal", "LogSNRUniform", "Uniform"]
-
-
-def uniform(m: int, generator: torch.Generator | None) -> Tensor:
-    """m numbers in [0, 1), float64, on the device of the generator."""
-    device = None if generator is None else generator.device
-    return torch.rand(m, dtype=torch.float64, generator=generator, device=device)
+__all__ = [
+    "Beta", "ConfidenceInterval", "DiscreteTimes", "LogNormal", "LogSNRUniform", "MinSNR", "Uniform", "contribution",
+]  # fmt: skip
 
 
 def _check_interval(t_min: float, t_max: float) -> None:
@@ -49,6 +48,10 @@ class Uniform:
         """p(t), shape of t."""
         t = _as_times(t)
         return ((t >= self.t_min) & (t <= self.t_max)).double() / (self.t_max - self.t_min)
+
+    def cdf(self, t) -> Tensor:
+        """P(time <= t), shape of t."""
+        return ((_as_times(t) - self.t_min) / (self.t_max - self.t_min)).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,13 @@ class Beta:
         width = self.t_max - self.t_min
         return torch.as_tensor(beta.pdf(((_as_times(t) - self.t_min) / width).cpu().numpy(), self.a, self.b) / width)
 
+    def cdf(self, t) -> Tensor:
+        """P(time <= t), shape of t."""
+        from scipy.special import betainc
+
+        share = ((_as_times(t) - self.t_min) / (self.t_max - self.t_min)).clamp(0, 1)
+        return torch.as_tensor(betainc(self.a, self.b, share.cpu().numpy()))
+
 
 @dataclass(frozen=True)
 class LogSNRUniform:
@@ -114,6 +124,11 @@ class LogSNRUniform:
         inside = (t >= self.t_min) & (t <= self.t_max)
         at = t.where(inside, torch.full_like(t, self.t_min))  # away from where the schedule is not defined
         return inside * log_snr_speed(at, self.schedule) / (high - low)
+
+    def cdf(self, t) -> Tensor:
+        """P(time <= t), shape of t: the log-SNR is what is uniform, and it falls."""
+        low, high = self._ends()
+        return (high - self.schedule.log_snr(_as_times(t).clamp(self.t_min, self.t_max))) / (high - low)
 
 
 @dataclass(frozen=True)
@@ -148,6 +163,14 @@ class LogNormal:
         z = (-log_snr / 2 - self.mean) / self.std
         normal = torch.exp(-z.square() / 2) / (2 * self.std * math.sqrt(2 * math.pi))  # per unit of log-SNR
         return (log_snr.abs() < self.limit) * normal * log_snr_speed(t, self.schedule)
+
+    def cdf(self, t) -> Tensor:
+        """P(time <= t), shape of t, with a jump at either end (`mass_at_ends`)."""
+        log_snr = self.schedule.log_snr(self.schedule.check_time(_as_times(t)))
+        inside = torch.special.ndtr((-log_snr / 2 - self.mean) / self.std)
+        return inside.where(log_snr <= self.limit, torch.zeros_like(inside)).where(
+            log_snr > -self.limit, torch.ones_like(inside)
+        )
 
     def mass_at_ends(self) -> tuple[float, float]:
         """Probability that is moved to the smallest and to the largest time."""
