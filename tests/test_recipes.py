@@ -135,3 +135,9 @@ def test_the_record_is_made_from_the_files(tmp_path):
     written = recipes.write_record(tmp_path)
     assert written == json.loads((tmp_path / recipes.RECORD).read_text())
     assert written["one"]["sha256"] == digest and written["one"]["recipe"] == recipe.words()
+
+
+def test_a_named_recipe_may_take_another_name():
+    changes = {"name": "other", "n": 4}  # as a parameter of a chapter gives them
+    recipe = recipes.named("mnist-memorizing", **changes)
+    assert (recipe.name, recipe.n, recipe.steps) == ("other", 4, recipes.named("mnist-memorizing").steps)

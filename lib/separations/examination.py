@@ -13,6 +13,8 @@ from .recipes import Images, Recipe
 from .samplers import generate
 from .training import denoising_terms
 
+BATCH = 256  # noisy images at a time
+
 
 @dataclass(frozen=True)
 class Examination:
@@ -79,9 +81,12 @@ def denoising_losses(
     device = next(model.parameters()).device
     losses = []
     for rows in (images.train, images.held_out):
-        x0 = rows[torch.arange(draws) % len(rows)].to(device)
-        terms = denoising_terms(model, x0, times, eps=eps.to(x0), weight=recipe.prediction)
-        losses.append(float(terms.mean()) / rows[0].numel())
+        total = 0.0
+        for at in torch.arange(draws).split(BATCH):  # a large network has no room for all of them at once
+            x0 = rows[at % len(rows)].to(device)
+            terms = denoising_terms(model, x0, times[at], eps=eps[at].to(x0), weight=recipe.prediction)
+            total += float(terms.double().sum())
+        losses.append(total / draws / rows[0].numel())
     return tuple(losses)
 
 

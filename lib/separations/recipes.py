@@ -161,7 +161,7 @@ _ALL = {
 NAMES = tuple(_ALL)
 
 
-def named(name: str, **changes) -> Recipe:
+def named(name: str, /, **changes) -> Recipe:
     """A shipped recipe by name, with changes of its fields, as named("mnist-memorizing", seed=3). ValueError for another name."""
     if name not in _ALL:
         raise ValueError(f"name = {name!r}: one of {', '.join(NAMES)} is needed")
