@@ -116,17 +116,24 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, {key: json.loads(value) for key, value in meta.items()}
 
 
+def _networks() -> dict[str, tuple[type, type]]:
+    """Networks that a file can hold: class and its configuration, by name."""
+    from .dit import DiT, DiTConfig
+    from .unet1d import UNet1D, UNet1DConfig
+
+    return {"DiT": (DiT, DiTConfig), "UNet1D": (UNet1D, UNet1DConfig)}
+
+
 def save_model(
     path: str | Path, model: nn.Module, *, dtype: torch.dtype | None = None, facts: Mapping | None = None
 ) -> str:
-    """Write a `Denoiser` of a DiT with all that builds it again, and return the SHA-256 of the file.
+    """Write a `Denoiser` of a DiT or a UNet1D with all that builds it again, and return the SHA-256 of the file.
 
     dtype: float16 halves the file (weights are rounded to 3 digits). facts: anything JSON, as the recipe; `load_model` gives it back.
     """
-    from .dit import DiT
-
-    if not isinstance(getattr(model, "network", None), DiT):
-        raise ValueError(f"model is {type(model).__name__}: a Denoiser of a DiT is needed")
+    kind = type(getattr(model, "network", None)).__name__
+    if kind not in _networks():
+        raise ValueError(f"model is {type(model).__name__}: a Denoiser of a {' or a '.join(_networks())} is needed")
     tensors = {
         key: value.to(dtype) if dtype and value.is_floating_point() else value
         for key, value in model.network.state_dict().items()
@@ -141,6 +148,8 @@ def save_model(
         "prediction": model.prediction,
         "data_std": model.data_std,
     }
+    if kind != "DiT":  # what a file without this word holds
+        meta["network"] = kind
     _write(Path(path), tensors, {"model": meta, "facts": dict(facts or {})})
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
@@ -151,7 +160,6 @@ def load_model(path: str | Path, *, dtype: torch.dtype = torch.float32) -> tuple
     FileNotFoundError if there is no such file; ValueError if it is damaged or of another kind.
     """
     from . import schedules
-    from .dit import DiT, DiTConfig
     from .networks import Denoiser
 
     if not Path(path).is_file():
@@ -161,7 +169,8 @@ def load_model(path: str | Path, *, dtype: torch.dtype = torch.float32) -> tuple
         about = meta["model"]
         made = dict(about["schedule"])
         kind = {c.__name__: c for c in schedules.Schedule.__subclasses__()}[made.pop("name")]
-        network = DiT(DiTConfig(**about["config"]))
+        made_of, config = _networks()[about.get("network", "DiT")]
+        network = made_of(config(**about["config"]))
         network.load_state_dict({key: value.to(dtype) for key, value in _under(tensors, "network").items()})
         model = Denoiser(
             network.to(dtype),

@@ -28,6 +28,7 @@ from .environment import cores, versions
 from .files import write_whole
 from .networks import Denoiser
 from .training import Record, random_flip, train
+from .unet1d import UNet1D, UNet1DConfig
 
 __all__ = ["NAMES", "Images", "Recipe", "named", "trained"]
 
@@ -44,8 +45,9 @@ class Images:
     std: float
 
     def to_images(self, x: Tensor) -> Tensor:
-        """Back to the range of the data set, cut to [-1, 1], shape of x."""
-        return (x * self.std + self.mean).clamp(-1, 1)
+        """Back to the range of the data set, shape of x; images are cut to [-1, 1], signals are not."""
+        back = x * self.std + self.mean
+        return back.clamp(-1, 1) if back.ndim == 4 else back
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class Recipe:
     clip: float | None = None
     flip: bool = False
     note: str = field(default="", compare=False)
+    unet: dict | None = (
+        None  # settings of a `UNet1DConfig`: the network is a UNet1D on signals, not a DiT; patch to heads say nothing then
+    )
 
     def data(self) -> Images:
         """The images. The held-out ones depend on the data set and n_held_out only, so they are held out of every recipe."""
@@ -103,14 +108,17 @@ class Recipe:
         """The noise schedule."""
         return getattr(schedules, self.schedule)()
 
-    def untrained(self, shape: tuple[int, int, int]) -> Denoiser:
-        """The model before training, from its seed; shape: (C, H, W)."""
-        config = DiTConfig(image=shape, patch=self.patch, width=self.width, depth=self.depth, heads=self.heads)
-        return Denoiser(
-            DiT(config, generator=torch.Generator().manual_seed(1_000 + self.seed)),
-            self.noise(),
-            prediction=self.prediction,
-        )
+    def untrained(self, shape: tuple[int, ...]) -> Denoiser:
+        """The model before training, from its seed; shape: (C, H, W), of a signal (length,)."""
+        generator = torch.Generator().manual_seed(1_000 + self.seed)
+        if self.unet is not None:
+            if len(shape) != 1:
+                raise ValueError(f"unet = {self.unet}: signals are needed, {self.data_name} has rows of shape {shape}")
+            network = UNet1D(UNet1DConfig(length=shape[0], **self.unet), generator=generator)
+        else:
+            config = DiTConfig(image=shape, patch=self.patch, width=self.width, depth=self.depth, heads=self.heads)
+            network = DiT(config, generator=generator)
+        return Denoiser(network, self.noise(), prediction=self.prediction)
 
     def training(
         self, model: Denoiser, data: Tensor, *, every=500, checkpoint: Path | None = None, **changes
@@ -141,7 +149,10 @@ class Recipe:
 
     def words(self) -> dict:
         """The recipe as plain values, as they stand in a checkpoint."""
-        return json.loads(json.dumps({key: value for key, value in asdict(self).items() if key != "note"}))
+        found = {key: value for key, value in asdict(self).items() if key != "note"}
+        if self.unet is None:  # older checkpoints know no such field
+            del found["unet"]
+        return json.loads(json.dumps(found))
 
 
 _ALL = {

@@ -1,0 +1,234 @@
+"""A pretrained model trained on, each time from the same weights, with another choice of timesteps, and measured (Vu et al. 2026).
+
+    pairs = interval_pairs()                               # the 45 intervals of the preprint
+    jobs = [interval_job(low, high) for low, high in pairs]
+    for row, losses in run_jobs(experiment, jobs, workers=2): ...
+
+A `Job` says with which times, how long and how fast; an `Experiment` says from which model and how its samples are measured. Nothing but
+the job differs between rows: batches, noise and the starts of the samples come from the same seeds. Jobs are independent, so they
+run in several processes, each with one thread; the rows do not depend on how many.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+
+import torch
+from torch import Tensor
+
+from . import recipes, timesteps
+from .checks import check_count
+from .component_measures import component_distances, mean_distance
+from .examination import denoising_losses
+from .features import Features, features_of
+from .metrics import memorization_ratio
+from .networks import Denoiser
+from .quality import density_coverage, kernel_distance
+from .samplers import generate
+from .training import Record
+
+__all__ = ["Experiment", "Job", "continued", "epoch_updates", "interval_job", "interval_pairs", "measures", "run_jobs"]
+
+
+def interval_pairs(step: int = 100, T: int = 1000) -> list[tuple[int, int]]:
+    """All (low, high) with low < high among step, 2 step, ..., T: 45 pairs for 100 and 1000 (Vu et al. 2026, experiments)."""
+    check_count(step, "step"), check_count(T, "T")
+    ends = range(step, T + 1, step)
+    return [(low, high) for low in ends for high in ends if low < high]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One way to train on. times: a class of `timesteps` and its arguments, without the schedule; None for the times of the pretraining.
+
+    epochs: passes over the training set, may be 0 (the model as it was); batch: samples in an update; weight: as in `training.train`, or
+    ("MinSNR", {...}); seed: of batches, times and noise. `low` and `high` are set for an interval alone.
+    """
+
+    name: str
+    times: tuple | None = None
+    epochs: int = 30
+    lr: float = 1e-4
+    batch: int = 32
+    weight: object = None  # None: what the network predicts, as in pretraining
+    seed: int = 0
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self):
+        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 0:
+            raise ValueError(f"epochs = {self.epochs!r}: a whole number >= 0 is needed")
+        check_count(self.batch, "batch")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr = {self.lr}: a positive number is needed")
+        if self.times is not None and not hasattr(timesteps, self.times[0]):
+            raise ValueError(f"times = {self.times!r}: a class of separations.timesteps and its arguments is needed")
+
+
+def interval_job(low: float, high: float, *, coverage: float = 0.5, **options) -> Job:
+    """Training on with `timesteps.ConfidenceInterval(low, high, coverage)`; options as in `Job`. ValueError for a wrong interval."""
+    timesteps.ConfidenceInterval(low, high, coverage)  # a wrong one is an error here, not in a process far away
+    times = ("ConfidenceInterval", {"low": low, "high": high, "coverage": coverage})
+    return Job(f"{low:g} to {high:g}", times, low=low, high=high, **options)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all jobs share: the pretrained model and how samples are measured.
+
+    recipe, folder: of the pretrained model, as in `recipes.trained`; m: samples of each model; ema: decay of the averaged weights
+    that are examined; steps: of the sampler (Heun); draws: noisy samples for the denoising losses; quality: whether features are
+    computed and compared with held-out data; extractor: of images (signals are their own features); device: "cpu", "cuda";
+    tf32: matrix products on a GPU at 10 bits, faster; sample_seed: of the starts, the same for all jobs.
+    """
+
+    recipe: recipes.Recipe
+    folder: str | None = None
+    m: int = 200
+    ema: float = 0.98
+    steps: int = 18
+    draws: int = 512
+    quality: bool = True
+    extractor: str = "efficientnet-lite0"
+    device: str = "cpu"
+    tf32: bool = False
+    sample_seed: int = 7
+
+    def __post_init__(self):
+        check_count(self.m, "m"), check_count(self.draws, "draws"), check_count(self.steps, "steps")
+
+
+def epoch_updates(n: int, batch: int) -> int:
+    """Updates that see n samples: n / batch, rounded up (batches are drawn with replacement, so some are seen twice)."""
+    return math.ceil(check_count(n, "n") / check_count(batch, "batch"))
+
+
+def continued(
+    model: Denoiser, recipe: recipes.Recipe, data: Tensor, job: Job, *, ema: float = 0.98
+) -> Iterator[Record]:
+    """Train a copy of a pretrained model as the job says; a record after each epoch, whose `ema` is the result.
+
+    data: (n, *event_shape), on the scale of the model. At least one epoch: ValueError.
+    """
+    updates = epoch_updates(len(data), job.batch)
+    weight = job.weight or recipe.prediction
+    if isinstance(weight, tuple):
+        weight = getattr(timesteps, weight[0])(**weight[1], schedule=recipe.noise())
+    changes = {} if job.times is None else {"times": replace(recipe, times=job.times).time_distribution()}
+    generator = torch.Generator().manual_seed(3_000 + 17 * job.seed)
+    steps = check_count(job.epochs, "epochs") * updates
+    return recipe.fine_tuning(
+        model, data, steps=steps, lr=job.lr, ema=ema, warmup=0, batch=job.batch, every=updates, weight=weight,
+        generator=generator, clip=None, **changes,
+    )  # fmt: skip
+
+
+def features(x: Tensor, images: recipes.Images, experiment: Experiment, source: str) -> Features:
+    """Features of samples x on the scale of the model: of images by the extractor, of signals the values themselves."""
+    x = images.to_images(x)
+    if x.ndim == 4:
+        return features_of(x, experiment.extractor, source)
+    return Features(x.flatten(1).float().cpu(), "signal values", source)
+
+
+def measures(model: Denoiser, experiment: Experiment, images: recipes.Images, reference: Features | None) -> dict:
+    """All numbers about a model, each with its interval as name_low and name_high; lengths are in standard deviations of the data.
+
+    ratio: memorized samples; distance: mean distance to all training points, nearest: to the nearest, nearest_held_out: to the nearest
+    held-out point (of as many as were trained on), each per value; w1, w2, js1, js2: Wasserstein and Jensen-Shannon distances of the
+    first two principal components; kernel, coverage: against held-out data; loss_train, loss_held_out: of denoising, at
+    the times of the pretraining, per value.
+    """
+    start = torch.Generator().manual_seed(experiment.sample_seed)
+    samples = generate(model, experiment.m, steps=experiment.steps, generator=start).cpu()
+    train, held_out, found = images.train, images.held_out[: len(images.train)], {}
+    ratio = memorization_ratio(samples, train)
+    found |= {"ratio": ratio.ratio, "ratio_low": ratio.low, "ratio_high": ratio.high}
+    for name, others, near in (
+        ("distance", train, False),
+        ("nearest", train, True),
+        ("nearest_held_out", held_out, True),
+    ):
+        found |= _with_ends(name, mean_distance(samples, others, nearest_only=near))
+    parts = component_distances(samples, train)
+    for k in range(2):
+        found |= _with_ends(f"w{k + 1}", parts.wasserstein[k]) | _with_ends(f"js{k + 1}", parts.jensen_shannon[k])
+    if reference is not None:
+        seen = features(samples, images, experiment, "generated")
+        found |= _with_ends("kernel", kernel_distance(seen, reference))
+        found |= _with_ends("coverage", density_coverage(seen, reference)[1])
+    losses = denoising_losses(
+        model, experiment.recipe, images, experiment.draws, generator=torch.Generator().manual_seed(11)
+    )
+    return found | dict(zip(("loss_train", "loss_held_out"), losses))
+
+
+def _with_ends(name: str, found) -> dict[str, float]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+_SHARED: dict[str, tuple] = {}  # of this process, for the experiment at work
+
+
+def _shared(experiment: Experiment) -> tuple[Denoiser, recipes.Images, Features | None]:
+    """Pretrained model, data and reference features, made once a process."""
+    key = repr(experiment)
+    if key not in _SHARED:
+        images = experiment.recipe.data()
+        model, _ = recipes.trained(experiment.recipe, folder=experiment.folder, data=images, device=experiment.device)
+        reference = features(images.held_out, images, experiment, "held-out") if experiment.quality else None
+        _SHARED.clear()
+        _SHARED[key] = model, images, reference
+    return _SHARED[key]
+
+
+def run_job(experiment: Experiment, job: Job) -> tuple[dict, list[dict]]:
+    """Train on as the job says and measure; a row of numbers, and the training loss of each epoch, per value.
+
+    The losses are those of the job's own times: losses of different jobs are means of different quantities.
+    """
+    torch.set_float32_matmul_precision("high" if experiment.tf32 else "highest")
+    model, images, reference = _shared(experiment)
+    losses, result = [], model
+    if job.epochs:
+        records = continued(model, experiment.recipe, images.train, job, ema=experiment.ema)
+        size = images.train[0].numel()
+        for epoch, record in enumerate(records, 1):
+            losses.append({"job": job.name, "seed": job.seed, "epoch": epoch, "loss": float(record.loss) / size})
+        result = record.ema
+    about = {"job": job.name, "low": job.low, "high": job.high, "epochs": job.epochs, "seed": job.seed}
+    return about | measures(result, experiment, images, reference), losses
+
+
+def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> Iterator[tuple[dict, list[dict]]]:
+    """`run_job` for each job, in their order, as they are done; in `workers` processes with one thread each, or here for one.
+
+    The pretrained model is made first if it is not there. An error in a job is raised here, with its name.
+    """
+    check_count(workers, "workers")
+    if not jobs:
+        raise ValueError("jobs is empty: at least one Job is needed")
+    if workers == 1 or len(jobs) == 1:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for job in jobs:
+                yield run_job(experiment, job)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    recipes.trained(experiment.recipe, folder=experiment.folder)
+    options = {"mp_context": get_context("spawn"), "initializer": torch.set_num_threads, "initargs": (1,)}
+    with ProcessPoolExecutor(min(workers, len(jobs)), **options) as pool:
+        waiting = [pool.submit(run_job, experiment, job) for job in jobs]
+        try:
+            for job, future in zip(jobs, waiting):
+                try:
+                    yield future.result()
+                except Exception as error:
+                    raise RuntimeError(f"job {job.name!r}, seed {job.seed}: {type(error).__name__}: {error}") from error
+        finally:
+            for future in waiting:
+                future.cancel()
