@@ -36,7 +36,8 @@ def test_a_shipped_model_has_its_recipe_in_the_file_and_is_what_trained_returns(
     model, facts = checkpoints.load_model(checkpoints.shipped(name))
     assert facts["recipe"] == recipe.words() == RECORD[name]["recipe"]
     config = model.network.config
-    assert (config.patch, config.width, config.depth) == (recipe.patch, recipe.width, recipe.depth)
+    if recipe.unet is None:
+        assert (config.patch, config.width, config.depth) == (recipe.patch, recipe.width, recipe.depth)
     assert model.schedule == recipe.noise() and model.prediction == recipe.prediction
     again, _ = recipes.trained(recipe)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values()))
@@ -50,7 +51,7 @@ def test_another_recipe_is_not_given_the_shipped_weights():
 
 def test_one_shipped_model_memorizes_and_the_other_does_not():
     found = {}
-    for name in recipes.NAMES:
+    for name in ("mnist-memorizing", "mnist-generalizing"):
         recipe = recipes.named(name)
         images, (model, _) = recipe.data(), recipes.trained(recipe)
         seen = examine(model, images, 200, generator=torch.Generator().manual_seed(1))

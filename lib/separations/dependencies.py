@@ -7,6 +7,7 @@ of contents. So a `git checkout` makes nothing stale, and a change in one module
 import ast
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -194,9 +195,15 @@ def notebook_key(notebook: str | Path) -> str:
 
 
 def tables_of(notebook: str | Path) -> list[Path]:
-    """Small tables that a notebook reads: the files of `data/` beside it whose name begins with its number."""
+    """Small tables that a notebook reads: the files of `data/` beside it whose name begins with its number, and those it names.
+
+    A table of another chapter is named as "data/NUMBER_name.csv" in the code.
+    """
     path = Path(notebook)
-    return sorted((path.parent / "data").glob(f"{path.stem.partition('_')[0]}_*"))
+    named = re.findall(r"""["']data/(\d\d_\w+)\.csv["']""", python_source(read_notebook(path)))
+    own = f"{path.stem.partition('_')[0]}_"
+    folder = path.parent / "data"
+    return sorted({*folder.glob(f"{own}*"), *(file for name in named for file in folder.glob(f"{name}.*"))})
 
 
 def fingerprint(notebook: str | Path, overrides: Mapping | None = None) -> dict:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .checks import check_count, check_memory
-from .dit_blocks import Attention, TimestepEmbedder
+from .dit_blocks import Attention, TimestepEmbedder, positions
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,19 @@ class ResBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """x + attention over places (norm x), its last map 0 at the start."""
+    """x + attention over places (norm x + sines and cosines of the place), its last map 0 at the start.
 
-    def __init__(self, channels: int, heads: int):
+    Convolutions do not know where they are. Without the places a network whose convolutions do not see from end to end could not
+    learn that a heartbeat has its peak at one and the same place.
+    """
+
+    def __init__(self, channels: int, heads: int, places: int):
         super().__init__()
         self.norm, self.attn = norm(channels), Attention(channels, heads, channels // heads)
+        self.register_buffer("place", positions(1, places, 2 * channels)[:, :channels].mT, persistent=False)  # (C, N)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        return x + self.attn(self.norm(x).mT).mT
+        return x + self.attn((self.norm(x) + self.place).mT).mT
 
 
 class UNet1D(nn.Module):
@@ -119,7 +124,11 @@ class UNet1D(nn.Module):
 
     def _block(self, inputs: int, outputs: int, embedding: int, attention: bool) -> nn.ModuleList:
         parts = [ResBlock(inputs, outputs, embedding)]
-        return nn.ModuleList([*parts, AttentionBlock(outputs, self.config.heads)] if attention else parts)
+        return nn.ModuleList(
+            [*parts, AttentionBlock(outputs, self.config.heads, self.config.length >> len(self.config.factors) - 1)]
+            if attention
+            else parts
+        )
 
     def forward(self, x: Tensor, log_snr: Tensor) -> Tensor:
         """x (m, length), log_snr (m,) -> (m, length)."""

@@ -1,0 +1,117 @@
+"""Reading a grid of intervals: rows of `interval_grid.run_jobs` by pair, by location and by width, and correlations with their errors.
+
+Rows are mappings with low, high, seed and measures; a measure is averaged over seeds before anything else, so that a pair counts
+once however often it was run.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .checks import check_count
+
+__all__ = ["Correlation", "between_seeds", "by_pair", "correlation", "groups", "matrix"]
+
+LOCATION = {"mean": lambda low, high: (low + high) / 2, "width": lambda low, high: high - low}
+
+
+def by_pair(rows: Sequence[Mapping], measure: str) -> dict[tuple[float, float], float]:
+    """Mean of a measure over the seeds of each pair (low, high); rows without an interval (low is None) are left out.
+
+    ValueError if no row has an interval, or a row lacks the measure.
+    """
+    found: dict[tuple[float, float], list[float]] = {}
+    for row in rows:
+        if measure not in row:
+            raise ValueError(f"measure = {measure!r}: one of {', '.join(row)} is needed")
+        if row["low"] is not None:
+            found.setdefault((row["low"], row["high"]), []).append(float(row[measure]))
+    if not found:
+        raise ValueError("rows has no interval: rows with low and high are needed")
+    return {pair: float(np.mean(values)) for pair, values in sorted(found.items())}
+
+
+def groups(rows: Sequence[Mapping], measure: str, by: str) -> dict[float, list[float]]:
+    """Values of the pairs by location ("mean") or by "width" of their interval, each list over all pairs that have it, keys rising."""
+    if by not in LOCATION:
+        raise ValueError(f"by = {by!r}: one of {', '.join(LOCATION)} is needed")
+    found: dict[float, list[float]] = {}
+    for pair, value in by_pair(rows, measure).items():
+        found.setdefault(LOCATION[by](*pair), []).append(value)
+    return dict(sorted(found.items()))
+
+
+def matrix(rows: Sequence[Mapping], measure: str) -> tuple[np.ndarray, list[float], list[float]]:
+    """(values, lows, highs): values[i, j] of the pair (lows[i], highs[j]), NaN where there is none."""
+    pairs = by_pair(rows, measure)
+    lows, highs = (sorted({pair[k] for pair in pairs}) for k in (0, 1))
+    values = np.full((len(lows), len(highs)), np.nan)
+    for (low, high), value in pairs.items():
+        values[lows.index(low), highs.index(high)] = value
+    return values, lows, highs
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation over pairs with its bootstrap interval and the p-value of none; float(...) is the correlation."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    pairs: int
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.2g}"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}], {p}"
+
+
+def correlation(
+    rows: Sequence[Mapping], measure: str, by: str, *, kind: str = "spearman", resamples: int = 2000, seed: int = 0
+) -> Correlation:
+    """Correlation of a measure with the location ("mean") or the "width" of the interval, over pairs.
+
+    kind: "spearman" (ranks) or "pearson". The interval is the percentile bootstrap over pairs, the p-value that of random
+    permutations of the measure, two-sided. Both take pairs for a sample, which a designed grid is not, and neighbours on it share
+    most of their timesteps: read the interval as how much the number owes to single pairs. ValueError for fewer than 4 pairs or
+    a measure that is the same everywhere.
+    """
+    from scipy.stats import pearsonr, spearmanr
+
+    if kind not in ("spearman", "pearson"):
+        raise ValueError(f"kind = {kind!r}: 'spearman' or 'pearson' is needed")
+    if by not in LOCATION:
+        raise ValueError(f"by = {by!r}: one of {', '.join(LOCATION)} is needed")
+    pairs, rng = by_pair(rows, measure), np.random.default_rng(seed)
+    x, y = np.array([LOCATION[by](*pair) for pair in pairs]), np.array(list(pairs.values()))
+    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        raise ValueError(f"rows have {len(x)} pairs: at least 4 with different {by} and different {measure} are needed")
+    check_count(resamples, "resamples")
+    coefficient = {"spearman": spearmanr, "pearson": pearsonr}[kind]
+    value = float(coefficient(x, y)[0])
+    drawn = []
+    while len(drawn) < resamples:
+        index = rng.integers(0, len(x), len(x))
+        if np.ptp(x[index]) and np.ptp(y[index]):
+            drawn.append(float(coefficient(x[index], y[index])[0]))
+    by_chance = [abs(float(coefficient(x, rng.permutation(y))[0])) for _ in range(resamples)]
+    p = (1 + sum(c >= abs(value) - 1e-12 for c in by_chance)) / (resamples + 1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Correlation(value, float(low), float(high), p, len(x))
+
+
+def between_seeds(rows: Sequence[Mapping], measure: str) -> float | None:
+    """Standard deviation of a measure between seeds of the same job, pooled over jobs; None if no job has two seeds."""
+    found: dict[object, list[float]] = {}
+    for row in rows:
+        found.setdefault((row["job"], row["epochs"]), []).append(float(row[measure]))
+    repeated = [values for values in found.values() if len(values) > 1]
+    if not repeated:
+        return None
+    free = sum(len(values) - 1 for values in repeated)
+    return math.sqrt(sum(np.var(values) * len(values) for values in repeated) / free)

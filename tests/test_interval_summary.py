@@ -1,0 +1,85 @@
+"""Reading a grid: means over seeds, groups, correlations against constructed cases, pictures that show what they are given."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+from separations.interval_grid import interval_pairs
+from separations.interval_pictures import boxes, heat_map
+from separations.interval_summary import between_seeds, by_pair, correlation, groups, matrix
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+def grid(value, seeds=(0,)):
+    rows = [{"job": "as it was", "epochs": 0, "low": None, "high": None, "seed": 0, "y": 99.0}]
+    return rows + [
+        {"job": f"{low}-{high}", "epochs": 30, "low": low, "high": high, "seed": s, "y": value(low, high) + s}
+        for low, high in interval_pairs()
+        for s in seeds
+    ]
+
+
+def test_a_pair_counts_once_however_often_it_was_run():
+    rows = grid(lambda low, high: low, seeds=(0, 1, 2))
+    pairs = by_pair(rows, "y")
+    assert len(pairs) == 45 and pairs[(100, 300)] == 101.0
+    assert between_seeds(rows, "y") == pytest.approx(1.0)  # 0, 1, 2: sample variance 1
+    assert between_seeds(grid(lambda low, high: 0.0), "y") is None
+
+
+def test_groups_and_matrix_hold_every_pair_in_its_place():
+    rows = grid(lambda low, high: 10 * low + high)
+    by_width = groups(rows, "y", "width")
+    assert list(by_width) == list(range(100, 1000, 100)) and [len(v) for v in by_width.values()] == list(
+        range(9, 0, -1)
+    )
+    values, lows, highs = matrix(rows, "y")
+    assert values[lows.index(300), highs.index(700)] == 3700 and np.isnan(values[lows.index(300), highs.index(300)])
+    assert np.isfinite(values).sum() == 45
+
+
+def test_correlations_of_constructed_grids():
+    falling = correlation(grid(lambda low, high: -((low + high) ** 3.0)), "y", "mean")
+    assert falling.value == pytest.approx(-1) and falling.low == pytest.approx(-1) and falling.p < 0.001
+    assert (
+        abs(correlation(grid(lambda low, high: -((low + high) ** 3.0)), "y", "width").value) < 0.05
+    )  # the grid is symmetric
+    assert correlation(grid(lambda low, high: 2.0 * (high - low)), "y", "width", kind="pearson").value == pytest.approx(
+        1
+    )
+    rng, inside, small = np.random.default_rng(1), 0, 0
+    for _ in range(40):
+        noise = dict(zip(interval_pairs(), rng.normal(size=45)))
+        found = correlation(grid(lambda low, high: noise[low, high]), "y", "mean", resamples=200)  # noqa: B023
+        inside += found.low <= 0 <= found.high
+        small += found.p < 0.05
+    assert inside >= 33 and small <= 6  # 95 % and 5 % of 40, within three standard errors
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: by_pair(grid(lambda l, h: 0.0), "z"), "measure = 'z'"),
+        (lambda: by_pair(grid(lambda l, h: 0.0)[:1], "y"), "no interval"),
+        (lambda: groups(grid(lambda l, h: 0.0), "y", "height"), "by = 'height'"),
+        (lambda: correlation(grid(lambda l, h: 0.0), "y", "mean"), "45 pairs"),
+        (lambda: correlation(grid(lambda l, h: l)[:4], "y", "mean"), "3 pairs"),
+        (lambda: correlation(grid(lambda l, h: l), "y", "mean", kind="kendall"), "kind = 'kendall'"),
+    ],
+)
+def test_bad_input_is_named(make, word):
+    with pytest.raises(ValueError, match=word):
+        make()
+
+
+def test_pictures_show_every_pair():
+    rows = grid(lambda low, high: low / high)
+    fig, (a, b, c) = plt.subplots(1, 3)
+    heat_map(a, rows, "y", label="y", digits=2)
+    assert len(a.texts) == 45 and a.images[0].get_array().count() == 45
+    boxes(b, rows, "y", "width", label="y"), boxes(c, rows[:4], "y", "mean", label="y")
+    drawn = sum(len(line.get_ydata()) for line in b.lines if line.get_marker() == "o")
+    assert drawn == 3 + 2 + 1  # widths 700, 800, 900 have too few pairs for a box
+    plt.close(fig)
