@@ -82,7 +82,7 @@ def test_training_on_with_another_interval_on_the_device(tmp_path):
         rows = []
         for device in ("cpu", "cuda"):
             setting = Experiment(
-                recipe, str(tmp_path / device), m=8, steps=4, draws=16, extractor="pixels", device=device
+                recipe, str(tmp_path / device), m=12, steps=4, draws=16, extractor="pixels", device=device
             )
             rows.append(run_job(setting, interval_job(400, 900, epochs=2, batch=4)).row)
         assert rows[0].keys() == rows[1].keys()

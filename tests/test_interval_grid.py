@@ -68,7 +68,7 @@ def test_the_interval_decides_which_times_are_drawn(tmp_path):
 
 
 def test_rows_do_not_depend_on_the_processes_nor_on_the_other_jobs(tmp_path):
-    setting = experiment(tmp_path, quality=True, extractor="pixels", keep=5)
+    setting = experiment(tmp_path, quality=True, extractor="pixels", keep=5, keep_models=("min-SNR",))
     jobs = [
         interval_job(100, 300, epochs=2),
         Job("min-SNR", epochs=1, weight=("MinSNR", {"gamma": 5.0})),
@@ -80,6 +80,8 @@ def test_rows_do_not_depend_on_the_processes_nor_on_the_other_jobs(tmp_path):
     )  # the model trained again, in a folder of its own
     assert [tuple(o) for o in here] == [tuple(o) for o in apart] and tuple(here[1]) == tuple(run_job(setting, jobs[1]))
     assert all(torch.equal(a.samples, b.samples) and a.samples.shape == (5, 1, 28, 28) for a, b in zip(here, apart))
+    assert [o.model is None for o in apart] == [True, False, True]
+    assert all(torch.equal(a, b) for a, b in zip(here[1].model.parameters(), apart[1].model.parameters()))
     rows, losses = zip(*here)
     assert len({tuple(row) for row in rows}) == 1  # a table
     assert rows[0]["ratio_low"] <= rows[0]["ratio"] <= rows[0]["ratio_high"]

@@ -9,6 +9,7 @@ the job differs between rows: batches, noise and the starts of the samples come 
 run in several processes, each with one thread; the rows do not depend on how many.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -92,7 +93,8 @@ class Experiment:
     recipe, folder: of the pretrained model, as in `recipes.trained`; m: samples of each model; ema: decay of the averaged weights
     that are examined; steps: of the sampler (Heun); draws: noisy samples for the denoising losses; quality: whether features are
     computed and compared with held-out data; extractor: of images (signals are their own features); device: "cpu", "cuda";
-    tf32: matrix products on a GPU at 10 bits, faster; keep: samples that are handed back; sample_seed: of the starts, the same for all jobs.
+    tf32: matrix products on a GPU at 10 bits, faster; keep: samples that are handed back; keep_models: names of jobs whose model
+    is; sample_seed: of the starts, the same for all jobs.
     """
 
     recipe: recipes.Recipe
@@ -106,6 +108,7 @@ class Experiment:
     device: str = "cpu"
     tf32: bool = False
     keep: int = 0
+    keep_models: tuple[str, ...] = ()
     sample_seed: int = 7
 
     def __post_init__(self):
@@ -212,6 +215,7 @@ class Outcome:
     row: dict
     losses: list[dict]
     samples: Tensor  # (experiment.keep, *event_shape), on the scale of the model
+    model: Denoiser | None = None  # on the CPU, if experiment.keep_models names the job
 
     def __iter__(self):
         return iter((self.row, self.losses))
@@ -231,7 +235,8 @@ def run_job(experiment: Experiment, job: Job) -> Outcome:
     about = {"job": job.name, "low": job.low, "high": job.high, "epochs": job.epochs, "seed": job.seed}
     samples = draw(result, experiment)
     row = about | measures(result, samples, experiment, images, reference)
-    return Outcome(row, losses, samples[: experiment.keep].clone())
+    kept = copy.deepcopy(result).cpu() if job.name in experiment.keep_models else None
+    return Outcome(row, losses, samples[: experiment.keep].clone(), kept)
 
 
 def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> Iterator[Outcome]:

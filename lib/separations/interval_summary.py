@@ -81,8 +81,6 @@ def correlation(
     most of their timesteps: read the interval as how much the number owes to single pairs. ValueError for fewer than 4 pairs or
     a measure that is the same everywhere.
     """
-    from scipy.stats import pearsonr, spearmanr
-
     if kind not in ("spearman", "pearson"):
         raise ValueError(f"kind = {kind!r}: 'spearman' or 'pearson' is needed")
     if by not in LOCATION:
@@ -92,17 +90,26 @@ def correlation(
     if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise ValueError(f"rows have {len(x)} pairs: at least 4 with different {by} and different {measure} are needed")
     check_count(resamples, "resamples")
-    coefficient = {"spearman": spearmanr, "pearson": pearsonr}[kind]
-    value = float(coefficient(x, y)[0])
-    drawn = []
-    while len(drawn) < resamples:
-        index = rng.integers(0, len(x), len(x))
-        if np.ptp(x[index]) and np.ptp(y[index]):
-            drawn.append(float(coefficient(x[index], y[index])[0]))
-    by_chance = [abs(float(coefficient(x, rng.permutation(y))[0])) for _ in range(resamples)]
-    p = (1 + sum(c >= abs(value) - 1e-12 for c in by_chance)) / (resamples + 1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    ranks = kind == "spearman"
+    value = float(_coefficients(x[None], y[None], ranks)[0])
+    index = rng.integers(0, len(x), (resamples, len(x)))
+    drawn = _coefficients(x[index], y[index], ranks)
+    shuffled = rng.permuted(np.tile(y, (resamples, 1)), axis=1)
+    by_chance = np.abs(_coefficients(np.tile(x, (resamples, 1)), shuffled, ranks))
+    p = (1 + int((by_chance >= abs(value) - 1e-12).sum())) / (resamples + 1)
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
     return Correlation(value, float(low), float(high), p, len(x))
+
+
+def _coefficients(x: np.ndarray, y: np.ndarray, ranks: bool) -> np.ndarray:
+    """Correlation of each row of x with that of y, (R, n) -> (R,); NaN where one of them is constant. ranks: of their ranks."""
+    if ranks:
+        from scipy.stats import rankdata
+
+        x, y = rankdata(x, axis=1), rankdata(y, axis=1)
+    x, y = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
+    size = np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    return np.divide((x * y).sum(1), size, out=np.full(len(x), np.nan), where=size > 0)
 
 
 def between_seeds(rows: Sequence[Mapping], measure: str) -> float | None:

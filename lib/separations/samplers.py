@@ -217,6 +217,11 @@ class Switch:
             if lo != hi:
                 raise ValueError(f"parts leaves a gap or an overlap between {lo} and {hi}: intervals must meet")
 
+    def parameters(self) -> Iterator[Tensor]:
+        """Parameters of the networks among the models: `generate` takes dtype and device from them."""
+        for model in self.parts.values():
+            yield from model.parameters() if hasattr(model, "parameters") else ()
+
     def at(self, t: float):
         """The model in charge at time t: t_lo < t <= t_hi (the last part takes its t_lo too)."""
         for (hi, lo), model in self.parts.items():
