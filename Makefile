@@ -3,7 +3,7 @@
 # make nb        open the notebooks in JupyterLab
 # make refresh   write the executed outputs back into book/
 # make tables    run the notebooks that params/longer.yml names (3 hours), store their tables in book/<part>/data
-# make checkpoints  train the two shipped transformers again (15 to 40 minutes), with recipe and SHA-256
+# make checkpoints  train the four shipped models again (20 to 45 minutes), with recipe and SHA-256
 # make student   copies of the notebooks without solutions and outputs, in _build/student
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
