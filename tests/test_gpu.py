@@ -7,6 +7,7 @@ import torch
 from separations import recipes
 from separations.distributions import Empirical, GaussianMixture
 from separations.examination import examine
+from separations.interval_grid import Experiment, interval_job, run_job
 from separations.loss_gap import generalization_error, kl_gap, loss_gap
 from separations.metrics import memorization_ratio
 from separations.pruning import choose_heads, head_importance, prune_heads
@@ -71,3 +72,19 @@ def test_training_pruning_and_fine_tuning_on_the_device():
         seen = examine(record.ema, images, 4, steps=3, generator=torch.Generator(device).manual_seed(1))
         found[device] = importance.score, seen.samples
     assert not found["cuda"][0].is_cuda and (found["cuda"][0] - found["cpu"][0]).abs().max() < 0.05
+
+
+def test_training_on_with_another_interval_on_the_device(tmp_path):
+    options = {"prediction": "eps", "times": ("Uniform", {}), "steps": 8, "warmup": 0, "batch": 8, "n_held_out": 100}
+    small = recipes.named("mnist-memorizing", name="small", n=12, depth=1, patch=14, **options)
+    signals = recipes.named("heartbeats-pretrained", name="signals", steps=4, warmup=0, n=20, n_held_out=40)
+    for recipe in (small, signals):
+        rows = []
+        for device in ("cpu", "cuda"):
+            setting = Experiment(
+                recipe, str(tmp_path / device), m=8, steps=4, draws=16, extractor="pixels", device=device
+            )
+            rows.append(run_job(setting, interval_job(400, 900, epochs=2, batch=4)).row)
+        assert rows[0].keys() == rows[1].keys()
+        for name in ("distance", "loss_held_out"):
+            assert rows[1][name] == pytest.approx(rows[0][name], rel=0.02)

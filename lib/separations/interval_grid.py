@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -29,7 +30,17 @@ from .quality import density_coverage, kernel_distance
 from .samplers import generate
 from .training import Record
 
-__all__ = ["Experiment", "Job", "continued", "epoch_updates", "interval_job", "interval_pairs", "measures", "run_jobs"]
+__all__ = [
+    "Experiment",
+    "Job",
+    "Outcome",
+    "continued",
+    "epoch_updates",
+    "interval_job",
+    "interval_pairs",
+    "measures",
+    "run_jobs",
+]
 
 
 def interval_pairs(step: int = 100, T: int = 1000) -> list[tuple[int, int]]:
@@ -81,7 +92,7 @@ class Experiment:
     recipe, folder: of the pretrained model, as in `recipes.trained`; m: samples of each model; ema: decay of the averaged weights
     that are examined; steps: of the sampler (Heun); draws: noisy samples for the denoising losses; quality: whether features are
     computed and compared with held-out data; extractor: of images (signals are their own features); device: "cpu", "cuda";
-    tf32: matrix products on a GPU at 10 bits, faster; sample_seed: of the starts, the same for all jobs.
+    tf32: matrix products on a GPU at 10 bits, faster; keep: samples that are handed back; sample_seed: of the starts, the same for all jobs.
     """
 
     recipe: recipes.Recipe
@@ -94,6 +105,7 @@ class Experiment:
     extractor: str = "efficientnet-lite0"
     device: str = "cpu"
     tf32: bool = False
+    keep: int = 0
     sample_seed: int = 7
 
     def __post_init__(self):
@@ -133,16 +145,22 @@ def features(x: Tensor, images: recipes.Images, experiment: Experiment, source: 
     return Features(x.flatten(1).float().cpu(), "signal values", source)
 
 
-def measures(model: Denoiser, experiment: Experiment, images: recipes.Images, reference: Features | None) -> dict:
-    """All numbers about a model, each with its interval as name_low and name_high; lengths are in standard deviations of the data.
+def draw(model: Denoiser, experiment: Experiment) -> Tensor:
+    """The samples of a model that are measured, (m, *event_shape) on the CPU; the same starts for every model."""
+    start = torch.Generator().manual_seed(experiment.sample_seed)
+    return generate(model, experiment.m, steps=experiment.steps, generator=start).cpu()
+
+
+def measures(
+    model: Denoiser, samples: Tensor, experiment: Experiment, images: recipes.Images, reference: Features | None
+) -> dict:
+    """All numbers about a model and its samples, each with its interval as name_low and name_high; lengths are in standard deviations of the data.
 
     ratio: memorized samples; distance: mean distance to all training points, nearest: to the nearest, nearest_held_out: to the nearest
     held-out point (of as many as were trained on), each per value; w1, w2, js1, js2: Wasserstein and Jensen-Shannon distances of the
     first two principal components; kernel, coverage: against held-out data; loss_train, loss_held_out: of denoising, at
     the times of the pretraining, per value.
     """
-    start = torch.Generator().manual_seed(experiment.sample_seed)
-    samples = generate(model, experiment.m, steps=experiment.steps, generator=start).cpu()
     train, held_out, found = images.train, images.held_out[: len(images.train)], {}
     ratio = memorization_ratio(samples, train)
     found |= {"ratio": ratio.ratio, "ratio_low": ratio.low, "ratio_high": ratio.high}
@@ -184,11 +202,23 @@ def _shared(experiment: Experiment) -> tuple[Denoiser, recipes.Images, Features 
     return _SHARED[key]
 
 
-def run_job(experiment: Experiment, job: Job) -> tuple[dict, list[dict]]:
-    """Train on as the job says and measure; a row of numbers, and the training loss of each epoch, per value.
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a job leaves: `row, losses = outcome`, and the first samples.
 
-    The losses are those of the job's own times: losses of different jobs are means of different quantities.
+    losses: the training loss of each epoch, per value, over the job's own times: those of different jobs are means of different quantities.
     """
+
+    row: dict
+    losses: list[dict]
+    samples: Tensor  # (experiment.keep, *event_shape), on the scale of the model
+
+    def __iter__(self):
+        return iter((self.row, self.losses))
+
+
+def run_job(experiment: Experiment, job: Job) -> Outcome:
+    """Train on as the job says, generate and measure."""
     torch.set_float32_matmul_precision("high" if experiment.tf32 else "highest")
     model, images, reference = _shared(experiment)
     losses, result = [], model
@@ -199,10 +229,12 @@ def run_job(experiment: Experiment, job: Job) -> tuple[dict, list[dict]]:
             losses.append({"job": job.name, "seed": job.seed, "epoch": epoch, "loss": float(record.loss) / size})
         result = record.ema
     about = {"job": job.name, "low": job.low, "high": job.high, "epochs": job.epochs, "seed": job.seed}
-    return about | measures(result, experiment, images, reference), losses
+    samples = draw(result, experiment)
+    row = about | measures(result, samples, experiment, images, reference)
+    return Outcome(row, losses, samples[: experiment.keep].clone())
 
 
-def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> Iterator[tuple[dict, list[dict]]]:
+def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> Iterator[Outcome]:
     """`run_job` for each job, in their order, as they are done; in `workers` processes with one thread each, or here for one.
 
     The pretrained model is made first if it is not there. An error in a job is raised here, with its name.
@@ -219,7 +251,14 @@ def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> I
         finally:
             torch.set_num_threads(threads)
         return
-    recipes.trained(experiment.recipe, folder=experiment.folder)
+    with TemporaryDirectory() as folder:
+        if experiment.folder is None:  # so that the processes find the pretrained model, if it is not a shipped one
+            experiment = replace(experiment, folder=folder)
+        recipes.trained(experiment.recipe, folder=experiment.folder, device=experiment.device)
+        yield from _in_processes(experiment, jobs, workers)
+
+
+def _in_processes(experiment: Experiment, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
     options = {"mp_context": get_context("spawn"), "initializer": torch.set_num_threads, "initargs": (1,)}
     with ProcessPoolExecutor(min(workers, len(jobs)), **options) as pool:
         waiting = [pool.submit(run_job, experiment, job) for job in jobs]
