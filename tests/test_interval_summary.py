@@ -58,6 +58,17 @@ def test_correlations_of_constructed_grids():
     assert inside >= 33 and small <= 6  # 95 % and 5 % of 40, within three standard errors
 
 
+def test_two_measures_are_correlated_over_pairs_not_over_rows():
+    rows = grid(lambda low, high: low - 3 * high, seeds=(0, 1, 2))
+    rows = [row | {"z": row["y"] ** 3} for row in rows]
+    found = correlation(rows, "y", "z")
+    assert found.value == pytest.approx(1) and found.pairs == 45
+    rows = [row | {"z": -row["low"] if row["low"] else 0.0} for row in grid(lambda low, high: 2 * low)]
+    assert correlation(rows, "y", "z", kind="pearson").value == pytest.approx(
+        -1
+    )  # the row without an interval is left out
+
+
 @pytest.mark.parametrize(
     ("make", "word"),
     [
@@ -67,6 +78,7 @@ def test_correlations_of_constructed_grids():
         (lambda: correlation(grid(lambda l, h: 0.0), "y", "mean"), "45 pairs"),
         (lambda: correlation(grid(lambda l, h: l)[:4], "y", "mean"), "3 pairs"),
         (lambda: correlation(grid(lambda l, h: l), "y", "mean", kind="kendall"), "kind = 'kendall'"),
+        (lambda: correlation(grid(lambda l, h: l), "y", "height"), "by = 'height'"),
     ],
 )
 def test_bad_input_is_named(make, word):

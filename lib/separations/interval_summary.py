@@ -74,7 +74,7 @@ class Correlation:
 def correlation(
     rows: Sequence[Mapping], measure: str, by: str, *, kind: str = "spearman", resamples: int = 2000, seed: int = 0
 ) -> Correlation:
-    """Correlation of a measure with the location ("mean") or the "width" of the interval, over pairs.
+    """Correlation of a measure with the location ("mean") or the "width" of the interval, or with another measure, over pairs.
 
     kind: "spearman" (ranks) or "pearson". The interval is the percentile bootstrap over pairs, the p-value that of random
     permutations of the measure, two-sided. Both take pairs for a sample, which a designed grid is not, and neighbours on it share
@@ -83,10 +83,11 @@ def correlation(
     """
     if kind not in ("spearman", "pearson"):
         raise ValueError(f"kind = {kind!r}: 'spearman' or 'pearson' is needed")
-    if by not in LOCATION:
-        raise ValueError(f"by = {by!r}: one of {', '.join(LOCATION)} is needed")
     pairs, rng = by_pair(rows, measure), np.random.default_rng(seed)
-    x, y = np.array([LOCATION[by](*pair) for pair in pairs]), np.array(list(pairs.values()))
+    if by not in LOCATION and by not in rows[0]:
+        raise ValueError(f"by = {by!r}: one of {', '.join([*LOCATION, *rows[0]])} is needed")
+    x = [LOCATION[by](*pair) for pair in pairs] if by in LOCATION else list(by_pair(rows, by).values())
+    x, y = np.array(x), np.array(list(pairs.values()))
     if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise ValueError(f"rows have {len(x)} pairs: at least 4 with different {by} and different {measure} are needed")
     check_count(resamples, "resamples")
