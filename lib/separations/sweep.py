@@ -19,7 +19,7 @@ from . import pages
 from .sweep_cluster import command, run_with_snakemake
 from .sweep_file import Sweep, content_hash, read_sweep
 from .sweep_local import Interrupted, Scheduler, gpus_here, jobs_here
-from .sweep_plan import Run, estimate, past_seconds, read_plan, runs_of, said, standing, sweep_folder, write_plan
+from .sweep_plan import OTHER, Run, estimate, past_seconds, read_plan, runs_of, said, standing, sweep_folder, write_plan
 from .sweep_table import compare, csv_text, write_tables
 
 
@@ -89,6 +89,8 @@ def conclude(sweep: Sweep, path: str, root: Path, runs: Sequence[Run], started: 
     folder = sweep_folder(root, sweep.name)
     ways = [(run, standing(run)) for run in runs]
     open_ends = [(run, how) for run, how in ways if how.state != "done"]
+    if any(how.reason == OTHER for _, how in open_ends):
+        _say("notebook, library or requirements changed while the sweep ran: start it again")
     for run, how in open_ends:
         _say(f"{how.state.upper()}: {run.id} {said(run)}: {how.reason[:300] or 'not run'}")
     if not Path(path).is_file() or content_hash(root, Path(path), sweep.profile) != sweep.sha256:

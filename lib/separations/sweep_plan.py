@@ -20,6 +20,7 @@ from .sweep_file import Sweep
 
 STATES = ("done", "running", "failed", "waiting")
 CLAIM = ".claim"  # locked by whoever executes the run
+OTHER = "the run on disk belongs to other sources than the present ones"
 NOTE = "note.txt"  # why a run ended that could not say so itself
 
 
@@ -148,7 +149,7 @@ def standing(run: Run) -> Standing:
         reason = " ".join(str(result["error"]).split())
         return Standing("waiting" if reason.startswith("stopped by") else "failed", reason, result["seconds"])
     if result:
-        return Standing("waiting", "the run on disk belongs to other sources")
+        return Standing("waiting", OTHER)
     if (run.folder / "run.log").is_file():
         return Standing("failed", "its process ended without a result: it was killed")
     return Standing("waiting")
