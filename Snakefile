@@ -145,7 +145,8 @@ rule render:
         "_config.yml",
         "_toc.yml",
         "lib/separations/claims.yml",
-        [f"lib/separations/{name}.py" for name in ("book", "chapters", "staging", "pages")],
+        [f"lib/separations/{name}.py" for name in ("book", "chapters", "staging", "pages", "sweep_report", "sweep_pictures")],
+        [str(path.relative_to(ROOT)) for pattern in ("sweeps/*.yml", "_build/sweeps/*/table.csv") for path in sorted(ROOT.glob(pattern))],
         [str(path.relative_to(ROOT)) for path in sorted((ROOT / "book").rglob("*")) if path.is_file() and path.suffix != ".ipynb"],
     output:
         HTML,

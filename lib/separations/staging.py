@@ -13,6 +13,7 @@ from . import pages
 from .chapters import Chapter, chapters, profile_folder, toc_entries
 from .dependencies import PACKAGE, read_notebook, source_of
 from .files import write_whole
+from .sweep_report import report_files, reported, toc_with_sweeps
 
 ERROR_TAG = "papermill-error-cell-tag"
 
@@ -118,6 +119,8 @@ def staged_files(root: Path, profile: str) -> dict[str, bytes]:
             }
         )
     files["book/_generated/chapters.md"] = pages.chapter_map(rows).encode()
+    files |= (sweeps := report_files(root))
+    files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
     files["book/appendix/results.md"] = pages.results_page(load_registered_claims(), evidence, places).encode()
     return files
 

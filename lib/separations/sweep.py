@@ -33,8 +33,8 @@ def planned(path: str, root: Path) -> tuple[Sweep, list[Run]]:
     try:
         other = read_plan(root, sweep.name)[0]["file"]
     except ValueError:
-        other = path
-    if Path(root, other).resolve() != Path(root, path).resolve() and Path(root, other).is_file():
+        other = sweep.file
+    if other != sweep.file and Path(root, other).is_file():
         raise ValueError(f"{path}: _build/sweeps/{sweep.name} belongs to {other}: give this file another name")
     return sweep, runs_of(sweep, root)
 

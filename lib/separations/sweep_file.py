@@ -34,7 +34,7 @@ class Sweep:
     """A sweep as its file was read. points: overrides of each run, all of them checked, over profile and fixed."""
 
     name: str
-    file: str  # as it was named
+    file: str  # relative to the repository where it lies in it
     sha256: str  # of the file and, if there is one, of the profile's file
     title: str
     notebook: str  # key in book/
@@ -112,7 +112,7 @@ def _checked(table, path: Path, root: Path) -> Sweep:
     limit = numbers.pop("limit") or (60 * minutes if minutes else 10 * numbers["timeout"])
     return Sweep(
         path.stem,
-        str(path),
+        str(whole.relative_to(root) if (whole := path.resolve()).is_relative_to(root) else whole),
         content_hash(root, path, profile),
         _text(table, "title", path.stem.replace("_", " ").replace("-", " ")),
         key,
