@@ -369,3 +369,29 @@ def test_a_mean_over_seeds_has_the_t_interval():
 def test_a_table_of_a_sweep_that_never_ran_is_refused(root, capsys):
     assert sweep.main(["table", "nothing", "--root", str(root)]) == 2
     assert "has not run here" in capsys.readouterr().err
+
+
+# profiles
+
+
+def test_a_profile_is_checked_to_start(tmp_path, capsys):
+    root = write_book(tmp_path, "import time\nif act == 'long': time.sleep(60)\nif act == 'bad': 1 / 0")
+    toc = "format: jb-book\nroot: book/index\nparts:\n- caption: A\n  chapters:\n"
+    for name in ("01_a", "02_b", "03_c", "04_d"):
+        path = root / "book" / "part" / f"{name}.ipynb"
+        path.write_text((root / "book" / "part" / "01_a.ipynb").read_text())
+        toc += f"  - file: book/part/{name}\n"
+    (root / "_toc.yml").write_text(toc)
+    text = "part/01_a: {n: 2}\npart/02_b: {act: long}\npart/03_c: {act: bad}\npart/04_d: {nn: 2}\n"
+    (root / "params" / "paper.yml").write_text(text)
+    assert sweep.main(["check-profile", "paper", "--seconds", "4", "--root", str(root)]) == 1
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[:2] for line in lines] == [
+        ["part/01_a", "finished"], ["part/02_b", "started"], ["part/03_c", "failed"], ["part/04_d", "refused"],
+    ]  # fmt: skip
+    assert (
+        "1 of 4" in lines[1] and "MB" in lines[1] and "division by zero" in lines[2] and "unknown parameter" in lines[3]
+    )
+    assert sweep.main(["check-profile", "paper", "part/02_b", "--seconds", "3", "--root", str(root)]) == 0
+    assert sweep.main(["check-profile", "huge", "--root", str(root)]) == 2
+    assert sweep.main(["check-profile", "paper", "part/09_z", "--root", str(root)]) == 2
