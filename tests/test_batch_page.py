@@ -71,7 +71,7 @@ def bash(root: Path, command: str, **environment) -> subprocess.CompletedProcess
         (shims / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{call} "$@"\n')
         (shims / name).chmod(0o755)
     variables = os.environ | {"PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "lib"), **environment}
-    return subprocess.run(["bash", "-c", command], cwd=root, env=variables, capture_output=True, text=True, timeout=300)
+    return subprocess.run(["bash", "-c", command], cwd=root, env=variables, capture_output=True, text=True, timeout=560)
 
 
 ELSEWHERE = ("--executor slurm --jobs", "pip install snakemake-executor-plugin-slurm")  # in test_slurm.py

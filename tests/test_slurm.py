@@ -5,6 +5,7 @@ The executor plugin of Snakemake goes to a folder of the test's own.
 
 import csv
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from separations import sweep_table
 from separations.results import is_success
 from sweep_book import write_book, write_notebook, write_sweep
+from test_batch_page import bash, commands, stub_repository
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("SEPARATIONS_SLURM"), reason="installs and starts a Slurm: SEPARATIONS_SLURM=1"
@@ -22,25 +24,9 @@ pytestmark = pytest.mark.skipif(
 HERE = Path(__file__).parent
 PLUGIN = ("snakemake-executor-plugin-slurm", "snakemake-executor-plugin-slurm-jobstep")
 # without accounting the default way to ask for a job's state hangs
-OPTIONS = [
-    "--executor",
-    "slurm",
-    "--jobs",
-    "4",
-    "--latency-wait",
-    "10",
-    "--slurm-status-command",
-    "squeue",
-    "--seconds-between-status-checks",
-    "3",
-    "--slurm-init-seconds-before-status-checks",
-    "3",
-    "--default-resources",
-    "slurm_account=none",
-    "slurm_partition=main",
-    "runtime=10",
-    "mem_mb=0",
-]
+WITHOUT = "--latency-wait 10 --slurm-status-command squeue --seconds-between-status-checks 3 --slurm-init-seconds-before-status-checks 3"
+DEFAULTS = "--default-resources slurm_account=none slurm_partition=main runtime=10 mem_mb=0"
+OPTIONS = ["--executor", "slurm", "--jobs", "4", *WITHOUT.split(), *DEFAULTS.split()]
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +113,35 @@ def test_a_job_that_is_cancelled_is_no_success_and_a_restart_finishes_it(cluster
     assert [row["state"] for row in sweep_table.rows_of(root, "s")] == ["failed"]
     write_notebook(root / "book" / "part" / "01_a.ipynb")
     assert run(cluster, root, path).returncode == 0
+
+
+def test_the_commands_of_the_page_work_on_it(cluster, tmp_path):
+    root = stub_repository(tmp_path)
+    wanted = [c for c in commands() if "--executor slurm --jobs" in c]
+    assert len(wanted) == 2
+    toc = (root / "_toc.yml").read_text()  # two chapters of the book are enough
+    kept = [
+        line
+        for line in toc.splitlines()
+        if "file: book/" not in line or "/13_" in line or "/14_" in line or "index" in line
+    ]
+    (root / "_toc.yml").write_text("\n".join(kept) + "\n")
+    for name in ("pruning_ratio", "tiny"):
+        (root / "sweeps" / f"{name}.yml").unlink()
+    path = root / "sweeps" / "figure_3a.yml"  # and six runs of the sweep, of one minute each at most
+    text = re.sub(r"widths: .*", "widths: [[8]]", path.read_text())
+    path.write_text(text.replace(", [64, 256], [128, 256]", ""))
+    for command in wanted:
+        places = {
+            "ACCOUNT": "none",
+            "PARTITION": "main",
+            "mem_mb=16000": "mem_mb=1000",
+            "--default-resources": f"{WITHOUT} --default-resources",
+        }
+        for word, meant in places.items():
+            command = command.replace(word, meant)
+        command = command.replace("snakemake --config", "snakemake notebooks --config")  # rendering needs no cluster
+        done = bash(root, command, **{k: cluster[k] for k in ("SLURM_CONF", "PYTHONPATH")})
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert {row["state"] for row in sweep_table.rows_of(root, "figure_3a")} == {"done"}
+    assert is_success(root / "_build" / "runs" / "paper" / "foundations" / "13_two_scores")
