@@ -76,7 +76,9 @@ def run_sweep(path: str, root: Path, jobs: int | None, dry: bool, verbose: bool,
     if options:
         ended = run_with_snakemake(sweep, root, runs, options, jobs, verbose)
         if ended and not verbose:
-            _say(f"Snakemake ended with status {ended}; its messages: {sweep_folder(root, sweep.name) / 'snakemake.log'}")
+            _say(
+                f"Snakemake ended with status {ended}; its messages: {sweep_folder(root, sweep.name) / 'snakemake.log'}"
+            )
     else:
         try:
             Scheduler(sweep, root, runs, width, verbose).work()

@@ -81,7 +81,7 @@ class Scheduler:
         self.elsewhere = [(run, 0) for run in runs if self.standings[run.id].state == "running"]
         self.active: list[Active] = []
         self.gpus = gpus_here() if sweep.resources["gpus"] else []
-        self.full, self.failed = False, 0
+        self.full, self.failed, self.signum = False, 0, 0
         self.indexed = self.looked = 0.0
         done = len(runs) - len(self.pending) - len(self.elsewhere)
         self.bar = tqdm(total=len(runs), initial=done, unit="run", desc=sweep.name, disable=None, dynamic_ncols=True)
@@ -94,6 +94,8 @@ class Scheduler:
                 signal.signal(signum, self._interrupt)
         try:
             while self.pending or self.active or self.elsewhere:
+                if self.signum:
+                    raise Interrupted(self.signum)
                 self._start()
                 if not self._collect():
                     time.sleep(0.05)
@@ -110,7 +112,7 @@ class Scheduler:
         return self.standings
 
     def _interrupt(self, signum: int, frame) -> None:
-        raise Interrupted(signum)
+        self.signum = signum  # and not an exception: it could come between a worker's start and its entry in the list
 
     def _start(self) -> None:
         while self.pending and len(self.active) < self.jobs:

@@ -124,7 +124,7 @@ def claimed(folder: Path) -> bool:
     """Whether somebody executes the run at this moment. The system frees the lock however a process ends."""
     try:
         with (folder / CLAIM).open("r+") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except OSError:

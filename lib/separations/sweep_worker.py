@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from .dependencies import read_notebook
+from .dependencies import file_hash, read_notebook
 from .files import write_whole
 from .results import is_success, read_result
 from .run import Stopped, run
@@ -76,9 +76,19 @@ def claim(folder: Path, wait: bool):
 
 
 def fresh(folder: Path, key: str) -> bool:
-    """Whether the folder holds a finished run with this fingerprint."""
-    result = read_result(folder) or {}
-    return result.get("hashes", {}).get("key") == key and is_success(folder)
+    """Whether the folder holds a finished run with this fingerprint.
+
+    A sentinel that alone is missing is put back: the run was killed just before it, or Snakemake, itself killed before it
+    noted that the job had ended, took it away. All else is written before it, and is checked against the result's hashes.
+    """
+    result, sentinel = read_result(folder) or {}, folder / "SUCCESS"
+    if result.get("hashes", {}).get("key") != key or result.get("status") != "ok":
+        return False
+    if not sentinel.exists():
+        write_whole(sentinel, file_hash(folder / "result.json") + "\n")
+        if not is_success(folder):
+            sentinel.unlink()
+    return is_success(folder)
 
 
 def work(root: Path, folder: Path, wait: bool = False) -> int:
