@@ -82,7 +82,7 @@ class Scheduler:
         self.active: list[Active] = []
         self.gpus = gpus_here() if sweep.resources["gpus"] else []
         self.full, self.failed, self.signum = False, 0, 0
-        self.indexed = self.looked = 0.0
+        self.indexed = self.looked = self.shown = 0.0
         done = len(runs) - len(self.pending) - len(self.elsewhere)
         self.bar = tqdm(total=len(runs), initial=done, unit="run", desc=sweep.name, disable=None, dynamic_ncols=True)
 
@@ -100,6 +100,9 @@ class Scheduler:
                 if not self._collect():
                     time.sleep(0.05)
                 self._look_elsewhere()
+                if time.monotonic() - self.shown > 1:  # the clock of the bar goes on while nothing ends
+                    self.shown = time.monotonic()
+                    self.bar.refresh()
                 self._write_index()
         except Interrupted:
             self._stop_workers()
