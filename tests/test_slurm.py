@@ -128,9 +128,9 @@ def test_the_commands_of_the_page_work_on_it(cluster, tmp_path):
     (root / "_toc.yml").write_text("\n".join(kept) + "\n")
     for name in ("pruning_ratio", "tiny"):
         (root / "sweeps" / f"{name}.yml").unlink()
-    path = root / "sweeps" / "figure_3a.yml"  # and six runs of the sweep, of one minute each at most
+    path = root / "sweeps" / "figure_3a.yml"  # and two runs of the sweep
     text = re.sub(r"widths: .*", "widths: [[8]]", path.read_text())
-    path.write_text(text.replace(", [64, 256], [128, 256]", ""))
+    path.write_text(text.replace(", [64, 256], [128, 256]", "").replace("seeds: [0, 1, 2]", "seeds: [0]"))
     for command in wanted:
         places = {
             "ACCOUNT": "none",
