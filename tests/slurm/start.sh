@@ -24,7 +24,7 @@ fi
 mkdir -p "$folder/ctld" "$folder/d" /run/munge
 [ -s /etc/munge/munge.key ] || mungekey --create --keyfile=/etc/munge/munge.key || dd if=/dev/urandom of=/etc/munge/munge.key bs=1024 count=1 2>/dev/null
 chown munge:munge /etc/munge/munge.key /run/munge && chmod 400 /etc/munge/munge.key && chmod 755 /run/munge
-host="$(hostname -s)"
+host="$(hostname -s)" # nproc alone would go by OMP_NUM_THREADS
 memory="$(awk '/MemTotal/ {print int($2 / 1100)}' /proc/meminfo)" # MB, with some to spare
 cat >"$folder/slurm.conf" <<CONF
 ClusterName=one
@@ -46,7 +46,7 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc --all) RealMemory=$memory State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
 version="$(slurmd -V | grep -oE '[0-9]+' | head -1)"
