@@ -4,6 +4,7 @@
 # make refresh   write the executed outputs back into book/
 # make tables    run the notebooks that params/longer.yml names (3 hours), store their tables in book/<part>/data
 # make checkpoints  train the four shipped models again (20 to 45 minutes), with recipe and SHA-256
+# make sweep     many runs of one notebook, as a file says: make sweep FILE=sweeps/tiny.yml
 # make student   copies of the notebooks without solutions and outputs, in _build/student
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
@@ -17,6 +18,7 @@ PYTHON ?= python3
 PROFILE ?= laptop
 STRICT ?=
 JOBS ?= 1
+FILE ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 # $(call snakemake,TARGET,PROFILE); the target comes first, since --quiet and --config take all that follows
@@ -32,12 +34,12 @@ STAMP_BENCH := $(VENV)/.installed-bench-$(WANTED_BENCH)
 BUSY := $(VENV)/.installing
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: help book test nb refresh tables checkpoints student lint bench clean distclean env
+.PHONY: help book test nb refresh tables checkpoints sweep student lint bench clean distclean env
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,13s/^# \{0,1\}//p' Makefile
+	@sed -n '1,14s/^# \{0,1\}//p' Makefile
 
 env: $(STAMP)
 
@@ -82,6 +84,11 @@ tables: $(STAMP)
 checkpoints: $(STAMP)
 	@$(PY) -m separations.recipes
 
+# Without JOBS as many runs at a time as there is room for.
+sweep: $(STAMP)
+	@[ -n "$(FILE)" ] || { echo "make: name the sweep: make sweep FILE=sweeps/tiny.yml" >&2; exit 2; }
+	@$(PY) -m separations.sweep run $(FILE) $(if $(filter-out undefined default file,$(origin JOBS)),--jobs $(JOBS))
+
 nb: $(STAMP)
 	@$(PY) -c 'import jupyterlab' 2>/dev/null || { echo "make: installing JupyterLab"; $(INSTALL) 'jupyterlab>=4,<5'; }
 	@$(PY) -m jupyterlab --notebook-dir=book
@@ -99,6 +106,7 @@ bench: $(STAMP_BENCH)
 	@$(PY) benchmarks/loss_gap.py
 	@$(PY) benchmarks/networks.py
 	@$(PY) benchmarks/transformer.py
+	@$(PY) benchmarks/sweeps.py
 
 clean:
 	rm -rf _build .snakemake .pytest_cache .ruff_cache

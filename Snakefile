@@ -34,6 +34,9 @@ STORE = config.get("tables", "") == "store"
 HTML = f"_build/{book.html_folder(ROOT, PROFILE).name}/.rendered{'-strict' if STRICT else ''}"
 GOLDEN = "_build/evidence"
 
+# Finished runs of the profiles whose evidence the results page shows beside that of this one.
+OTHERS = [f"_build/runs/{path.stem}/*/*/SUCCESS" for path in ROOT.glob("params/*.yml") if path.stem not in ("smoke", PROFILE)]
+
 # One notebook at a time with all cores: the seconds in the book are then those of a reader who runs the chapter alone,
 # and chapters that measure costs are not disturbed by a neighbour. jobs=2 is there for those who only want it done.
 JOBS = int(config.get("jobs", 1))
@@ -145,7 +148,8 @@ rule render:
         "_config.yml",
         "_toc.yml",
         "lib/separations/claims.yml",
-        [f"lib/separations/{name}.py" for name in ("book", "chapters", "staging", "pages")],
+        [f"lib/separations/{name}.py" for name in ("book", "chapters", "staging", "pages", "evidence", "sweep_report", "sweep_pictures")],
+        [str(path.relative_to(ROOT)) for pattern in ("sweeps/*.yml", "_build/sweeps/*/table.csv", *OTHERS) for path in sorted(ROOT.glob(pattern))],
         [str(path.relative_to(ROOT)) for path in sorted((ROOT / "book").rglob("*")) if path.is_file() and path.suffix != ".ipynb"],
     output:
         HTML,

@@ -67,3 +67,13 @@ def test_quick_benchmark_of_the_transformer_compares_equal_networks(tmp_path):
             (s, n) for s in ("training", "sampling") for n in peers | pruned | {"ours"}
         }
         assert all(row["low"] <= row["ratio"] <= row["high"] and min(row["times"]) > 0 for row in size["rows"])
+
+
+@pytest.mark.slow
+def test_quick_benchmark_of_sweeps_runs_every_method(tmp_path):
+    out = tmp_path / "sweeps.json"
+    command = [sys.executable, "benchmarks/sweeps.py", "--quick", "--out", str(out)]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["method"] for row in rows] == ["papermill, loop", "papermill, xargs -P", "sweep", "sweep, Snakemake"]
+    assert all(row["overhead"] > 0 for row in rows) and printed.count("%") == 4

@@ -14,6 +14,7 @@ from separations.ledger import load_claims
 from separations.parameters import check_overrides, parameter_cell, parameters_of, profile_entry, read_params
 from separations.staging import claim_of
 from separations.store_tables import stored_path
+from separations.sweep_file import read_sweep
 from separations.tables import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -247,10 +248,18 @@ def test_the_settings_ask_for_nothing_from_the_network():
 
 def test_the_examples_on_the_batch_page_name_parameters_that_exist():
     blocks = re.findall(r"```yaml\n(.*?)```", (BOOK / "appendix" / "batch.md").read_text(encoding="utf-8"), re.S)
-    examples = [yaml.safe_load(block) for block in blocks]
+    sweeps = [block for block in blocks if "\nnotebook: " in block]
+    assert sweeps == [(ROOT / "sweeps" / "tiny.yml").read_text(encoding="utf-8")]  # the page shows the file as it is
+    examples = [yaml.safe_load(block) for block in blocks if block not in sweeps]
     profiles = [table for table in examples if all(isinstance(value, dict) for value in table.values())]
     flat = [{"foundations/13_two_scores": table} for table in examples if table not in profiles]
     assert profiles and flat
     for table in profiles + flat:
         for key, overrides in table.items():
             check_overrides(parameters_of(load(key), key), overrides, key)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*.yml")), ids=lambda p: p.stem)
+def test_the_sweeps_of_the_book_are_valid_and_small_enough_to_be_looked_at(path):
+    found = read_sweep(path, ROOT)
+    assert found.notebook in KEYS and 1 < len(found.points) <= 200 and found.title != path.stem

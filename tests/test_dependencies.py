@@ -8,7 +8,15 @@ import sys
 import pytest
 
 from separations import dependencies
-from separations.dependencies import closure, fingerprint, imported_names, modules_of, notebook_key, python_source
+from separations.dependencies import (
+    closure,
+    fingerprint,
+    imported_names,
+    modules_of,
+    notebook_key,
+    python_source,
+    with_parameters,
+)
 
 
 def cell(source, tags=(), kind="code", **fields):
@@ -167,3 +175,14 @@ def test_the_real_library_resolves_without_importing_torch():
         assert "" in closure([path.stem if path.stem != "__init__" else ""])
     code = "import sys, separations.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_fingerprint_under_other_parameters_needs_no_second_reading(library, chapter):
+    for stored in (False, True):
+        if stored:
+            (chapter.parent / "data").mkdir()
+            (chapter.parent / "data" / f"{chapter.stem.partition('_')[0]}_t.csv").write_text("a\n1\n")
+        base = fingerprint(chapter)
+        for overrides in ({"n": 5}, {"n": 6, "label": "x"}, {}, None):
+            assert with_parameters(base, overrides) == fingerprint(chapter, overrides)
+        assert with_parameters(fingerprint(chapter, {"n": 5}), {}) == base

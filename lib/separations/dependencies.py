@@ -220,11 +220,26 @@ def fingerprint(notebook: str | Path, overrides: Mapping | None = None) -> dict:
         "notebook": notebook_hash(content),
         "modules": {path.relative_to(PACKAGE).as_posix(): file_hash(path) for path in files_of(modules)},
         "claims": claims_hash(content) if "ledger" in modules else None,
-        "parameters": sha256(json.dumps(dict(overrides or {}), sort_keys=True)),
+        "parameters": _parameters_hash(overrides),
         **{name.partition(".")[0]: file_hash(root / name) for name in PINS if (root / name).is_file()},
     }
+    return _keyed(hashes, {path.name: file_hash(path) for path in tables_of(notebook)})
+
+
+def with_parameters(hashes: Mapping, overrides: Mapping | None) -> dict:
+    """The fingerprint of the same notebook under other parameters: for many runs of one notebook, read only once."""
+    rest = {name: value for name, value in hashes.items() if name not in ("key", "key_without_tables", "tables")}
+    return _keyed({**rest, "parameters": _parameters_hash(overrides)}, hashes.get("tables", {}))
+
+
+def _parameters_hash(overrides: Mapping | None) -> str:
+    return sha256(json.dumps(dict(overrides or {}), sort_keys=True))
+
+
+def _keyed(hashes: dict, tables: Mapping) -> dict:
+    """The hashes with their own hash, without and with the stored tables."""
     key = key_without_tables = sha256(json.dumps(hashes, sort_keys=True))
-    if tables := tables_of(notebook):
-        hashes["tables"] = {path.name: file_hash(path) for path in tables}
+    if tables:
+        hashes = {**hashes, "tables": dict(tables)}
         key = sha256(json.dumps(hashes, sort_keys=True))
     return {**hashes, "key": key, "key_without_tables": key_without_tables}

@@ -101,12 +101,21 @@ def chapter_map(chapters: Sequence[Mapping]) -> str:
     return f"{table}\n{total if measured else ''}"
 
 
-def results_page(claims: Mapping[str, Mapping], evidence: Sequence[Mapping], places: Mapping[str, str]) -> str:
-    """The page of results: every registered claim, what its source says, what was found here.
+def results_page(
+    claims: Mapping[str, Mapping],
+    evidence: Sequence[Mapping],
+    places: Mapping[str, str],
+    larger: Sequence[Mapping] = (),
+) -> str:
+    """The page of results: every registered claim, what its source says, what was found here and at larger profiles.
 
     claims: id -> source, where, kind, statement, reported; evidence: of the fresh runs, as the ledger writes it;
-    places: figure name -> notebook, for the figures that exist.
+    places: figure name -> notebook, for the figures that exist; larger: records of `separations.evidence`.
     """
+    beyond: dict[str, list[tuple[Mapping, Mapping]]] = {}
+    for record in larger:
+        for entry in record["claims"]:
+            beyond.setdefault(entry["id"], []).append((record, entry))
     found: dict[str, list[tuple[str, Mapping]]] = {}
     for record in evidence:
         for entry in record.get("claims", []):
@@ -119,25 +128,52 @@ def results_page(claims: Mapping[str, Mapping], evidence: Sequence[Mapping], pla
         "Every claim of a source that this book tests has a row here, also the ones that no chapter has tested yet. "
         "The page is generated from the evidence that the chapters recorded when this book was built.\n",
         f"{len(claims)} claims are registered, {len(found)} have evidence in this build; verdicts recorded: {counts}.\n",
+        _larger_note(larger),
     ]
     for source in dict.fromkeys(str(claim.get("source", "")) for claim in claims.values()):
         rows = [
-            _claim_row(key, claim, found.get(key, []), places)
+            _claim_row(key, claim, found.get(key, []), places, beyond.get(key, []))
             for key, claim in claims.items()
             if str(claim.get("source", "")) == source
         ]
-        header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Where to look")
+        header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Larger profiles", "Where to look")
         heading, reference = SOURCES.get(source, (one_line(source) or "Other", ""))
         cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
-        parts += [f"## {heading}\n", cited, list_table(header, rows, "16 27 17 20 9 11", "wide results")]
+        parts += [f"## {heading}\n", cited, list_table(header, rows, "14 23 14 18 8 14 9", "wide results")]
     return "\n".join(parts)
 
 
-def _claim_row(key: str, claim: Mapping, entries: list, places: Mapping[str, str]) -> tuple[str, ...]:
+def _larger_note(larger: Sequence[Mapping]) -> str:
+    """What the column of larger profiles holds."""
+    runs = ", ".join(
+        f"`{profile}`: {sum(record['profile'] == profile for record in larger)}"
+        for profile in dict.fromkeys(record["profile"] for record in larger)
+    )
+    if not runs:
+        return "Beside this build there is no evidence of a larger profile yet: {doc}`batch` says how to make and store some.\n"
+    return (
+        "The column *Larger profiles* has what the same notebooks recorded with the parameters of other profiles "
+        f"({{doc}}`batch`); notebooks with such a run, by profile: {runs}. "
+        "A run of an earlier state of the notebook or the library is marked as such.\n"
+    )
+
+
+def _beyond(entries: Sequence[tuple[Mapping, Mapping]]) -> str:
+    """What larger profiles found about a claim."""
+    said = []
+    for record, entry in entries:
+        name, mark = f"`{record['profile']}`", VERDICT_MARKS[entry["verdict"]]
+        said.append(f"{name}{', earlier sources' if record['outdated'] else ''}: {mark}; {one_line(entry['ours'])}")
+    return " ".join(f"{text}." for text in said) or "not run"
+
+
+def _claim_row(
+    key: str, claim: Mapping, entries: list, places: Mapping[str, str], beyond: Sequence = ()
+) -> tuple[str, ...]:
     name = f"{claim.get('where', '')} `{key}`"
     said = (name, claim.get("statement", ""), claim.get("reported", ""))
     if not entries:
-        return (*said, "–", "not run", "–")
+        return (*said, "–", "not run", _beyond(beyond), "–")
     ours = "; ".join(one_line(entry["ours"]) for _, entry in entries)
     verdict = "; ".join(dict.fromkeys(VERDICT_MARKS[entry["verdict"]] for _, entry in entries))
     links = []
@@ -145,4 +181,4 @@ def _claim_row(key: str, claim: Mapping, entries: list, places: Mapping[str, str
         figure = entry.get("figure", "")
         seen = f", {{numref}}`{figure}`" if places.get(figure) else ""
         links.append(f"{{doc}}`/book/{notebook}`{seen}")
-    return (*said, ours, verdict, "; ".join(links))
+    return (*said, ours, verdict, _beyond(beyond), "; ".join(links))

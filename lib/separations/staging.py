@@ -12,7 +12,9 @@ import yaml
 from . import pages
 from .chapters import Chapter, chapters, profile_folder, toc_entries
 from .dependencies import PACKAGE, read_notebook, source_of
+from .evidence import larger
 from .files import write_whole
+from .sweep_report import report_files, reported, toc_with_sweeps
 
 ERROR_TAG = "papermill-error-cell-tag"
 
@@ -118,7 +120,10 @@ def staged_files(root: Path, profile: str) -> dict[str, bytes]:
             }
         )
     files["book/_generated/chapters.md"] = pages.chapter_map(rows).encode()
-    files["book/appendix/results.md"] = pages.results_page(load_registered_claims(), evidence, places).encode()
+    files |= (sweeps := report_files(root))
+    files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
+    results = pages.results_page(load_registered_claims(), evidence, places, larger(root, profile))
+    files["book/appendix/results.md"] = results.encode()
     return files
 
 

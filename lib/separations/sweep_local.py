@@ -1,0 +1,246 @@
+"""Run a sweep on this machine: several workers at a time, each a process of its own with a kernel of its own.
+
+Two of these may work on one sweep: each run is claimed by its worker, and what another has claimed is waited for. A scheduler
+that is killed leaves its workers to finish what they began; the next one finds it.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .environment import cores
+from .files import write_whole
+from .sweep_file import Sweep
+from .sweep_plan import NOTE, Run, Standing, claimed, index_text, said, standing, sweep_folder
+from .sweep_worker import BUSY, FULL
+
+GRACE = 90  # seconds between a worker's own limit and the end of patience with it
+FULL_DISK = "No space left on device"
+
+
+@dataclass
+class Active:
+    """A worker at work."""
+
+    run: Run
+    attempt: int
+    process: subprocess.Popen
+    gpus: list[str]
+    started: float = field(default_factory=time.monotonic)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the scheduler to stop."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+def jobs_here(sweep: Sweep, jobs: int | None = None) -> int:
+    """Runs at a time: as asked for, else as many as this machine's cores, memory and GPUs have room for, at least one."""
+    if jobs is not None:
+        return jobs
+    room = [cores() // sweep.resources["cores"]]
+    if sweep.resources["memory"] and hasattr(os, "sysconf"):
+        room.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (sweep.resources["memory"] * 10**6))
+    if sweep.resources["gpus"]:
+        room.append(len(gpus_here()) // sweep.resources["gpus"])
+    return max(1, min(room))
+
+
+def gpus_here() -> list[str]:
+    """GPUs that this process may use: those of CUDA_VISIBLE_DEVICES, else all that nvidia-smi lists."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip()]
+    with contextlib.suppress(OSError):
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+        return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+    return []
+
+
+class Scheduler:
+    """The runs of a sweep, a few at a time. `work()` returns how they all stand."""
+
+    def __init__(self, sweep: Sweep, root: Path, runs: Sequence[Run], jobs: int, verbose: bool = False):
+        self.sweep, self.root, self.runs, self.jobs, self.verbose = sweep, root, list(runs), jobs, verbose
+        self.folder = sweep_folder(root, sweep.name)
+        self.standings = {run.id: standing(run) for run in runs}
+        self.pending = deque((run, 0) for run in runs if self.standings[run.id].state not in ("done", "running"))
+        self.elsewhere = [(run, 0) for run in runs if self.standings[run.id].state == "running"]
+        self.active: list[Active] = []
+        self.gpus = gpus_here() if sweep.resources["gpus"] else []
+        self.full, self.failed, self.signum = False, 0, 0
+        self.indexed = self.looked = self.shown = 0.0
+        done = len(runs) - len(self.pending) - len(self.elsewhere)
+        self.bar = tqdm(total=len(runs), initial=done, unit="run", desc=sweep.name, disable=None, dynamic_ncols=True)
+
+    def work(self) -> dict[str, Standing]:
+        """Run everything that is not finished. A signal stops the workers, too; then `Interrupted` is raised."""
+        before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        for signum, handler in before.items():
+            if handler is not signal.SIG_IGN:  # nohup
+                signal.signal(signum, self._interrupt)
+        try:
+            while self.pending or self.active or self.elsewhere:
+                if self.signum:
+                    raise Interrupted(self.signum)
+                self._start()
+                if not self._collect():
+                    time.sleep(0.05)
+                self._look_elsewhere()
+                if time.monotonic() - self.shown > 1:  # the clock of the bar goes on while nothing ends
+                    self.shown = time.monotonic()
+                    self.bar.refresh()
+                self._write_index()
+        except Interrupted:
+            self._stop_workers()
+            raise
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+            self.bar.close()
+            self._write_index(now=True)
+        return self.standings
+
+    def _interrupt(self, signum: int, frame) -> None:
+        self.signum = signum  # and not an exception: it could come between a worker's start and its entry in the list
+
+    def _start(self) -> None:
+        while self.pending and len(self.active) < self.jobs:
+            run, attempt = self.pending.popleft()
+            now = standing(run)
+            if now.state == "running":  # another scheduler was faster
+                self.elsewhere.append((run, attempt))
+                continue
+            if now.state == "done":
+                self._ended(run, now)
+                continue
+            mine, environment = [self.gpus.pop() for _ in range(self.sweep.resources["gpus"])], dict(os.environ)
+            if mine:
+                environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+            run.folder.mkdir(parents=True, exist_ok=True)
+            command = [sys.executable, "-m", "separations.sweep_worker", str(run.folder), "--root", str(self.root)]
+            # a file and not a pipe: the worker must be able to outlive this process; a session of its own: Ctrl-C is ours
+            with (run.folder / "worker.log").open("w") as log:
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
+                )
+            self.active.append(Active(run, attempt, process, mine))
+            self._show()
+
+    def _collect(self) -> bool:
+        """Take in the workers that ended; whether there were any."""
+        ended = [item for item in self.active if item.process.poll() is not None]
+        for item in self.active:
+            if item not in ended and time.monotonic() - item.started > self.sweep.limit + GRACE:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(item.process.pid, signal.SIGKILL)
+        for item in ended:
+            self.active.remove(item)
+            self.gpus += item.gpus
+            self._judge(item, item.process.returncode)
+        return bool(ended)
+
+    def _judge(self, item: Active, code: int) -> None:
+        if code == BUSY:
+            self.elsewhere.append((item.run, item.attempt))
+            return
+        if code < 0:
+            self._note(item, f"its process was killed by {signal.Signals(-code).name}")
+        how = standing(item.run)
+        if how.state == "running":  # claimed again by another scheduler in between
+            self.elsewhere.append((item.run, item.attempt))
+            return
+        if how.state == "done":
+            return self._ended(item.run, how)
+        if code == 0:  # it ended well, and belongs to other sources than those that were planned
+            how = Standing("failed", "notebook, library or requirements changed while the sweep ran: start it again")
+        self.full = self.full or code == FULL or FULL_DISK in how.reason
+        again = item.attempt < self.sweep.retries and code not in (0, 2) and not self.full
+        if again:
+            self._log("retry", item.run, how)
+            self.pending.append((item.run, item.attempt + 1))
+        else:
+            self._ended(
+                item.run, how if how.state == "failed" else Standing("failed", how.reason or f"exit status {code}")
+            )
+        if self.full and self.pending:
+            self.pending.clear()
+            self._say("the disk is full: no further run is started")
+
+    def _note(self, item: Active, reason: str) -> None:
+        if standing(item.run).state != "done":
+            with contextlib.suppress(OSError):
+                write_whole(item.run.folder / NOTE, f"{reason}\n")
+
+    def _look_elsewhere(self) -> None:
+        if not self.elsewhere or time.monotonic() - self.looked < 0.5:
+            return
+        self.looked = time.monotonic()
+        free = [entry for entry in self.elsewhere if not claimed(entry[0].folder)]
+        for entry in free:
+            self.elsewhere.remove(entry)
+            now = standing(entry[0])
+            if now.state == "done":
+                self._ended(entry[0], now)
+            elif not self.full:
+                self.pending.append(entry)
+
+    def _ended(self, run: Run, how: Standing) -> None:
+        self.standings[run.id] = how
+        self.failed += how.state == "failed"
+        self.bar.update(1)
+        self._log(how.state, run, how)
+        self._show()
+
+    def _show(self) -> None:
+        self.bar.set_postfix_str(f"running {len(self.active)}, failed {self.failed}")
+
+    def _log(self, word: str, run: Run, how: Standing) -> None:
+        seconds = "" if how.seconds is None else f" {how.seconds:.1f} s"
+        line = f"{word} {run.id}{seconds} {said(run)}{': ' + how.reason if how.reason else ''}"
+        with contextlib.suppress(OSError), (self.folder / "sweep.log").open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now().isoformat(timespec='seconds')} {line}\n")
+        if self.verbose:
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self.bar.write(line, file=sys.stderr)
+
+    def _write_index(self, now: bool = False) -> None:
+        if not now and time.monotonic() - self.indexed < 5:
+            return
+        self.indexed = time.monotonic()
+        working = {item.run.id for item in self.active} | {run.id for run, _ in self.elsewhere}
+        rows = [(run, Standing("running") if run.id in working else self.standings[run.id]) for run in self.runs]
+        with contextlib.suppress(OSError):
+            write_whole(self.folder / "index.csv", index_text(self.sweep.swept, rows))
+
+    def _stop_workers(self) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
+        for item in self.active:
+            item.process.terminate()
+        patience = time.monotonic() + 30
+        for item in self.active:
+            try:
+                item.process.wait(timeout=max(0.1, patience - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(item.process.pid, signal.SIGKILL)
+        for item in self.active:
+            self.standings[item.run.id] = standing(item.run)
+            self._log("stopped", item.run, self.standings[item.run.id])
+        self.active.clear()

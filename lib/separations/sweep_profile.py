@@ -1,0 +1,113 @@
+"""Whether the chapters start under a profile: parameters valid, first steps run without error, memory so far. On a CPU.
+
+Each chapter that the profile names is executed for a while and then stopped. That a run of hours would end well is not
+shown by this; that it does not fail at once is.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import pages
+from .chapters import named_by, params_file
+from .dependencies import fingerprint, read_notebook, source_of
+from .environment import threads_in_use
+from .files import write_whole
+from .parameters import check_overrides, overrides_for, parameters_of
+from .results import read_result
+
+OTHERS = {"papermill-error-cell-tag", "injected-parameters"}  # cells that papermill added
+ON_CPU = {"device": "cpu"}  # instead of what the profile says, where a notebook has such a parameter
+
+
+def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
+    """Start a chapter under a profile and stop it after some seconds; how it stood then."""
+    notebook = root / "book" / f"{key}.ipynb"
+    row = {
+        "chapter": key,
+        "state": "refused",
+        "seconds": None,
+        "peak_memory_mb": None,
+        "cells": "",
+        "at": "",
+        "reason": "",
+    }
+    try:
+        defaults = parameters_of(read_notebook(notebook), key)
+        overrides = check_overrides(defaults, overrides_for(notebook, params_file(root, profile)), key)
+    except ValueError as error:
+        return row | {"reason": str(error)}
+    overrides |= {name: value for name, value in ON_CPU.items() if overrides.get(name, value) != value}
+    folder = root / "_build" / "check" / profile / key
+    shutil.rmtree(folder, ignore_errors=True)
+    task = {
+        "sweep": f"check of {profile}",
+        "notebook": key,
+        "overrides": overrides,
+        "limit": seconds,
+        "timeout": 10 * seconds,
+    }
+    task |= {"key": fingerprint(notebook, overrides)["key"], "cores": threads_in_use()}
+    write_whole(folder / "run.json", json.dumps(task))
+    with (folder / "worker.log").open("w") as log:
+        subprocess.run(
+            [sys.executable, "-m", "separations.sweep_worker", str(folder), "--root", str(root)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(os.environ),
+        )  # fmt: skip
+    return row | _outcome(folder, seconds)
+
+
+def _outcome(folder: Path, seconds: int) -> dict:
+    result = read_result(folder)
+    if not result:
+        return {"state": "failed", "reason": "the run left no result"}
+    ended = {"seconds": result["seconds"], "peak_memory_mb": result["peak_memory_mb"]}
+    if result["status"] == "ok":
+        return ended | {"state": "finished"}
+    state = "started" if "took longer than" in result["error"] else "failed"
+    at = {}
+    if (folder / result.get("file", "")).is_file():
+        at = _place(read_notebook(folder / result["file"])["cells"])
+    return ended | at | {"state": state, "reason": "" if state == "started" else result["error"]}
+
+
+def _place(cells: Sequence[dict]) -> dict:
+    """How many code cells were done, and under which heading the next one stands."""
+    code = [
+        cell for cell in cells if cell["cell_type"] == "code" and not OTHERS & set(cell["metadata"].get("tags", []))
+    ]
+    ended = [cell for cell in code if cell.get("execution_count") and not any(o["output_type"] == "error" for o in cell["outputs"])]  # fmt: skip
+    heading, waiting = "", len(ended)
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            heads = [line.lstrip("# ") for line in source_of(cell).splitlines() if line.startswith("#")]
+            heading = heads[-1] if heads else heading
+        elif cell in code:
+            if waiting == 0:
+                break
+            waiting -= 1
+    return {"cells": f"{len(ended)} of {len(code)}", "at": heading}
+
+
+def check_profile(root: Path, profile: str, keys: Sequence[str], seconds: int) -> int:
+    """Check the chapters that a profile names, or some of them, and print a table; 1 if any did not start."""
+    named = named_by(root, profile)
+    for key in keys:
+        if key not in named:
+            raise ValueError(f"notebook = {key!r}: profile {profile!r} names {', '.join(named) or 'none'}")
+    bad = 0
+    sys.stdout.write(f"{'chapter':48} {'state':9} {'after':>7} {'memory':>8}  cells done, then\n")
+    for key in keys or named:
+        row = check_chapter(root, profile, key, seconds)
+        bad += row["state"] not in ("started", "finished")
+        after = "" if row["seconds"] is None else f"{row['seconds']:.0f} s"
+        memory = pages.memory(row["peak_memory_mb"])
+        said = f"{row['cells']}, {row['at']}" if row["cells"] else ""
+        reason = f"  {' '.join(row['reason'].split())[:200]}" if row["reason"] else ""
+        sys.stdout.write(f"{key:48} {row['state']:9} {after:>7} {memory:>8}  {said}{reason}\n")
+        sys.stdout.flush()
+    return 1 if bad else 0

@@ -1,0 +1,169 @@
+"""Execute one run of a sweep: `python -m separations.sweep_worker FOLDER`, where FOLDER holds `run.json`.
+
+Whoever starts it, our own scheduler or Snakemake on a node of a cluster, it does the same: it claims the folder, leaves a run
+that is finished as it is, executes any other, and puts the figures beside the executed notebook. Exit status: as
+`separations.run`, and 75 where another process is at work on the run.
+"""
+
+import argparse
+import base64
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from .dependencies import file_hash, read_notebook
+from .files import write_whole
+from .results import is_success, read_result
+from .run import Stopped, run
+from .sweep_plan import CLAIM, NOTE
+
+BUSY = 75  # EX_TEMPFAIL: try again later
+FULL = 74  # EX_IOERR: no space left on the disk
+
+
+class TookTooLong(Stopped):
+    """The run as a whole went over its limit."""
+
+    def __init__(self, seconds: int):
+        KeyboardInterrupt.__init__(self, f"the run took longer than {seconds} s")
+        self.signum = signal.SIGALRM
+
+
+def figures(folder: Path) -> list[Path]:
+    """The pictures of a finished run as files in `figures/`, written anew where they belong to another notebook."""
+    result = read_result(folder)
+    mark, place = result["executed"], folder / "figures"
+    names = place / "figures.json"
+    with contextlib.suppress(OSError, ValueError):
+        listed = json.loads(names.read_text(encoding="utf-8"))
+        if listed["executed"] == mark:
+            return [place / name for name in listed["files"]]
+    shutil.rmtree(place, ignore_errors=True)
+    written: list[Path] = []
+    for cell in read_notebook(folder / result["file"])["cells"]:
+        name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name", "")
+        for output in cell.get("outputs", []):
+            if picture := output.get("data", {}).get("image/png"):
+                stem = f"{len(written) + 1:02d}-{name.removeprefix('fig-') or 'picture'}"
+                written.append(place / f"{stem}.png")
+                write_whole(written[-1], base64.b64decode(picture))
+    write_whole(names, json.dumps({"executed": mark, "files": [path.name for path in written]}) + "\n")
+    return written
+
+
+@contextlib.contextmanager
+def claim(folder: Path, wait: bool):
+    """Keep others out of the run; gives False where another process has it and `wait` is not set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / CLAIM).open("a") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if not wait:
+                    yield False
+                    return
+                time.sleep(1.0)
+        yield True
+
+
+def fresh(folder: Path, key: str) -> bool:
+    """Whether the folder holds a finished run with this fingerprint.
+
+    A sentinel that alone is missing is put back: the run was killed just before it, or Snakemake, itself killed before it
+    noted that the job had ended, took it away. All else is written before it, and is checked against the result's hashes.
+    """
+    result, sentinel = read_result(folder) or {}, folder / "SUCCESS"
+    if result.get("hashes", {}).get("key") != key or result.get("status") != "ok":
+        return False
+    if not sentinel.exists():
+        write_whole(sentinel, file_hash(folder / "result.json") + "\n")
+        if not is_success(folder):
+            sentinel.unlink()
+    return is_success(folder)
+
+
+def work(root: Path, folder: Path, wait: bool = False) -> int:
+    """Execute the run that `folder/run.json` describes, if it is not finished; returns the exit status."""
+    with claim(folder, wait) as mine:
+        if not mine:
+            return BUSY
+        task = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if fresh(folder, task["key"]):
+            figures(folder)
+            return 0
+        (folder / NOTE).unlink(missing_ok=True)
+        outcome = _limited(root, folder, task)
+        if outcome.code == 0:
+            figures(folder)
+        return outcome.code
+
+
+def _limited(root: Path, folder: Path, task: dict):
+    """The run, stopped when it takes longer than its limit: the notebook's cells may each be quick and never end."""
+
+    def over(signum, frame):
+        signal.alarm(60)  # should the notebook not give way, the next one ends this process
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        raise TookTooLong(task["limit"])
+
+    signal.signal(signal.SIGALRM, over)
+    signal.alarm(task["limit"])
+    try:
+        return run(
+            root / "book" / f"{task['notebook']}.ipynb",
+            folder,
+            task["overrides"],
+            profile=f"sweep {task['sweep']}",
+            timeout=task["timeout"],
+            threads=task["cores"],
+        )
+    finally:
+        signal.alarm(0)
+
+
+def _stop(signum: int, frame) -> None:
+    for other in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(other, signal.SIG_IGN)
+    raise Stopped(signum)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m separations.sweep_worker", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder of the run, with its run.json")
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
+    parser.add_argument("--wait", action="store_true", help="wait where another process is at work on the run")
+    options = parser.parse_args(arguments)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _stop)
+    folder = options.folder.resolve()
+    try:
+        return work(options.root.resolve(), folder, options.wait)
+    except TookTooLong as error:  # while it wrote what there is
+        with contextlib.suppress(OSError):
+            write_whole(folder / NOTE, f"{error}\n")
+        return 128 + error.signum
+    except Stopped as error:
+        return 128 + error.signum
+    except (ValueError, OSError) as error:  # a notebook that changed under the sweep; a disk that is full
+        reason = " ".join(f"{getattr(error, 'strerror', None) or error}".split())
+        with contextlib.suppress(OSError):
+            write_whole(folder / NOTE, f"{reason}\n")
+        sys.stderr.write(f"separations.sweep_worker: {reason}\n")
+        return 2 if isinstance(error, ValueError) else FULL if error.errno == errno.ENOSPC else 1
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # nothing is left to do; the libraries behind would take half a second to unload

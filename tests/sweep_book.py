@@ -1,0 +1,58 @@
+"""A tiny book for the tests of sweeps: one notebook with parameters, measures, a table and a picture."""
+
+import json
+from pathlib import Path
+
+PARAMETERS = (
+    "n = 1  # number (count)\nrate = 0.5  # rate (per step)\nseed = 0  # seed (whole number)\n"
+    "widths = [1, 2]  # widths (counts)\nlabel = 'a'  # name (text)\nact = ''  # what to do besides (text)"
+)
+RECORD = """
+import json, os, pathlib
+folder = pathlib.Path(os.environ["SEPARATIONS_EVIDENCE"])
+(folder / "part__01_a.rows.csv").write_text(f"k,value\\n1,{n}\\n2,{2 * n}\\n")
+evidence = {"notebook": "part/01_a", "version": "0", "measures": {"x": n * rate + seed, "y": 1.0}, "tables": ["rows"]}
+evidence["claims"] = [{"id": "a.one", "ours": "it is", "verdict": "holds", "figure": ""}]
+(folder / "part__01_a.json").write_text(json.dumps(evidence))
+"""
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURE = f"from IPython.display import display\ndisplay({{'image/png': '{DOT}'}}, raw=True)"
+
+
+def cell(source: str, i: int, **metadata) -> dict:
+    """A code cell without outputs."""
+    return {"cell_type": "code", "id": f"c{i}", "execution_count": None, "metadata": metadata, "outputs": [], "source": source}  # fmt: skip
+
+
+def write_notebook(path: Path, *cells: str) -> Path:
+    """The tiny notebook; `cells` stand between the parameters and what it records."""
+    sources = [*cells, RECORD]
+    content = {
+        "cells": [
+            cell(PARAMETERS, 0, tags=["parameters"]),
+            *(cell(source, i) for i, source in enumerate(sources, 1)),
+            cell(PICTURE, 99, mystnb={"figure": {"name": "fig-dot"}}),
+        ],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def write_book(root: Path, *cells: str) -> Path:
+    """A repository with that notebook, a profile and a folder for sweeps; returns its root."""
+    write_notebook(root / "book" / "part" / "01_a.ipynb", *cells)
+    (root / "params").mkdir(exist_ok=True)
+    (root / "params" / "smoke.yml").write_text("part/01_a: {rate: 2.0}\n")
+    (root / "sweeps").mkdir(exist_ok=True)
+    return root
+
+
+def write_sweep(root: Path, text: str, name: str = "s") -> str:
+    """A sweep file of the tiny book; returns its path."""
+    path = root / "sweeps" / f"{name}.yml"
+    path.write_text(text if "notebook:" in text else f"notebook: part/01_a\n{text}")
+    return str(path)

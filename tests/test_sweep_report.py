@@ -1,0 +1,148 @@
+"""The pages about sweeps: what a reader sees of runs that finished, failed, or belong to earlier sources; and how it renders."""
+
+import io
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from separations import book, staging, sweep, sweep_pictures, sweep_report
+from sweep_book import write_book, write_notebook, write_sweep
+
+REPOSITORY = Path(__file__).parents[1]
+TOC = (
+    "format: jb-book\nroot: book/index\nparts:\n- caption: A\n  chapters:\n  - file: book/part/01_a\n"
+    "- caption: Appendix\n  chapters:\n  - file: book/appendix/batch\n  - file: book/appendix/sweeps\n"
+)
+
+
+def make_root(place: Path) -> Path:
+    root = write_book(place, "if n == 3: raise ValueError('three is `not` allowed')")
+    (root / "_toc.yml").write_text(TOC)
+    (root / "_config.yml").write_text("title: t\n")
+    (root / "book" / "index.md").write_text("# Index\n")
+    (root / "book" / "appendix").mkdir()
+    (root / "book" / "appendix" / "batch.md").write_text("(batch)=\n# Batch\n")
+    path = root / "book" / "part" / "01_a.ipynb"
+    content = json.loads(path.read_text())
+    title = {"cell_type": "markdown", "id": "t", "metadata": {}, "source": "# A chapter"}
+    content["cells"].insert(0, title)
+    content["metadata"] = {"language_info": {"name": "python"}}
+    path.write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A book with one sweep that ran, one run of it failed, and one that did not run."""
+    root = make_root(tmp_path_factory.mktemp("ran"))
+    write_sweep(root, "title: Later\ngrid: {n: [1]}\n", "later")
+    path = write_sweep(root, "title: A sweep\ngrid: {n: [1, 2, 3]}\nseeds: [0, 1]\nretries: 0\nmeasures: [x]\n")
+    assert sweep.main(["run", path, "--root", str(root), "--jobs", "2"]) == 1
+    return root
+
+
+def test_a_sweep_that_ran_has_a_page_with_picture_table_failures_and_notebooks(ran):
+    files = sweep_report.report_files(ran)
+    page = files["book/appendix/sweeps/s.md"].decode()
+    assert page.startswith("# A sweep\n") and "6 runs of {doc}`/book/part/01_a`" in page and "4 done, 2 failed" in page
+    assert "```{figure}" in page or ":::{figure} s/measures.png" in page
+    assert "Means over 2 seeds with 95 % t-intervals" in page and "Runs of earlier sources" not in page
+    assert "## Failures" in page and page.count("`ValueError: three is not allowed`") == 2
+    notebooks = [name for name in files if name.startswith("book/appendix/sweeps/s/runs/")]
+    assert len(notebooks) == 6  # the partial copies of the failed ones as well
+    for name in notebooks:
+        assert f"<{name.removeprefix('book/appendix/sweeps/')}>" in page
+    assert Image.open(io.BytesIO(files["book/appendix/sweeps/s/measures.png"])).size[0] > 300
+    assert files["book/appendix/sweeps/s/table.csv"].count(b"\n") == 7
+    overview = files["book/appendix/sweeps.md"].decode()
+    assert "{doc}`A sweep <sweeps/s>`" in overview and "Later; `sweeps/later.yml`" in overview
+    assert "No sweep has run here yet" not in overview
+    assert sweep_report.report_files(ran) == files  # byte for byte: nothing is rendered again without need
+
+
+def test_without_any_run_the_page_says_how_to_make_one_and_the_table_of_contents_stays(tmp_path):
+    root = make_root(tmp_path)
+    write_sweep(root, "grid: {n: [1]}\n")
+    files = sweep_report.report_files(root)
+    assert list(files) == ["book/appendix/sweeps.md"]
+    text = files["book/appendix/sweeps.md"].decode()
+    assert "No sweep has run here yet" in text and "make sweep FILE=" in text and "not run" in text
+    assert sweep_report.toc_with_sweeps(TOC.encode(), sweep_report.reported(files)) == TOC.encode()
+
+
+def test_runs_of_earlier_sources_say_so(ran, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(ran, root)
+    write_notebook(root / "book" / "part" / "01_a.ipynb", "another = 1")
+    page = sweep_report.report_files(root)["book/appendix/sweeps/s.md"].decode()
+    assert "Runs of earlier sources" in page
+
+
+def test_the_folder_of_another_file_with_the_same_name_is_not_reported(ran, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(ran, root)
+    plan = root / "_build" / "sweeps" / "s" / "plan.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"file": "elsewhere/s.yml"}))
+    assert list(sweep_report.report_files(root)) == ["book/appendix/sweeps.md"]
+
+
+def test_the_pages_stand_in_the_staged_table_of_contents_below_their_list(ran):
+    staged = staging.stage(ran, "laptop")
+    toc = yaml.safe_load((staged / "_toc.yml").read_text())
+    assert toc["parts"][1]["chapters"][1] == {
+        "file": "book/appendix/sweeps",
+        "sections": [{"file": "book/appendix/sweeps/s"}],
+    }
+    assert (staged / "book" / "appendix" / "sweeps" / "s" / "measures.png").is_file()
+
+
+def test_the_pages_render_without_a_warning(ran, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(ran, root, ignore=shutil.ignore_patterns("stage"))
+    shutil.copy(REPOSITORY / "_config.yml", root)
+    shutil.copytree(REPOSITORY / "book" / "_static", root / "book" / "_static")
+    shutil.copy(REPOSITORY / "book" / "references.bib", root / "book")
+    toc = yaml.safe_load(TOC)
+    toc["parts"] = toc["parts"][1:]  # the chapter itself did not run
+    (root / "_toc.yml").write_text(yaml.safe_dump(toc))
+    for page in (root / "sweeps").glob("*.yml"):
+        assert page.is_file()
+    assert book.render(root, "laptop", strict=True) == 0, (root / "_build" / "render" / "laptop.log").read_text()[
+        -2000:
+    ]
+    html = root / "_build" / "html"
+    page = re.sub(r"<[^>]+>", "", (html / "book" / "appendix" / "sweeps" / "s.html").read_text())
+    assert "A sweep" in page and page.count("ValueError: three is not allowed") == 2
+    assert len(list((html / "_downloads").rglob("*.ipynb"))) == 6
+
+
+# pictures
+
+
+def rows(**values):
+    names = list(values)
+    return [dict(zip(names, row)) for row in zip(*values.values())]
+
+
+def test_parameters_in_step_with_another_and_constants_and_seeds_are_no_axes():
+    found = rows(n=[1, 2, 1, 2], m=["a", "b", "a", "b"], c=[5] * 4, w=[1, 1, 2, 2], seed=[0, 1, 2, 3])
+    assert sweep_pictures.axes_of(found, ["n", "m", "c", "w", "seed"], "seed") == ["n", "w"]
+
+
+def test_points_are_means_over_seeds_with_their_interval():
+    found = sweep_pictures.grouped(rows(n=[1, 1, 2], x=[1.0, 2.0, 5.0]), ["n"], "x")
+    assert found[(1,)][0] == 1.5 and math.isclose(found[(1,)][1], 12.71 * 0.5) and math.isnan(found[(2,)][1])
+
+
+@pytest.mark.parametrize("names", [[], ["n"], ["label"], ["n", "w"], ["n", "label"], ["n", "w", "label"]])
+def test_every_number_of_axes_gives_a_picture_also_with_holes_and_without_seeds(names):
+    data = rows(n=[1, 1, 30, 30], w=[1, 2, 1, 2], label=["a", "b", "b", "a"], **{"measure.x": [1.0, 2.0, 3.0, None]})
+    picture = sweep_pictures.picture(data, names, ["measure.x"])
+    assert Image.open(io.BytesIO(picture)).size[1] > 100
+    assert sweep_pictures.picture(data, names, ["measure.x"]) == picture
