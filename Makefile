@@ -82,7 +82,7 @@ tables: $(STAMP)
 	$(PY) -m separations.store_tables --profile longer || status=1; exit $$status
 
 checkpoints: $(STAMP)
-	@$(PY) -m separations.recipes
+	@$(PY) -m separations.recipes_command
 
 # Without JOBS as many runs at a time as there is room for.
 sweep: $(STAMP)

@@ -47,13 +47,14 @@ def main() -> None:
     repeats = options.repeats or (1 if options.full or options.quick else 3)
     print(f"{machine()}\n\n{runs} runs of {seconds:g} s of CPU time, {options.jobs} at a time, {repeats} turn(s)")
     times: dict[str, list[float]] = {name: [] for name in METHODS}
-    for _ in range(repeats):
+    for turn in range(1, repeats + 1):
         for name, method in METHODS.items():
             with tempfile.TemporaryDirectory() as folder:
                 root = make_book(Path(folder), runs, seconds)
                 start = time.perf_counter()
                 method(root, runs, seconds, options.jobs)
                 times[name].append(time.perf_counter() - start)
+            print(f"  turn {turn}: {name}, {times[name][-1]:.1f} s", flush=True)
     rows = [row(name, values, runs, seconds, 1 if "loop" in name else options.jobs) for name, values in times.items()]
     print(f"  {'method':22} {'total s':>24} {'ideal s':>8} {'overhead':>9} {'a run':>8}")
     for one in rows:

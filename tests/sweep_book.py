@@ -1,6 +1,7 @@
 """A tiny book for the tests of sweeps: one notebook with parameters, measures, a table and a picture."""
 
 import json
+import sys
 from pathlib import Path
 
 PARAMETERS = (
@@ -56,3 +57,8 @@ def write_sweep(root: Path, text: str, name: str = "s") -> str:
     path = root / "sweeps" / f"{name}.yml"
     path.write_text(text if "notebook:" in text else f"notebook: part/01_a\n{text}")
     return str(path)
+
+
+def sweep_command(root: Path, path: str, *options: str) -> list[str]:
+    """The command that runs a sweep file of that repository."""
+    return [sys.executable, "-m", "separations.sweep", "run", path, "--root", str(root), *options]

@@ -88,6 +88,20 @@ def test_rows_do_not_depend_on_the_processes_nor_on_the_other_jobs(tmp_path):
     assert [len(part) for part in losses] == [2, 1, 0] and rows[0]["kernel"] != rows[2]["kernel"]
 
 
+def test_a_job_leaves_the_settings_of_its_process_alone(tmp_path):
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    try:
+        torch.set_num_threads(2), torch.set_float32_matmul_precision("highest")
+        going = run_jobs(experiment(tmp_path, tf32=True), [Job("a", epochs=0), Job("b", epochs=0)])
+        next(going)  # between two jobs too
+        assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == (2, "highest")
+        with pytest.raises(FloatingPointError):
+            run_job(experiment(tmp_path), Job("too fast", epochs=40, lr=1e6))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before[0]), torch.set_float32_matmul_precision(before[1])
+
+
 def test_signals_with_a_unet_and_its_checkpoint(tmp_path):
     row, losses = run_job(experiment(tmp_path, SIGNALS, quality=True), interval_job(500, 900, epochs=1))
     assert row["nearest"] <= row["distance"] and len(losses) == 1

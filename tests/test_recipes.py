@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from separations import checkpoints, recipes
+from separations import checkpoints, recipes, recipes_command
 from separations.baselines import excess_ratio
 from separations.examination import examine
 from separations.pruning import prune_heads
 from separations.training import train
 
 ASSETS = Path(str(files("separations").joinpath("assets")))
-RECORD = json.loads((ASSETS / recipes.RECORD).read_text(encoding="utf-8"))
+RECORD = json.loads((ASSETS / recipes_command.RECORD).read_text(encoding="utf-8"))
 
 
 def test_every_shipped_file_is_the_recorded_one_and_all_are_small():
@@ -133,8 +133,8 @@ def test_the_record_is_made_from_the_files(tmp_path):
     recipe = recipes.named("mnist-memorizing", n=4, steps=1, warmup=0, depth=1, batch=2)
     model, facts = recipes.trained(recipe)
     digest = checkpoints.save_model(tmp_path / "one.safetensors", model, dtype=torch.float16, facts=facts)
-    written = recipes.write_record(tmp_path)
-    assert written == json.loads((tmp_path / recipes.RECORD).read_text())
+    written = recipes_command.write_record(tmp_path)
+    assert written == json.loads((tmp_path / recipes_command.RECORD).read_text())
     assert written["one"]["sha256"] == digest and written["one"]["recipe"] == recipe.words()
 
 

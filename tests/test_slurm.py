@@ -15,7 +15,7 @@ import pytest
 
 from separations import sweep_table
 from separations.results import is_success
-from sweep_book import write_book, write_notebook, write_sweep
+from sweep_book import sweep_command, write_book, write_notebook, write_sweep
 from test_batch_page import bash, commands, stub_repository
 
 pytestmark = pytest.mark.skipif(
@@ -45,19 +45,7 @@ def cluster(tmp_path_factory):
 
 
 def run(cluster, root, path, *options):
-    command = [
-        sys.executable,
-        "-m",
-        "separations.sweep",
-        "run",
-        path,
-        "--root",
-        str(root),
-        "-v",
-        "--",
-        *OPTIONS,
-        *options,
-    ]
+    command = sweep_command(root, path, "-v", "--", *OPTIONS, *options)
     return subprocess.run(command, env=cluster, cwd=root, capture_output=True, text=True, timeout=500)
 
 

@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from separations import sweep, sweep_local
 from separations.results import is_success, read_result
 from separations.sweep_plan import claimed, standing
 from separations.sweep_table import rows_of
-from sweep_book import write_book, write_notebook, write_sweep
+from sweep_book import sweep_command, write_book, write_notebook, write_sweep
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look at processes")
 slow = pytest.mark.skipif(not os.environ.get("SEPARATIONS_FAULTS"), reason="takes minutes: SEPARATIONS_FAULTS=1")
@@ -36,18 +35,7 @@ def root(tmp_path):
 
 
 def start(root, path, *options, jobs=2):
-    command = [
-        sys.executable,
-        "-m",
-        "separations.sweep",
-        "run",
-        path,
-        "--root",
-        str(root),
-        "--jobs",
-        str(jobs),
-        *options,
-    ]
+    command = sweep_command(root, path, "--jobs", str(jobs), *options)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
 
 

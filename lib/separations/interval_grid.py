@@ -9,6 +9,7 @@ the job differs between rows: batches, noise and the starts of the samples come 
 run in several processes, each with one thread; the rows do not depend on how many.
 """
 
+import contextlib
 import copy
 import math
 from collections.abc import Iterator, Sequence
@@ -22,13 +23,9 @@ from torch import Tensor
 
 from . import recipes, timesteps
 from .checks import check_count
-from .component_measures import component_distances, mean_distance
-from .examination import denoising_losses
-from .features import Features, features_of
-from .metrics import memorization_ratio
+from .features import Features
+from .interval_measures import Experiment, draw, features, measures
 from .networks import Denoiser
-from .quality import density_coverage, kernel_distance
-from .samplers import generate
 from .training import Record
 
 __all__ = [
@@ -36,6 +33,7 @@ __all__ = [
     "Job",
     "Outcome",
     "continued",
+    "draw",
     "epoch_updates",
     "interval_job",
     "interval_pairs",
@@ -86,35 +84,6 @@ def interval_job(low: float, high: float, *, coverage: float = 0.5, **options) -
     return Job(f"{low:g} to {high:g}", times, low=low, high=high, **options)
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """What all jobs share: the pretrained model and how samples are measured.
-
-    recipe, folder: of the pretrained model, as in `recipes.trained`; m: samples of each model; ema: decay of the averaged weights
-    that are examined; steps: of the sampler (Heun); draws: noisy samples for the denoising losses; quality: whether features are
-    computed and compared with held-out data; extractor: of images (signals are their own features); device: "cpu", "cuda";
-    tf32: matrix products on a GPU at 10 bits, faster; keep: samples that are handed back; keep_models: names of jobs whose model
-    is; sample_seed: of the starts, the same for all jobs.
-    """
-
-    recipe: recipes.Recipe
-    folder: str | None = None
-    m: int = 200
-    ema: float = 0.98
-    steps: int = 18
-    draws: int = 512
-    quality: bool = True
-    extractor: str = "efficientnet-lite0"
-    device: str = "cpu"
-    tf32: bool = False
-    keep: int = 0
-    keep_models: tuple[str, ...] = ()
-    sample_seed: int = 7
-
-    def __post_init__(self):
-        check_count(self.m, "m"), check_count(self.draws, "draws"), check_count(self.steps, "steps")
-
-
 def epoch_updates(n: int, batch: int) -> int:
     """Updates that see n samples: n / batch, rounded up (batches are drawn with replacement, so some are seen twice)."""
     return math.ceil(check_count(n, "n") / check_count(batch, "batch"))
@@ -136,58 +105,8 @@ def continued(
     steps = check_count(job.epochs, "epochs") * updates
     return recipe.fine_tuning(
         model, data, steps=steps, lr=job.lr, ema=ema, warmup=0, batch=job.batch, every=updates, weight=weight,
-        generator=generator, clip=None, **changes,
+        generator=generator, **changes,
     )  # fmt: skip
-
-
-def features(x: Tensor, images: recipes.Images, experiment: Experiment, source: str) -> Features:
-    """Features of samples x on the scale of the model: of images by the extractor, of signals the values themselves."""
-    x = images.to_images(x)
-    if x.ndim == 4:
-        return features_of(x, experiment.extractor, source)
-    return Features(x.flatten(1).float().cpu(), "signal values", source)
-
-
-def draw(model: Denoiser, experiment: Experiment) -> Tensor:
-    """The samples of a model that are measured, (m, *event_shape) on the CPU; the same starts for every model."""
-    start = torch.Generator().manual_seed(experiment.sample_seed)
-    return generate(model, experiment.m, steps=experiment.steps, generator=start).cpu()
-
-
-def measures(
-    model: Denoiser, samples: Tensor, experiment: Experiment, images: recipes.Images, reference: Features | None
-) -> dict:
-    """All numbers about a model and its samples, each with its interval as name_low and name_high; lengths are in standard deviations of the data.
-
-    ratio: memorized samples; distance: mean distance to all training points, nearest: to the nearest, nearest_held_out: to the nearest
-    held-out point (of as many as were trained on), each per value; w1, w2, js1, js2: Wasserstein and Jensen-Shannon distances of the
-    first two principal components; kernel, coverage: against held-out data; loss_train, loss_held_out: of denoising, at
-    the times of the pretraining, per value.
-    """
-    train, held_out, found = images.train, images.held_out[: len(images.train)], {}
-    ratio = memorization_ratio(samples, train)
-    found |= {"ratio": ratio.ratio, "ratio_low": ratio.low, "ratio_high": ratio.high}
-    for name, others, near in (
-        ("distance", train, False),
-        ("nearest", train, True),
-        ("nearest_held_out", held_out, True),
-    ):
-        found |= _with_ends(name, mean_distance(samples, others, nearest_only=near))
-    parts = component_distances(samples, train)
-    for k in range(2):
-        found |= _with_ends(f"w{k + 1}", parts.wasserstein[k]) | _with_ends(f"js{k + 1}", parts.jensen_shannon[k])
-    if reference is not None:
-        seen = features(samples, images, experiment, "generated")
-        found |= _with_ends("kernel", kernel_distance(seen, reference))
-        found |= _with_ends("coverage", density_coverage(seen, reference)[1])
-    losses = denoising_losses(
-        model, experiment.recipe, images, experiment.draws, generator=torch.Generator().manual_seed(11)
-    )
-    return found | dict(zip(("loss_train", "loss_held_out"), losses))
-
-
-def _with_ends(name: str, found) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 _SHARED: dict[str, tuple] = {}  # of this process, for the experiment at work
@@ -221,9 +140,24 @@ class Outcome:
         return iter((self.row, self.losses))
 
 
+@contextlib.contextmanager
+def _settings(tf32: bool) -> Iterator[None]:
+    """One thread, and the precision of matrix products; what was set before comes back."""
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(1), torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0]), torch.set_float32_matmul_precision(before[1])
+
+
 def run_job(experiment: Experiment, job: Job) -> Outcome:
-    """Train on as the job says, generate and measure."""
-    torch.set_float32_matmul_precision("high" if experiment.tf32 else "highest")
+    """Train on as the job says, generate and measure, with one thread."""
+    with _settings(experiment.tf32):
+        return _run_job(experiment, job)
+
+
+def _run_job(experiment: Experiment, job: Job) -> Outcome:
     model, images, reference = _shared(experiment)
     losses, result = [], model
     if job.epochs:
@@ -248,13 +182,7 @@ def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> I
     if not jobs:
         raise ValueError("jobs is empty: at least one Job is needed")
     if workers == 1 or len(jobs) == 1:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for job in jobs:
-                yield run_job(experiment, job)
-        finally:
-            torch.set_num_threads(threads)
+        yield from (run_job(experiment, job) for job in jobs)
         return
     with TemporaryDirectory() as folder:
         if experiment.folder is None:  # so that the processes find the pretrained model, if it is not a shipped one
@@ -264,8 +192,7 @@ def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> I
 
 
 def _in_processes(experiment: Experiment, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    options = {"mp_context": get_context("spawn"), "initializer": torch.set_num_threads, "initargs": (1,)}
-    with ProcessPoolExecutor(min(workers, len(jobs)), **options) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(run_job, experiment, job) for job in jobs]
         try:
             for job, future in zip(jobs, waiting):

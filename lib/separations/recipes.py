@@ -4,14 +4,12 @@
     model, facts = recipes.trained(recipe)          # shipped weights, or from a folder, or trained here and kept there
     images = recipe.data()                          # what it was trained on, and what was held out
 
-`python -m separations.recipes NAME ...` trains the shipped ones again (`make checkpoints`) and records what they are.
+`recipes_command` trains the shipped ones again (`make checkpoints`) and records what they are.
 """
 
-import argparse
 import copy
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -21,11 +19,9 @@ import torch
 from torch import Tensor
 
 from . import checkpoints, schedules, timesteps
-from .checks import check_count
 from .data import DataSet, load
 from .dit import DiT, DiTConfig
 from .environment import cores, versions
-from .files import write_whole
 from .networks import Denoiser
 from .training import Record, random_flip, train
 from .unet1d import UNet1D, UNet1DConfig
@@ -255,52 +251,3 @@ def _place(recipe: Recipe, folder: str | Path | None) -> Path | None:
         return None
     digest = hashlib.sha256(json.dumps(recipe.words(), sort_keys=True).encode()).hexdigest()[:10]
     return Path(folder) / f"{recipe.name}-{digest}.safetensors"
-
-
-RECORD = "checkpoints.json"
-
-
-def write_record(folder: Path) -> dict[str, dict]:
-    """Write what the checkpoints in `folder` are to checkpoints.json beside them, and return it by name.
-
-    For each: SHA-256 and size of the file, and from the file its recipe, how it was made (seconds, cores, threads), versions.
-    """
-    found = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        content = path.read_bytes()
-        _, facts = checkpoints.load_model(path)
-        digest = hashlib.sha256(content).hexdigest()
-        found[path.stem] = {"file": path.name, "sha256": digest, "bytes": len(content), **facts}
-    write_whole(folder / RECORD, json.dumps(found, indent=1) + "\n")
-    return found
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """`python -m separations.recipes [NAME ...] --out FOLDER`: train shipped recipes again, in half precision; SHA-256 to a file."""
-    parser = argparse.ArgumentParser(prog="python -m separations.recipes", description=main.__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: all)")
-    parser.add_argument("--out", default="lib/separations/assets", help="folder of the files (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(check_count(options.threads, "threads"))
-    for name in options.names or NAMES:
-        recipe, out = named(name), Path(options.out)
-        work = out / f".{name}"  # a training that was killed goes on from here
-        sys.stdout.write(f"{name}: {recipe.steps} steps\n")
-        model, facts = trained(recipe, folder=work, shipped=False, progress=_tell)
-        checkpoints.save_model(out / f"{name}.safetensors", model, dtype=torch.float16, facts=facts)
-        for left in work.iterdir():
-            left.unlink()
-        work.rmdir()
-        digest = write_record(out)[name]["sha256"]
-        sys.stdout.write(f"{name}: {facts['made']['seconds']} s, SHA-256 {digest}\n")
-    return 0
-
-
-def _tell(record: Record) -> None:
-    sys.stdout.write(f"  step {record.step}, loss {float(record.loss):.1f}, {record.seconds:.0f} s\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,95 @@
+"""What is measured of a model that was trained on from a pretrained one, the same way for every job of `interval_grid`."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .checks import check_count
+from .component_measures import component_distances, mean_distance
+from .examination import denoising_losses
+from .features import Features, features_of
+from .metrics import memorization_ratio
+from .networks import Denoiser
+from .quality import density_coverage, kernel_distance
+from .recipes import Images, Recipe
+from .samplers import generate
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all jobs share: the pretrained model and how samples are measured.
+
+    recipe, folder: of the pretrained model, as in `recipes.trained`; m: samples of each model; ema: decay of the averaged weights
+    that are examined; steps: of the sampler (Heun); draws: noisy samples for the denoising losses; quality: whether features are
+    computed and compared with held-out data; extractor: of images (signals are their own features); device: "cpu", "cuda";
+    tf32: matrix products on a GPU at 10 bits, faster; keep: samples that are handed back; keep_models: names of jobs whose model
+    is; sample_seed: of the starts, the same for all jobs.
+    """
+
+    recipe: Recipe
+    folder: str | None = None
+    m: int = 200
+    ema: float = 0.98
+    steps: int = 18
+    draws: int = 512
+    quality: bool = True
+    extractor: str = "efficientnet-lite0"
+    device: str = "cpu"
+    tf32: bool = False
+    keep: int = 0
+    keep_models: tuple[str, ...] = ()
+    sample_seed: int = 7
+
+    def __post_init__(self):
+        check_count(self.m, "m"), check_count(self.draws, "draws"), check_count(self.steps, "steps")
+
+
+def features(x: Tensor, images: Images, experiment: Experiment, source: str) -> Features:
+    """Features of samples x on the scale of the model: of images by the extractor, of signals the values themselves."""
+    x = images.to_images(x)
+    if x.ndim == 4:
+        return features_of(x, experiment.extractor, source)
+    return Features(x.flatten(1).float().cpu(), "signal values", source)
+
+
+def draw(model: Denoiser, experiment: Experiment) -> Tensor:
+    """The samples of a model that are measured, (m, *event_shape) on the CPU; the same starts for every model."""
+    start = torch.Generator().manual_seed(experiment.sample_seed)
+    return generate(model, experiment.m, steps=experiment.steps, generator=start).cpu()
+
+
+def measures(
+    model: Denoiser, samples: Tensor, experiment: Experiment, images: Images, reference: Features | None
+) -> dict:
+    """All numbers about a model and its samples, each with its interval as name_low and name_high; lengths are in standard deviations of the data.
+
+    ratio: memorized samples; distance: mean distance to all training points, nearest: to the nearest, nearest_held_out: to the nearest
+    held-out point (of as many as were trained on), each per value; w1, w2, js1, js2: Wasserstein and Jensen-Shannon distances of the
+    first two principal components; kernel, coverage: against held-out data; loss_train, loss_held_out: of denoising, at
+    the times of the pretraining, per value.
+    """
+    train, held_out, found = images.train, images.held_out[: len(images.train)], {}
+    ratio = memorization_ratio(samples, train)
+    found |= {"ratio": ratio.ratio, "ratio_low": ratio.low, "ratio_high": ratio.high}
+    for name, others, near in (
+        ("distance", train, False),
+        ("nearest", train, True),
+        ("nearest_held_out", held_out, True),
+    ):
+        found |= _with_ends(name, mean_distance(samples, others, nearest_only=near))
+    parts = component_distances(samples, train)
+    for k in range(2):
+        found |= _with_ends(f"w{k + 1}", parts.wasserstein[k]) | _with_ends(f"js{k + 1}", parts.jensen_shannon[k])
+    if reference is not None:
+        seen = features(samples, images, experiment, "generated")
+        found |= _with_ends("kernel", kernel_distance(seen, reference))
+        found |= _with_ends("coverage", density_coverage(seen, reference)[1])
+    losses = denoising_losses(
+        model, experiment.recipe, images, experiment.draws, generator=torch.Generator().manual_seed(11)
+    )
+    return found | dict(zip(("loss_train", "loss_held_out"), losses))
+
+
+def _with_ends(name: str, found) -> dict[str, float]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
