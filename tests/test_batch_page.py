@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from separations.chapters import notebook_keys
 from separations.dependencies import read_notebook
@@ -129,9 +130,7 @@ def test_training_with_two_processes_from_a_notebook(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
     assert run(path, tmp_path / "out", threads=1).code == 0, (tmp_path / "out" / "run.log").read_text()[-3000:]
-    import torch
-
-    saved = torch.load(path.with_name("model.pt"))
-    assert saved["processes"] == 2 and all(weight.isfinite().all() for weight in saved["weights"].values())
+    saved = load_file(path.with_name("model.safetensors"))
+    assert saved.pop("processes") == 2 and saved and all(weight.isfinite().all() for weight in saved.values())
     shown = json.loads((tmp_path / "out" / "01_a.ipynb").read_text())["cells"][-1]["outputs"]
     assert any("2\n" in "".join(output.get("text", "")) for output in shown)

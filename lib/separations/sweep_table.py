@@ -19,28 +19,6 @@ from .results import read_result, table_path
 from .sweep_plan import read_plan, standing, sweep_folder
 from .tables import read_table
 
-T_975 = (
-    12.71,
-    4.30,
-    3.18,
-    2.78,
-    2.57,
-    2.45,
-    2.36,
-    2.31,
-    2.26,
-    2.23,
-    2.20,
-    2.18,
-    2.16,
-    2.14,
-    2.13,
-    2.12,
-    2.11,
-    2.10,
-    2.09,
-)
-
 
 def plain(value):
     """A parameter's value for a table or an axis: numbers and text as they are, a list of one as its item, else JSON text."""
@@ -133,13 +111,16 @@ def write_tables(root: Path, name: str) -> list[Path]:
     return written
 
 
+def _t_975(freedom: float) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, freedom))
+
+
 def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean over seeds, and half the width of its 95 % t-interval; NaN for a single seed."""
     mean, n = statistics.fmean(values), len(values)
-    if n < 2:
-        return mean, math.nan
-    t = T_975[n - 2] if n - 2 < len(T_975) else 1.96 + 2.5 / n
-    return mean, t * statistics.stdev(values) / math.sqrt(n)
+    return mean, _t_975(n - 1) * statistics.stdev(values) / math.sqrt(n) if n > 1 else math.nan
 
 
 def compare(root: Path, first: str, second: str) -> list[dict]:
@@ -187,12 +168,10 @@ def _difference(a: Sequence[Mapping], b: Sequence[Mapping], name: str, seed: str
     else:
         difference, half = statistics.fmean(right) - statistics.fmean(left), math.nan
         if len(left) > 1 and len(right) > 1:
-            from scipy.stats import t
-
             parts = [statistics.variance(values) / len(values) for values in (left, right)]
             total = sum(parts)
             weight = sum(part**2 / (len(v) - 1) for part, v in zip(parts, (left, right)))
-            half = float(t.ppf(0.975, total**2 / weight)) * math.sqrt(total) if weight else 0.0
+            half = _t_975(total**2 / weight) * math.sqrt(total) if weight else 0.0
     return {
         "first": statistics.fmean(left),
         "second": statistics.fmean(right),
