@@ -8,11 +8,14 @@ outputs and gradients must agree to the rounding of float32. Timed are
   importance `pruning.mask_gradients`, the gradient in every head of every image, beside a training step of ours
   pruned     both steps of ours without 20 % and without 50 % of its heads
 
+`--compiled` adds each network as torch.compile makes it (minutes; it needs a C++ compiler); their products are the same calls.
+
 All take turns (A B C A B C ...) after a warm-up. The ratio is that of a turn: its median, with the quartiles. `--cpu` counts the
 seconds that the processor works for this process instead of those on the wall: for a machine that has other work.
 """
 
 import argparse
+import copy
 import json
 import statistics
 import time
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, help="turns that count (default 60 and 6)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: its own choice)")
     parser.add_argument("--cpu", action="store_true", help="seconds of the processor, all threads together")
+    parser.add_argument("--compiled", action="store_true", help="beside each network what torch.compile makes of it")
     parser.add_argument(
         "--out", type=Path, default=Path("_build/benchmark_transformer.json"), help="where the JSON goes"
     )
@@ -69,14 +73,17 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     clock = time.process_time if options.cpu else time.perf_counter
     print(f"{machine()}, seconds of the {'processor' if options.cpu else 'wall clock'}")
-    found = [measure(size, options.turns or size.turns, clock) for size in (QUICK if options.quick else SIZES)]
+    found = [
+        measure(size, options.turns or size.turns, clock, options.compiled)
+        for size in (QUICK if options.quick else SIZES)
+    ]
     write_whole(
         options.out, json.dumps({"machine": machine(), "clock": clock.__name__, "sizes": found}, indent=1) + "\n"
     )
     print(f"\nwritten: {options.out}")
 
 
-def measure(size: Size, turns: int, clock: Callable[[], float] = time.perf_counter) -> dict:
+def measure(size: Size, turns: int, clock: Callable[[], float] = time.perf_counter, compiled: bool = False) -> dict:
     """Agreement, then seconds and ratios of everything at one size; prints the table."""
     ours, config = lively(size.config), size.config
     networks = {"ours": ours} | {name: peer(ours) for name, peer in PEERS.items() if not left_out(name)}
@@ -85,6 +92,8 @@ def measure(size: Size, turns: int, clock: Callable[[], float] = time.perf_count
         f"\n{size.name}: {config.image[1]} x {config.image[2]} x {config.image[0]}, {config.tokens} tokens, width {config.width}, "
         f"{config.depth} blocks, {config.heads[0]} heads, batch {size.batch}, {turns} turns"
     )
+    if compiled:
+        networks |= {f"{name}, compiled": through_compiler(net) for name, net in networks.items()}
     agreement = {name: differences(ours, net, x, log_snr, target) for name, net in networks.items() if name != "ours"}
     for name, worst in agreement.items():
         print(
@@ -150,11 +159,18 @@ def batch(size: Size) -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(shape, generator=g), 4 * torch.randn(size.batch, generator=g), torch.randn(shape, generator=g)
 
 
+def through_compiler(net: DiT | Peer) -> DiT | Peer:
+    """A copy whose calls go through torch.compile; it compiles at the first call, once for each kind of call."""
+    net = copy.deepcopy(net)
+    getattr(net, "network", net).compile()
+    return net
+
+
 def squared_error(net: torch.nn.Module, x: Tensor, log_snr: Tensor, target: Tensor) -> Tensor:
     return (net(x, log_snr) - target).square().mean()
 
 
-def differences(ours: DiT, peer: Peer, x: Tensor, log_snr: Tensor, target: Tensor) -> dict[str, float]:
+def differences(ours: DiT, peer: Peer | DiT, x: Tensor, log_snr: Tensor, target: Tensor) -> dict[str, float]:
     """Largest difference of outputs, and of gradients, each over the largest value of ours (of that weight)."""
     with torch.no_grad():
         mine, theirs = ours(x, log_snr), peer(x, log_snr)
@@ -165,8 +181,11 @@ def differences(ours: DiT, peer: Peer, x: Tensor, log_snr: Tensor, target: Tenso
         squared_error(net, x, log_snr, target).backward()
     mine = {name: p.grad for name, p in ours.named_parameters()}
     summed = {name: torch.zeros_like(g) for name, g in mine.items()}
-    theirs = dict(peer.network.named_parameters())
-    for name, (partner, rows) in peer.pairs.items():
+    if isinstance(peer, DiT):
+        pairs, theirs = {name: (name, slice(None)) for name in mine}, dict(peer.named_parameters())
+    else:
+        pairs, theirs = peer.pairs, dict(peer.network.named_parameters())
+    for name, (partner, rows) in pairs.items():
         if name in theirs:  # where a peer has a weight of ours several times, the gradients add up to ours
             summed[partner][rows] += theirs[name].grad
     return {"output": worst, "gradient": max(relative(summed[name], mine[name]) for name in mine)}

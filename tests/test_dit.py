@@ -240,6 +240,19 @@ def test_autocast_takes_the_plain_forms():
     assert 1e-4 < (rounded - net(x, l)).abs().max() < 0.2 * net(x, l).abs().max()  # bfloat16 has 8 bits
 
 
+def test_the_compiler_sees_one_whole_graph():
+    net = lively(dtype=torch.float32)
+    x, l = batch(dtype=torch.float32)
+    found = torch.compile(net, backend="aot_eager", fullgraph=True)(x, l)
+    found.square().sum().backward()
+    have = net.blocks[1].attn.qkv.weight.grad.clone()
+    net.zero_grad()
+    want = net(x, l)
+    want.square().sum().backward()
+    assert (found - want).abs().max() < 1e-5 * want.abs().max()
+    assert (have - net.blocks[1].attn.qkv.weight.grad).abs().max() < 1e-4 * have.abs().max()
+
+
 def test_transforms_of_torch_func_take_the_plain_forms():
     net = lively(dtype=torch.float32)
     x, l = batch(dtype=torch.float32)

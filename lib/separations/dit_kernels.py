@@ -48,15 +48,18 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
     if N <= FEW_TOKENS and torch.is_grad_enabled() and qkv.requires_grad and _fast(qkv, qkv):
         return _Attention.apply(qkv, heads)
     q, k, v = qkv.view(m, N, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-    if torch._C._are_functorch_transforms_active():  # the streaming kernel knows no vmap: it would go row by row
+    if (
+        not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+    ):  # the streaming kernel knows no vmap: it would go row by row
         return torch.softmax(q @ k.mT * k.shape[-1] ** -0.5, -1) @ v
     return F.scaled_dot_product_attention(q, k, v)
 
 
 def _fast(x: Tensor, weight: Tensor) -> bool:
-    """Whether the fast form may be taken: float32 on a CPU that has oneDNN, and nothing that changes dtypes on the way."""
+    """Whether the fast form may be taken: float32 on a CPU that has oneDNN, no compiler, and nothing that changes dtypes."""
     return (
-        x.dtype == weight.dtype == torch.float32
+        not torch.compiler.is_compiling()  # the compiler fuses the plain form by itself
+        and x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
         and x.numel() > 0
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")

@@ -10,6 +10,7 @@ any optimiser that works weight by weight (SGD, Adam, AdamW; not LAMB). Clipping
 A long run names a `checkpoint` file: killed at any moment and started again with the same arguments, it goes on from the last
 one and ends with the weights of a run that was never stopped, bit for bit on one machine (see `checkpoints`). Several GPUs,
 several processes and bfloat16 come from Hugging Face Accelerate: every process draws the joint batch and takes its part of it.
+`model.network.compile()` before the call lets torch.compile fuse what the network does: worth its minute for long trainings.
 """
 
 import math
