@@ -46,10 +46,11 @@ rule all:
         expand(f"{RUNS}/{{run}}/SUCCESS", run=PLAN["runs"]),
 
 
-# The run writes everything else beside its sentinel, which is the only declared output, as in the Snakefile of the book.
+# The run writes everything else beside its sentinel, which is the only declared output, as in the Snakefile of the book. `update`:
+# Snakemake removes an output before its job, and another scheduler may have finished this run since the graph was built.
 rule execute:
     output:
-        f"{RUNS}/{{run}}/SUCCESS",
+        update(f"{RUNS}/{{run}}/SUCCESS"),
     threads: WANTED.get("cores", 1)
     resources:
         **{ours: WANTED[name] for name, ours in (("memory", "mem_mb"), ("time", "runtime"), ("gpus", "gpu")) if name in WANTED},
