@@ -386,7 +386,7 @@ def test_a_profile_is_checked_to_start(tmp_path, capsys):
     (root / "_toc.yml").write_text(toc)
     text = "part/01_a: {n: 2}\npart/02_b: {act: long}\npart/03_c: {act: bad}\npart/04_d: {nn: 2}\n"
     (root / "params" / "paper.yml").write_text(text)
-    assert sweep.main(["check-profile", "paper", "--seconds", "4", "--root", str(root)]) == 1
+    assert sweep.main(["check-profile", "paper", "--seconds", "12", "--root", str(root)]) == 1
     lines = capsys.readouterr().out.splitlines()[1:]
     assert [line.split()[:2] for line in lines] == [
         ["part/01_a", "finished"], ["part/02_b", "started"], ["part/03_c", "failed"], ["part/04_d", "refused"],
