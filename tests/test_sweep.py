@@ -342,9 +342,8 @@ def test_two_sweeps_are_compared_point_by_point_with_an_interval(root, monkeypat
     monkeypatch.setattr(sweep_table, "rows_of", lambda root, name: tables[name])
     one, two = sweep_table.compare(root, "a", "b")
     assert (one["n"], one["measure"], one["difference"], one["interval"]) == (1, "x", 1.25, "paired seeds")
-    assert math.isclose(
-        one["high"] - one["low"], 2 * 12.7062047 * 0.25, rel_tol=1e-8
-    )  # sd of (1, 1.5) / sqrt 2, 1 degree of freedom
+    width = 2 * 12.7062047 * 0.25  # sd of (1, 1.5) / sqrt 2, t with 1 degree of freedom
+    assert math.isclose(one["high"] - one["low"], width, rel_tol=1e-8)
     assert two["difference"] == 0.5 and two["low"] is None and two["interval"] == "none"
     [welch] = sweep_table.compare(root, "a", "c")
     assert welch["interval"] == "independent seeds" and welch["difference"] == 1.25
