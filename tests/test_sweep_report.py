@@ -76,6 +76,14 @@ def test_without_any_run_the_page_says_how_to_make_one_and_the_table_of_contents
     assert sweep_report.toc_with_sweeps(TOC.encode(), sweep_report.reported(files)) == TOC.encode()
 
 
+def test_a_parameter_in_step_with_another_is_no_column_of_its_own_and_times_do_not_wrap(tmp_path):
+    root = make_root(tmp_path)
+    path = write_sweep(root, "zip: {n: [1, 2], rate: [1.0, 2.0]}\nmeasures: [x]\n")
+    assert sweep.main(["run", path, "--root", str(root)]) == 0
+    page = sweep_report.report_files(root)["book/appendix/sweeps/s.md"].decode()
+    assert "Without `rate`: " in page and "* - n\n  - x\n  - time\n" in page and re.search(r"  - \d+&nbsp;s\n", page)
+
+
 def test_runs_of_earlier_sources_say_so(ran, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(ran, root)

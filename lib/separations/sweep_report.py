@@ -20,6 +20,7 @@ PANELS = 12  # of measures, where the file does not say which
 ROWS = 200  # of the table on a page, and executed notebooks that lie beside it
 SHOWN = 5  # measures that are columns of the table
 NUMBER = "{:.4g}"
+NO_BREAK = "&nbsp;"
 
 
 def sweep_files(root: Path) -> list[Path]:
@@ -169,9 +170,10 @@ def _failures(rows: Sequence[Mapping], plan: Mapping) -> str:
 
 
 def _table(root, name: str, plan: Mapping, rows: list[dict], measures: list[str], files: dict, base: str) -> str:
-    columns = measures[:SHOWN]
+    columns, axes = measures[:SHOWN], axes_of(rows, plan["swept"], plan["seed"])
+    points = [n for n in plan["swept"] if n in axes or n == plan["seed"]] or list(plan["swept"])
     header = (
-        *plan["swept"],
+        *points,
         *(m.removeprefix("measure.").replace("_", " ") for m in columns),
         "time",
         "state",
@@ -186,10 +188,12 @@ def _table(root, name: str, plan: Mapping, rows: list[dict], measures: list[str]
             target = f"{base}/runs/{row['run']}.ipynb"
             files[target] = executed.read_bytes()
             link = f"{{download}}`{row['run'][:6]} <{name}/runs/{row['run']}.ipynb>`"
-        values = [_shown(row.get(column)) for column in (*plan["swept"], *columns)]
-        time = pages.duration(row["seconds"]) if row["seconds"] is not None else "–"
+        values = [_shown(row.get(column)) for column in (*points, *columns)]
+        time = pages.duration(row["seconds"]).replace(" ", NO_BREAK) if row["seconds"] is not None else "–"
         table.append((*values, time, row["state"], link))
     cut = f"The first {ROWS} of {len(rows)} runs. " if len(rows) > ROWS else ""
+    apart = [f"`{name}`" for name in plan["swept"] if name not in points]
+    cut += f"Without {' and '.join(apart)}: one value, or in step with another column. " if apart else ""
     text = f"{cut}With every parameter and everything recorded: {{download}}`CSV <{name}/table.csv>`, {{download}}`Parquet <{name}/table.parquet>`.\n\n"
     return text + pages.list_table(header, table, "auto")
 
