@@ -28,6 +28,18 @@ if "plan" not in config:
 else:
     PLAN_FILE = Path(config["plan"])
 
+if "plan" not in config:
+
+    def finish():
+        sweep_cluster.finish(sweep.name, ROOT, sweep_plan.read_plan(ROOT, sweep.name)[1], sweep.swept)
+
+    onsuccess:
+        finish()
+
+    onerror:
+        finish()
+
+
 PLAN = json.loads(PLAN_FILE.read_text(encoding="utf-8"))
 RUNS = str(PLAN_FILE.parent / "runs")
 WANTED = {name: value for name, value in PLAN["resources"].items() if value}

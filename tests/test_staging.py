@@ -181,6 +181,25 @@ def test_claims_without_evidence_say_not_run_and_figures_are_linked():
     assert text.count("- not run") == 3  # one claim here, and both at larger profiles
 
 
+def test_verdicts_of_several_notebooks_keep_their_notebook():
+    claims = {"a.one": {"source": "s", "where": "Thm 1", "statement": "One.", "reported": "1"}}
+
+    def entry(ours, verdict):
+        return {"id": "a.one", "ours": ours, "verdict": verdict, "figure": ""}
+
+    found = [
+        {"notebook": "part/01_a", "claims": [entry("x", "holds")]},
+        {"notebook": "part/02_b", "claims": [entry("y", "differs")]},
+    ]
+    larger = {"notebook": "part/02_b", "profile": "paper", "outdated": False, "claims": [entry("z", "differs")]}
+    lines = pages.results_page(claims, found, {}, [larger]).splitlines()
+    assert "  - (1) x. (2) y." in lines and "  - (1) ✓ holds (2) ✗ differs" in lines
+    assert "  - (2) `paper`: ✗ differs; z." in lines
+    assert "  - (1) {doc}`/book/part/01_a`; (2) {doc}`/book/part/02_b`" in lines
+    found[1]["claims"] = [entry("y", "holds")]
+    assert "  - ✓ holds" in pages.results_page(claims, found, {}, [larger]).splitlines()
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(None, "not run"), (0.2, "1 s"), (59.4, "59 s"), (119.6, "2 min 0 s")])
 def test_durations_are_said_in_words(seconds, said):
     assert pages.duration(seconds) == said

@@ -4,6 +4,9 @@ import csv
 import json
 import math
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -263,6 +266,33 @@ def test_snakemake_runs_the_same_folders(root):
     assert [(r["state"], r["reason"]) for r in index(root)][1] == ("failed", "ZeroDivisionError: division by zero")
 
 
+def test_progress_through_snakemake_is_the_same_as_here(root):
+    path = write_sweep(root, "grid: {n: [1, 2]}\nretries: 0\n")
+    write_notebook(root / "book" / "part" / "01_a.ipynb", "if n == 2: 1 / 0")
+    assert run(root, path, "--", "--cores", "2") == 1
+    words = sorted(
+        line.split()[1] for line in (root / "_build" / "sweeps" / "s" / "sweep.log").read_text().splitlines()
+    )
+    assert words == ["done", "failed"]
+
+
+def test_snakemake_called_without_our_command_leaves_index_and_tables(root):
+    path = write_sweep(root, "grid: {n: [1]}\n")
+    call = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(Path(__file__).parents[1] / "sweep.smk"),
+        "--directory",
+        str(root),
+    ]
+    call += ["--config", f"file={path}", f"root={root}", "--cores", "1", "--nolock"]
+    subprocess.run(call, check=True, capture_output=True)
+    assert [row["state"] for row in index(root)] == ["done"] and len(sweep_table.rows_of(root, "s")) == 1
+    assert (root / "_build" / "sweeps" / "s" / "table.csv").is_file()
+
+
 def test_resources_go_to_snakemake_and_options_come_last(root):
     path = write_sweep(root, "grid: {n: [1]}\nretries: 3\nresources: {cores: 2, memory: 500, time: 7, gpus: 1}\n")
     found, runs = sweep.planned(path, root)
@@ -280,7 +310,8 @@ def test_the_width_follows_cores_memory_and_gpus(root, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     assert sweep_local.gpus_here() == ["0", "1", "2"] and sweep_local.jobs_here(found) == 3
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6,7,8,9")
-    assert sweep_local.jobs_here(found) == 4 and sweep_local.jobs_here(found, 11) == 11
+    assert sweep_local.jobs_here(found) == 4 and sweep_local.jobs_here(found, 11) == 5
+    assert sweep_local.jobs_here(read(root, "grid: {n: [1]}\nresources: {cores: 2}\n"), 11) == 11
     assert sweep_local.jobs_here(read(root, "grid: {n: [1]}\nresources: {memory: 1000000000}\n")) == 1
 
 
@@ -288,7 +319,7 @@ def test_each_run_gets_gpus_of_its_own_and_too_few_are_refused(tmp_path, monkeyp
     root = write_book(tmp_path, "import os\nlabel = os.environ['CUDA_VISIBLE_DEVICES']\nn = int(label)")
     path = write_sweep(root, "grid: {rate: [1, 2, 3]}\nresources: {gpus: 1}\nmeasures: [x]\n")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
-    assert run(root, path) == 0
+    assert run(root, path, "--jobs", "3") == 0  # more than there are GPUs for
     assert {float(row["measure.x"]) / float(row["rate"]) for row in sweep_table.rows_of(root, "s")} <= {4.0, 5.0}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert run(root, path) == 2 and "this machine has 0" in capsys.readouterr().err

@@ -128,6 +128,7 @@ def results_page(
         "Every claim of a source that this book tests has a row here, also the ones that no chapter has tested yet. "
         "The page is generated from the evidence that the chapters recorded when this book was built.\n",
         f"{len(claims)} claims are registered, {len(found)} have evidence in this build; verdicts recorded: {counts}.\n",
+        VERDICTS_MEAN,
         _larger_note(larger),
     ]
     for source in dict.fromkeys(str(claim.get("source", "")) for claim in claims.values()):
@@ -141,6 +142,14 @@ def results_page(
         cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
         parts += [f"## {heading}\n", cited, list_table(header, rows, "14 23 14 18 8 14 9", "wide results")]
     return "\n".join(parts)
+
+
+VERDICTS_MEAN = (
+    "*Holds*: what we ran shows it. *Holds in part*: some of it is seen and some is not, or what we ran decides neither way; the text "
+    "says which. *Differs*: what we ran says otherwise. Of a question, *holds* is yes, *differs* no, and *in part* an answer to a part "
+    "of it. A theorem is not proved by any of this: its conditions were set up, and its statement looked for. "
+    "Where several notebooks say something about a claim, they are numbered.\n"
+)
 
 
 def _larger_note(larger: Sequence[Mapping]) -> str:
@@ -158,12 +167,15 @@ def _larger_note(larger: Sequence[Mapping]) -> str:
     )
 
 
-def _beyond(entries: Sequence[tuple[Mapping, Mapping]]) -> str:
-    """What larger profiles found about a claim."""
+def _beyond(entries: Sequence[tuple[Mapping, Mapping]], number: Mapping[str, str]) -> str:
+    """What larger profiles found about a claim. number: how a notebook is numbered in this row."""
     said = []
     for record, entry in entries:
         name, mark = f"`{record['profile']}`", VERDICT_MARKS[entry["verdict"]]
-        said.append(f"{name}{', earlier sources' if record['outdated'] else ''}: {mark}; {one_line(entry['ours'])}")
+        before = number.get(record["notebook"], f"{{doc}}`/book/{record['notebook']}` " if number else "")
+        said.append(
+            f"{before}{name}{', earlier sources' if record['outdated'] else ''}: {mark}; {one_line(entry['ours'])}"
+        )
     return " ".join(f"{text}." for text in said) or "not run"
 
 
@@ -173,12 +185,16 @@ def _claim_row(
     name = f"{claim.get('where', '')} `{key}`"
     said = (name, claim.get("statement", ""), claim.get("reported", ""))
     if not entries:
-        return (*said, "–", "not run", _beyond(beyond), "–")
-    ours = "; ".join(one_line(entry["ours"]) for _, entry in entries)
-    verdict = "; ".join(dict.fromkeys(VERDICT_MARKS[entry["verdict"]] for _, entry in entries))
+        return (*said, "–", "not run", _beyond(beyond, {}), "–")
+    several = list(dict.fromkeys(notebook for notebook, _ in entries))
+    number = {notebook: f"({i}) " if len(several) > 1 else "" for i, notebook in enumerate(several, 1)}
+    ours = " ".join(f"{number[notebook]}{one_line(entry['ours']).rstrip('.')}." for notebook, entry in entries)
+    marks = [(number[notebook], VERDICT_MARKS[entry["verdict"]]) for notebook, entry in entries]
+    alike = len({mark for _, mark in marks}) == 1
+    verdict = marks[0][1] if alike else " ".join(f"{before}{mark}" for before, mark in marks)
     links = []
     for notebook, entry in entries:
         figure = entry.get("figure", "")
         seen = f", {{numref}}`{figure}`" if places.get(figure) else ""
-        links.append(f"{{doc}}`/book/{notebook}`{seen}")
-    return (*said, ours, verdict, _beyond(beyond), "; ".join(links))
+        links.append(f"{number[notebook]}{{doc}}`/book/{notebook}`{seen}")
+    return (*said, ours, verdict, _beyond(beyond, number), "; ".join(links))

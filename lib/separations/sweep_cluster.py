@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from .dependencies import PACKAGE
 from .files import write_whole
 from .sweep_file import Sweep
 from .sweep_plan import Run, index_text, standing, sweep_folder
+from .sweep_progress import Progress
+from .sweep_table import write_tables
+
+LOOK_EVERY = 5  # seconds between two looks at the folders, which may be on a file system of the cluster
 
 
 def snakefile(root: Path) -> Path:
@@ -47,16 +52,50 @@ def command(sweep: Sweep, root: Path, options: Sequence[str] = (), jobs: int | N
     return [*call, *options]
 
 
+def watch(process: subprocess.Popen, runs: Sequence[Run], progress: Progress) -> None:
+    """Look at the folders of the runs until the process ends: the jobs may be on other machines."""
+    standings = {run.id: standing(run) for run in runs}
+    open_ends = [run for run in runs if standings[run.id].state != "done"]
+    looked, over = 0.0, False
+    while not over:
+        over = process.poll() is not None  # and then one look more
+        if not over and time.monotonic() - looked < LOOK_EVERY:
+            time.sleep(0.1)
+            progress.tick()
+            continue
+        looked = time.monotonic()
+        standings |= {run.id: standing(run) for run in open_ends}
+        ended = [run for run in open_ends if standings[run.id].state == "done" or (over and standings[run.id].state == "failed")]  # fmt: skip
+        open_ends = [run for run in open_ends if run not in ended]
+        running = [run.id for run in open_ends if standings[run.id].state == "running"]
+        for run in ended:
+            progress.ended(run, standings[run.id], len(running))
+        progress.show(len(running))
+        progress.index(standings, running, now=over)
+
+
 def run_with_snakemake(
     sweep: Sweep, root: Path, runs: Sequence[Run], options: Sequence[str], jobs: int | None, verbose: bool
 ) -> int:
     """Run a planned sweep through Snakemake, its messages in `snakemake.log` unless verbose; returns its exit status."""
     forget_unfinished(runs)
     call, log = command(sweep, root, options, jobs), sweep_folder(root, sweep.name) / "snakemake.log"
-    if verbose:
-        code = subprocess.run(call, stdin=subprocess.DEVNULL).returncode
-    else:
-        with log.open("w", encoding="utf-8") as handle:
-            code = subprocess.run(call, stdin=subprocess.DEVNULL, stdout=handle, stderr=subprocess.STDOUT).returncode
-    write_whole(log.with_name("index.csv"), index_text(sweep.swept, [(run, standing(run)) for run in runs]))
-    return code
+    progress = Progress(sweep, root, runs, sum(standing(run).state == "done" for run in runs), verbose)
+    with contextlib.nullcontext() if verbose else log.open("w", encoding="utf-8") as handle:
+        process = subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle)
+        try:
+            watch(process, runs, progress)
+        except KeyboardInterrupt:  # Snakemake got it from the terminal, too, and cancels its jobs
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=60)
+            raise
+        finally:
+            progress.close()
+            process.kill()
+    return process.wait()
+
+
+def finish(name: str, root: Path, runs: Sequence[Run], swept: Sequence[str]) -> None:
+    """Write index and tables of a sweep that Snakemake was called for without our command."""
+    write_whole(sweep_folder(root, name) / "index.csv", index_text(swept, [(run, standing(run)) for run in runs]))
+    write_tables(root, name)

@@ -13,15 +13,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-
-from tqdm import tqdm
 
 from .environment import cores
 from .files import write_whole
 from .sweep_file import Sweep
-from .sweep_plan import NOTE, Run, Standing, claimed, index_text, said, standing, sweep_folder
+from .sweep_plan import NOTE, Run, Standing, claimed, standing
+from .sweep_progress import Progress
 from .sweep_worker import BUSY, FULL
 
 GRACE = 90  # seconds between a worker's own limit and the end of patience with it
@@ -48,11 +46,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 def jobs_here(sweep: Sweep, jobs: int | None = None) -> int:
-    """Runs at a time: as asked for, else as many as this machine's cores, memory and GPUs have room for, at least one."""
-    if jobs is not None:
-        return jobs
-    room = [cores() // sweep.resources["cores"]]
-    if sweep.resources["memory"] and hasattr(os, "sysconf"):
+    """Runs at a time: as many as asked for, else as the cores and the memory of this machine have room for, at least one;
+    with `gpus` never more than there are GPUs for."""
+    room = [jobs or cores() // sweep.resources["cores"]]
+    if sweep.resources["memory"] and not jobs and hasattr(os, "sysconf"):
         room.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (sweep.resources["memory"] * 10**6))
     if sweep.resources["gpus"]:
         room.append(len(gpus_here()) // sweep.resources["gpus"])
@@ -74,17 +71,15 @@ class Scheduler:
     """The runs of a sweep, a few at a time. `work()` returns how they all stand."""
 
     def __init__(self, sweep: Sweep, root: Path, runs: Sequence[Run], jobs: int, verbose: bool = False):
-        self.sweep, self.root, self.runs, self.jobs, self.verbose = sweep, root, list(runs), jobs, verbose
-        self.folder = sweep_folder(root, sweep.name)
+        self.sweep, self.root, self.jobs = sweep, root, jobs
         self.standings = {run.id: standing(run) for run in runs}
         self.pending = deque((run, 0) for run in runs if self.standings[run.id].state not in ("done", "running"))
         self.elsewhere = [(run, 0) for run in runs if self.standings[run.id].state == "running"]
         self.active: list[Active] = []
         self.gpus = gpus_here() if sweep.resources["gpus"] else []
-        self.full, self.failed, self.signum = False, 0, 0
-        self.indexed = self.looked = self.shown = 0.0
+        self.full, self.signum, self.looked = False, 0, 0.0
         done = len(runs) - len(self.pending) - len(self.elsewhere)
-        self.bar = tqdm(total=len(runs), initial=done, unit="run", desc=sweep.name, disable=None, dynamic_ncols=True)
+        self.progress = Progress(sweep, root, runs, done, verbose)
 
     def work(self) -> dict[str, Standing]:
         """Run everything that is not finished. A signal stops the workers, too; then `Interrupted` is raised."""
@@ -100,25 +95,24 @@ class Scheduler:
                 if not self._collect():
                     time.sleep(0.05)
                 self._look_elsewhere()
-                if time.monotonic() - self.shown > 1:  # the clock of the bar goes on while nothing ends
-                    self.shown = time.monotonic()
-                    self.bar.refresh()
-                self._write_index()
-        except Interrupted:
+                self.progress.tick()
+                self.progress.index(self.standings, self._working())
+        except BaseException:
             self._stop_workers()
             raise
         finally:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
-            self.bar.close()
-            self._write_index(now=True)
+            self.progress.close()
+            self.progress.index(self.standings, self._working(), now=True)
         return self.standings
 
     def _interrupt(self, signum: int, frame) -> None:
         self.signum = signum  # and not an exception: it could come between a worker's start and its entry in the list
 
     def _start(self) -> None:
-        while self.pending and len(self.active) < self.jobs:
+        gpus = self.sweep.resources["gpus"]
+        while self.pending and len(self.active) < self.jobs and len(self.gpus) >= gpus:
             run, attempt = self.pending.popleft()
             now = standing(run)
             if now.state == "running":  # another scheduler was faster
@@ -127,7 +121,7 @@ class Scheduler:
             if now.state == "done":
                 self._ended(run, now)
                 continue
-            mine, environment = [self.gpus.pop() for _ in range(self.sweep.resources["gpus"])], dict(os.environ)
+            mine, environment = [self.gpus.pop() for _ in range(gpus)], dict(os.environ)
             if mine:
                 environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
             run.folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +132,7 @@ class Scheduler:
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
                 )
             self.active.append(Active(run, attempt, process, mine))
-            self._show()
+            self.progress.show(len(self.active))
 
     def _collect(self) -> bool:
         """Take in the workers that ended; whether there were any."""
@@ -170,7 +164,7 @@ class Scheduler:
         self.full = self.full or code == FULL or FULL_DISK in how.reason
         again = item.attempt < self.sweep.retries and code not in (0, 2) and not self.full
         if again:
-            self._log("retry", item.run, how)
+            self.progress.log("retry", item.run, how)
             self.pending.append((item.run, item.attempt + 1))
         else:
             self._ended(
@@ -178,7 +172,7 @@ class Scheduler:
             )
         if self.full and self.pending:
             self.pending.clear()
-            self._say("the disk is full: no further run is started")
+            self.progress.say("the disk is full: no further run is started")
 
     def _note(self, item: Active, reason: str) -> None:
         if standing(item.run).state != "done":
@@ -200,33 +194,10 @@ class Scheduler:
 
     def _ended(self, run: Run, how: Standing) -> None:
         self.standings[run.id] = how
-        self.failed += how.state == "failed"
-        self.bar.update(1)
-        self._log(how.state, run, how)
-        self._show()
+        self.progress.ended(run, how, len(self.active))
 
-    def _show(self) -> None:
-        self.bar.set_postfix_str(f"running {len(self.active)}, failed {self.failed}")
-
-    def _log(self, word: str, run: Run, how: Standing) -> None:
-        seconds = "" if how.seconds is None else f" {how.seconds:.1f} s"
-        line = f"{word} {run.id}{seconds} {said(run)}{': ' + how.reason if how.reason else ''}"
-        with contextlib.suppress(OSError), (self.folder / "sweep.log").open("a", encoding="utf-8") as log:
-            log.write(f"{datetime.now().isoformat(timespec='seconds')} {line}\n")
-        if self.verbose:
-            self._say(line)
-
-    def _say(self, line: str) -> None:
-        self.bar.write(line, file=sys.stderr)
-
-    def _write_index(self, now: bool = False) -> None:
-        if not now and time.monotonic() - self.indexed < 5:
-            return
-        self.indexed = time.monotonic()
-        working = {item.run.id for item in self.active} | {run.id for run, _ in self.elsewhere}
-        rows = [(run, Standing("running") if run.id in working else self.standings[run.id]) for run in self.runs]
-        with contextlib.suppress(OSError):
-            write_whole(self.folder / "index.csv", index_text(self.sweep.swept, rows))
+    def _working(self) -> set[str]:
+        return {item.run.id for item in self.active} | {run.id for run, _ in self.elsewhere}
 
     def _stop_workers(self) -> None:
         for signum in (signal.SIGINT, signal.SIGTERM):
@@ -242,5 +213,5 @@ class Scheduler:
                     os.killpg(item.process.pid, signal.SIGKILL)
         for item in self.active:
             self.standings[item.run.id] = standing(item.run)
-            self._log("stopped", item.run, self.standings[item.run.id])
+            self.progress.log("stopped", item.run, self.standings[item.run.id])
         self.active.clear()
