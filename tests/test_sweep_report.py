@@ -81,7 +81,11 @@ def test_a_parameter_in_step_with_another_is_no_column_of_its_own_and_times_do_n
     path = write_sweep(root, "zip: {n: [1, 2], rate: [1.0, 2.0]}\nmeasures: [x]\n")
     assert sweep.main(["run", path, "--root", str(root)]) == 0
     page = sweep_report.report_files(root)["book/appendix/sweeps/s.md"].decode()
-    assert "Without `rate`: " in page and "* - n\n  - x\n  - time\n" in page and re.search(r"  - \d+&nbsp;s\n", page)
+    assert (
+        "Without `rate`: " in page
+        and "* - n\n  - notebook\n  - state\n  - time\n  - x\n" in page
+        and re.search(r"  - \d+&nbsp;s\n", page)
+    )
 
 
 def test_runs_of_earlier_sources_say_so(ran, tmp_path):

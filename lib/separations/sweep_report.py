@@ -174,10 +174,10 @@ def _table(root, name: str, plan: Mapping, rows: list[dict], measures: list[str]
     points = [n for n in plan["swept"] if n in axes or n == plan["seed"]] or list(plan["swept"])
     header = (
         *points,
-        *(m.removeprefix("measure.").replace("_", " ") for m in columns),
-        "time",
-        "state",
         "notebook",
+        "state",
+        "time",
+        *(m.removeprefix("measure.").replace("_", " ") for m in columns),
     )
     table = []
     for row in rows[:ROWS]:
@@ -188,9 +188,9 @@ def _table(root, name: str, plan: Mapping, rows: list[dict], measures: list[str]
             target = f"{base}/runs/{row['run']}.ipynb"
             files[target] = executed.read_bytes()
             link = f"{{download}}`{row['run'][:6]} <{name}/runs/{row['run']}.ipynb>`"
-        values = [_shown(row.get(column)) for column in (*points, *columns)]
+        point, values = ([_shown(row.get(column)) for column in part] for part in (points, columns))
         time = pages.duration(row["seconds"]).replace(" ", NO_BREAK) if row["seconds"] is not None else "–"
-        table.append((*values, time, row["state"], link))
+        table.append((*point, link, row["state"], time, *values))
     cut = f"The first {ROWS} of {len(rows)} runs. " if len(rows) > ROWS else ""
     apart = [f"`{name}`" for name in plan["swept"] if name not in points]
     cut += f"Without {' and '.join(apart)}: one value, or in step with another column. " if apart else ""
