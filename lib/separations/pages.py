@@ -6,6 +6,12 @@ Everything here takes plain values and returns MyST Markdown; `separations.stagi
 from collections.abc import Iterable, Mapping, Sequence
 
 VERDICT_MARKS = {"holds": "✓ holds", "holds in part": "◐ holds in part", "differs": "✗ differs"}
+VERDICTS_MEAN = (
+    "*Holds*: what we ran shows it. *Holds in part*: some of it is seen and some is not, or what we ran decides neither way; the text "
+    "says which. *Differs*: what we ran says otherwise. Of a question, *holds* is yes, *differs* no, and *in part* an answer to a part "
+    "of it. A theorem is not proved by any of this: its conditions were set up, and its statement looked for. "
+    "Where several notebooks say something about a claim, they are numbered.\n"
+)
 SOURCES = {  # as claims.yml calls them -> heading, reference
     "separations": ("Provable separations", "ye2026separations"),
     "control": ("Memorization control", "vu2026control"),
@@ -142,14 +148,6 @@ def results_page(
         cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
         parts += [f"## {heading}\n", cited, list_table(header, rows, "14 20 12 19 8 14 13", "wide results")]
     return "\n".join(parts)
-
-
-VERDICTS_MEAN = (
-    "*Holds*: what we ran shows it. *Holds in part*: some of it is seen and some is not, or what we ran decides neither way; the text "
-    "says which. *Differs*: what we ran says otherwise. Of a question, *holds* is yes, *differs* no, and *in part* an answer to a part "
-    "of it. A theorem is not proved by any of this: its conditions were set up, and its statement looked for. "
-    "Where several notebooks say something about a claim, they are numbered.\n"
-)
 
 
 def _larger_note(larger: Sequence[Mapping]) -> str:

@@ -65,7 +65,7 @@ def dry_run(sweep: Sweep, root: Path, runs: Sequence[Run], jobs: int, options: S
 def run_sweep(path: str, root: Path, jobs: int | None, dry: bool, verbose: bool, options: Sequence[str]) -> int:
     """Run a sweep; returns the exit status."""
     sweep, runs = planned(path, root)
-    width = jobs_here(sweep, jobs)
+    width = jobs if jobs and options else jobs_here(sweep, jobs)  # with options the jobs may be on other machines
     if dry:
         return dry_run(sweep, root, runs, width, options)
     if sweep.resources["gpus"] and not options and len(gpus_here()) < sweep.resources["gpus"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from .dependencies import PACKAGE
 from .files import write_whole
 from .sweep_file import Sweep
-from .sweep_plan import Run, index_text, standing, sweep_folder
+from .sweep_plan import Run, Standing, index_text, standing, sweep_folder
 from .sweep_progress import Progress
 from .sweep_table import write_tables
 
@@ -52,9 +52,8 @@ def command(sweep: Sweep, root: Path, options: Sequence[str] = (), jobs: int | N
     return [*call, *options]
 
 
-def watch(process: subprocess.Popen, runs: Sequence[Run], progress: Progress) -> None:
+def watch(process: subprocess.Popen, runs: Sequence[Run], standings: dict[str, Standing], progress: Progress) -> None:
     """Look at the folders of the runs until the process ends: the jobs may be on other machines."""
-    standings = {run.id: standing(run) for run in runs}
     open_ends = [run for run in runs if standings[run.id].state != "done"]
     looked, over = 0.0, False
     while not over:
@@ -80,11 +79,12 @@ def run_with_snakemake(
     """Run a planned sweep through Snakemake, its messages in `snakemake.log` unless verbose; returns its exit status."""
     forget_unfinished(runs)
     call, log = command(sweep, root, options, jobs), sweep_folder(root, sweep.name) / "snakemake.log"
-    progress = Progress(sweep, root, runs, sum(standing(run).state == "done" for run in runs), verbose)
+    standings = {run.id: standing(run) for run in runs}
+    progress = Progress(sweep, root, runs, sum(how.state == "done" for how in standings.values()), verbose)
     with contextlib.nullcontext() if verbose else log.open("w", encoding="utf-8") as handle:
         process = subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle)
         try:
-            watch(process, runs, progress)
+            watch(process, runs, standings, progress)
         except KeyboardInterrupt:  # Snakemake got it from the terminal, too, and cancels its jobs
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=60)
