@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from .dependencies import fingerprint, read_notebook
-from .parameters import check_overrides, overrides_for, parameters_of, read_params
+from .parameters import checked_parameters, overrides_for, read_params
 from .results import is_success, read_result
 
 DEFAULT_PROFILE = "laptop"  # the notebooks' own defaults
@@ -74,7 +74,7 @@ def expected(root: Path, profile: str, key: str) -> dict:
     """Fingerprint that a fresh run of the notebook under the profile has. ValueError for bad parameters."""
     path = root / "book" / f"{key}.ipynb"
     overrides = overrides_for(path, params_file(root, profile))
-    return fingerprint(path, check_overrides(parameters_of(read_notebook(path), key), overrides, key))
+    return fingerprint(path, checked_parameters(read_notebook(path), overrides, key)[1])
 
 
 def named_by(root: Path, profile: str) -> list[str]:

@@ -1,7 +1,9 @@
 """Checks of arguments, and random numbers from a generator on any device. Every error names the argument, its value and what is allowed."""
 
 import os
+from operator import index
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,9 +29,22 @@ def check_finite(x: Tensor, name: str) -> Tensor:
 
 def check_count(m: object, name: str = "m") -> int:
     """m as an int, if it is a whole number >= 1; ValueError otherwise."""
-    if isinstance(m, bool) or not isinstance(m, int) or m < 1:
-        raise ValueError(f"{name} = {m!r}: a whole number >= 1 is needed")
-    return m
+    return check_whole(m, name, 1)
+
+
+def check_whole(value: object, name: str, low: int, high: int | None = None) -> int:
+    """value as an int, if it is a whole number of any library (an int, NumPy's, a tensor of one) from low to high.
+
+    ValueError otherwise, also for True, False and 2.0.
+    """
+    try:
+        whole = None if isinstance(value, bool | np.bool_) else index(value)
+    except (TypeError, ValueError, RuntimeError):
+        whole = None
+    if whole is None or whole < low or (high is not None and whole > high):
+        allowed = f">= {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} = {value!r}: a whole number {allowed} is needed")
+    return whole
 
 
 def randn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None) -> Tensor:

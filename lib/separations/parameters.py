@@ -12,9 +12,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from .dependencies import book_root, notebook_key, source_of
+from .parameter_rules import check_rules, rules_of
+from .yaml_files import read_yaml
 
 LITERALS = "real numbers, strings, True/False, None, and lists, tuples or dictionaries of them"
 
@@ -64,14 +64,7 @@ def parameters_of(notebook: Mapping, name: str = "notebook") -> dict:
 
 def read_params(path: str | Path) -> dict:
     """A parameters file (YAML) as a mapping; an empty file is an empty mapping."""
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"parameters file {str(path)!r} does not exist")
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"parameters file {str(path)!r} is not valid YAML: {reason}") from None
+    table = read_yaml(path, "parameters file")
     if table is None:
         return {}
     if not isinstance(table, dict):
@@ -128,6 +121,17 @@ def check_overrides(defaults: Mapping, overrides: Mapping, name: str = "notebook
         except TypeError:
             raise ValueError(f"parameter {key!r} = {value!r} is not allowed; allowed: {LITERALS}") from None
     return checked
+
+
+def checked_parameters(notebook: Mapping, overrides: Mapping, name: str = "notebook") -> tuple[dict, dict]:
+    """Defaults and checked overrides of a notebook: known names, right types, and every rule of the notebook kept.
+
+    notebook: as `read_notebook` gives it. ValueError names the parameter, its value and what is allowed.
+    """
+    defaults = parameters_of(notebook, name)
+    checked = check_overrides(defaults, overrides, name)
+    check_rules(rules_of(notebook, name), {**defaults, **checked}, name)
+    return defaults, checked
 
 
 def _plain(value):

@@ -16,13 +16,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from .dependencies import FORMAT, fingerprint, notebook_key, read_notebook
 from .environment import cores, environment, log_to, peak_memory, threads_in_use, versions
 from .executed import Outcome
-from .parameters import check_overrides, overrides_for, parameters_of
+from .parameters import checked_parameters, overrides_for
 from .results import clean, finish, is_success, locked, read_result
+from .yaml_files import parse_yaml
 
 __all__ = ["Outcome", "Stopped", "is_success", "main", "read_result", "run"]
 
@@ -56,8 +55,7 @@ def run(
     """
     notebook, out = Path(notebook).resolve(), Path(out).resolve()
     key = key or notebook_key(notebook)
-    defaults = parameters_of(read_notebook(notebook), name=key)
-    overrides = check_overrides(defaults, overrides or {}, name=key)
+    defaults, overrides = checked_parameters(read_notebook(notebook), overrides or {}, key)
     if timeout <= 0:
         raise ValueError(f"timeout = {timeout}: a positive number of seconds is needed")
     if threads is not None and threads < 1:
@@ -125,9 +123,9 @@ def _setting(text: str) -> tuple[str, object]:
     if not mark or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
     try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not valid YAML") from None
+        return name.strip(), parse_yaml(value, f"the value of {name.strip()!r}")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _stop(signum: int, frame) -> None:

@@ -17,7 +17,7 @@ from .chapters import named_by, params_file
 from .dependencies import fingerprint, read_notebook, source_of
 from .environment import threads_in_use
 from .files import write_whole
-from .parameters import check_overrides, overrides_for, parameters_of
+from .parameters import checked_parameters, overrides_for
 from .results import read_result
 
 OTHERS = {"papermill-error-cell-tag", "injected-parameters"}  # cells that papermill added
@@ -37,8 +37,7 @@ def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
         "reason": "",
     }
     try:
-        defaults = parameters_of(read_notebook(notebook), key)
-        overrides = check_overrides(defaults, overrides_for(notebook, params_file(root, profile)), key)
+        overrides = checked_parameters(read_notebook(notebook), overrides_for(notebook, params_file(root, profile)), key)[1]
     except ValueError as error:
         return row | {"reason": str(error)}
     overrides |= {name: value for name, value in ON_CPU.items() if overrides.get(name, value) != value}

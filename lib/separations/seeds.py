@@ -1,0 +1,34 @@
+"""Random streams: one rule that makes a generator from a seed and a purpose, so that no two of them coincide.
+
+torch's generator for CPUs keeps the low 32 bits of a seed (1 and 1 + 2^32 are one run), and NumPy's `default_rng([seed, 0])` is
+`default_rng(seed)`. So the pair becomes one whole number below 2^32, 1000 seed + purpose, and what does not fit is an error.
+"""
+
+import numpy as np
+import torch
+
+from .checks import check_whole
+
+PURPOSES = 1000
+MAX_SEED = 2**32 // PURPOSES - 1  # 4,294,966
+MAX_STREAM = 2**32 - 1
+
+
+def check_seed(seed: object, name: str = "seed", most: int = MAX_SEED) -> int:
+    """seed as an int, if it is a whole number in [0, most]; ValueError otherwise: it would be cut, and two seeds coincide."""
+    return check_whole(seed, name, 0, most)
+
+
+def stream(seed: int, purpose: int = 0) -> int:
+    """The number of a random stream, 1000 seed + purpose: another pair is another number, and all are below 2^32."""
+    return PURPOSES * check_seed(seed) + check_seed(purpose, "purpose", PURPOSES - 1)
+
+
+def seeded(seed: int, purpose: int = 0, device: str | torch.device = "cpu") -> torch.Generator:
+    """torch's generator of the stream (seed, purpose). seed: 0 to 4,294,966; purpose: 0 to 999, what the numbers are for."""
+    return torch.Generator(device).manual_seed(stream(seed, purpose))
+
+
+def numpy_seeded(seed: int, purpose: int = 0) -> np.random.Generator:
+    """NumPy's generator of the stream (seed, purpose)."""
+    return np.random.default_rng(stream(seed, purpose))
