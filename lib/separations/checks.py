@@ -1,6 +1,7 @@
 """Checks of arguments, and random numbers from a generator on any device. Every error names the argument, its value and what is allowed."""
 
 import os
+from numbers import Real
 from operator import index
 
 import numpy as np
@@ -19,8 +20,15 @@ def check_points(x: object, event_shape: tuple[int, ...], name: str = "x") -> Te
     return check_finite(x, name)
 
 
+def check_shaped(x: object, name: str = "x") -> Tensor:
+    """x, if it is a finite floating-point tensor (m, ...) with m >= 1, whatever the shape of a row; ValueError otherwise."""
+    return check_points(x, tuple(x.shape[1:]) if isinstance(x, Tensor) else ("...",), name)
+
+
 def check_finite(x: Tensor, name: str) -> Tensor:
     """x, if all of it is finite; ValueError with the first bad row otherwise."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name} is {type(x).__name__}: a tensor is needed")
     if not x.isfinite().all():
         row = int((~x.isfinite()).reshape(len(x), -1).any(1).nonzero()[0]) if x.ndim else 0
         raise ValueError(f"{name} has NaN or infinite values (first in row {row}): finite values are needed")
@@ -47,16 +55,75 @@ def check_whole(value: object, name: str, low: int, high: int | None = None) -> 
     return whole
 
 
+def check_real(value: object, name: str) -> float:
+    """value as a float, if it is one real number of any library (NaN and infinity included); ValueError for anything else."""
+    if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise ValueError(f"{name} = {value!r}: a number is needed")
+    return float(value)
+
+
+def as_numbers(value: object, name: str, *, nan: bool = False) -> Tensor:
+    """value as a float64 tensor, if it is a real number or at least one of them, none NaN unless `nan`; ValueError otherwise."""
+    try:
+        found = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} = {value!r}: a number, or a tensor or list of numbers, is needed") from None
+    if found.dtype == torch.bool or found.is_complex():
+        raise ValueError(f"{name} is of type {found.dtype}: real numbers are needed")
+    if not isinstance(value, Tensor | np.ndarray):  # Python's numbers are double, torch's default is not
+        found = torch.as_tensor(value, dtype=torch.float64)
+    if found.numel() == 0:
+        raise ValueError(f"{name} is empty: at least one number is needed")
+    if not nan and found.isnan().any():
+        raise ValueError(f"{name} has NaN: numbers are needed")
+    return found.double()
+
+
+def check_generator(generator: object) -> torch.Generator | None:
+    """generator, if it is a torch.Generator or None; ValueError otherwise."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator = {generator!r}: a torch.Generator, or None, is needed")
+    return generator
+
+
+def generator_device(generator: object, default: torch.device | str = "cpu") -> torch.device:
+    """The device on which a generator draws; `default` for None."""
+    return torch.device(default) if check_generator(generator) is None else generator.device
+
+
+def check_model(model: object, *methods: str, name: str = "model") -> object:
+    """model, if it has the methods; ValueError otherwise."""
+    for method in methods:
+        if not callable(getattr(model, method, None)):
+            raise ValueError(f"{name} is {type(model).__name__}: a law or a network with .{method}(...) is needed")
+    return model
+
+
+def check_shape(shape: object, name: str = "shape") -> tuple[int, ...]:
+    """shape as a tuple of whole numbers >= 1, at least one; ValueError otherwise."""
+    if not isinstance(shape, tuple | list | torch.Size) or not shape:
+        raise ValueError(f"{name} = {shape!r}: a tuple of whole numbers, as (1, 28, 28), is needed")
+    return tuple(check_whole(size, f"{name}[{i}]", 1) for i, size in enumerate(shape))
+
+
+def check_result(result: Tensor, name: str, advice: str) -> Tensor:
+    """result, if all of it is finite; ValueError otherwise: it overflowed. advice: what would help."""
+    if not result.isfinite().all():
+        raise ValueError(f"{name} overflows {str(result.dtype).removeprefix('torch.')}: {advice}")
+    return result
+
+
 def randn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Standard normal numbers with the dtype and device of `like`, drawn on the generator's own device."""
-    device = like.device if generator is None else generator.device
+    device = generator_device(generator, like.device)
     return torch.randn(shape, dtype=like.dtype, device=device, generator=generator).to(like.device)
 
 
 def uniform(m: int, generator: torch.Generator | None = None) -> Tensor:
     """m numbers in [0, 1), float64, on the device of the generator."""
-    device = None if generator is None else generator.device
-    return torch.rand(m, dtype=torch.float64, generator=generator, device=device)
+    return torch.rand(check_count(m), dtype=torch.float64, generator=generator, device=generator_device(generator))
 
 
 def check_memory(numbers: int, dtype: torch.dtype, what: str) -> None:

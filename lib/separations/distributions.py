@@ -14,12 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_finite, randn
-from .diffused import Diffused
+from .checks import as_numbers, check_count, check_finite, generator_device, randn
+from .diffused import HALVES, Diffused
 from .schedules import Schedule, Time
 from .streaming import Rows, softmax_moments
 
 __all__ = ["Diffused", "Empirical", "GaussianMixture"]
+
+
+def widened(values) -> Tensor:
+    """values as a tensor, 16-bit numbers as float32; ValueError where they are none."""
+    if not isinstance(values, Tensor | np.ndarray):
+        as_numbers(values, "means", nan=True)
+    values = torch.as_tensor(values)
+    return values.float() if values.dtype in HALVES else values
 
 
 class GaussianMixture(Diffused):
@@ -32,14 +40,14 @@ class GaussianMixture(Diffused):
     """
 
     def __init__(self, means: Tensor, cov: Tensor | float, weights: Tensor | None = None, *, piece: int = 2**23):
-        means = torch.as_tensor(means)
+        means = widened(means)
         if not means.is_floating_point() or means.ndim < 2 or means.numel() == 0:
             raise ValueError(
                 f"means has shape {tuple(means.shape)}, {means.dtype}: a floating-point (K, d, ...) tensor is needed"
             )
-        self.event_shape, self.piece = tuple(means.shape[1:]), piece
+        self.event_shape, self.piece = tuple(means.shape[1:]), check_count(piece, "piece")
         self.means = check_finite(means, "means").reshape(len(means), -1)
-        self.cov = torch.as_tensor(cov, dtype=means.dtype, device=means.device)
+        self.cov = as_numbers(cov, "cov", nan=True).to(means)
         self.weights = self._check_weights(weights)
         # Sigma_k = U diag(variances) U^T, with U = None where the axes are the principal ones.
         self.variances, self.axes = self._decompose(
@@ -57,7 +65,7 @@ class GaussianMixture(Diffused):
     def _check_weights(self, weights: Tensor | None) -> Tensor:
         if weights is None:
             return self.means.new_full((self.K,), 1 / self.K)
-        weights = torch.as_tensor(weights, dtype=self.means.dtype, device=self.means.device)
+        weights = as_numbers(weights, "weights", nan=True).to(self.means)
         if weights.shape != (self.K,) or not (weights > 0).all() or not weights.isfinite().all():
             raise ValueError(f"weights = {weights.tolist()}: {self.K} positive numbers are needed, one per component")
         return weights / weights.sum()
@@ -91,7 +99,7 @@ class GaussianMixture(Diffused):
         return super()._prepare(x, t, schedule, zero=zero)
 
     def _sample0(self, m: int, generator) -> Tensor:
-        device = self.means.device if generator is None else generator.device
+        device = generator_device(generator, self.means.device)
         k = torch.multinomial(self.weights.to(device), m, replacement=True, generator=generator).to(self.means.device)
         noise = self.variances.sqrt().expand(self.K, -1)[k] * randn((m, self.d), self.means, generator)
         if self.axes is not None:
@@ -120,11 +128,12 @@ class GaussianMixture(Diffused):
     def log_prob(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
         """log p_t(x), (m,)."""
         parts = [logits.logsumexp(1) for _, _, logits, _ in self._pieces(*self._prepare(x, t, schedule))]
-        return torch.cat(parts) - self.d / 2 * math.log(2 * math.pi)
+        return self._answer(torch.cat(parts) - self.d / 2 * math.log(2 * math.pi), x, "log_prob")
 
     def responsibilities(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
         """Probability of each component given X_t = x, (m, K)."""
-        return torch.cat([logits.softmax(1) for _, _, logits, _ in self._pieces(*self._prepare(x, t, schedule))])
+        parts = [logits.softmax(1) for _, _, logits, _ in self._pieces(*self._prepare(x, t, schedule))]
+        return self._answer(torch.cat(parts), x, "responsibilities")
 
     def score(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
         """grad log p_t(x) = -sum_k r_k (alpha^2 Sigma_k + sigma^2 I)^-1 (x - alpha mu_k), (m, *event_shape)."""
@@ -132,7 +141,7 @@ class GaussianMixture(Diffused):
             (logits.softmax(1)[..., None] * self._back(-u / v.sqrt())).sum(1)
             for u, v, logits, _ in self._pieces(*self._prepare(x, t, schedule))
         ]
-        return torch.cat(parts).reshape(x.shape)
+        return self._answer(torch.cat(parts), x, "score").reshape(x.shape)
 
     def _component_means(self, u: Tensor, v: Tensor, al: Tensor) -> Tensor:
         """E[X_0 | X_t = x, component k], (m, K, d)."""
@@ -173,7 +182,7 @@ class GaussianMixture(Diffused):
                 axes = self.axes.to(u).expand(self.K, -1, -1)
                 curvature = torch.einsum("mk,kij,mkj,klj->mil", r, axes, inverse, axes)
             parts.append(torch.einsum("mk,mki,mkj->mij", r, spread, spread) - curvature)
-        return torch.cat(parts)
+        return self._answer(torch.cat(parts), x, "hessian")
 
     def __repr__(self) -> str:
         return f"GaussianMixture(K={self.K}, event_shape={self.event_shape})"
@@ -203,7 +212,7 @@ class Empirical(Diffused):
         if data.ndim < 2 or 0 in data.shape:
             raise ValueError(f"data has shape {tuple(data.shape)}: (n, d, ...) with n >= 1 is needed")
         if block is not None:
-            check_count(block, "block")
+            block = check_count(block, "block")
         self.data, self.event_shape = data, tuple(data.shape[1:])
         self.rows = Rows(data.reshape(len(data), -1), block)
 
@@ -216,7 +225,7 @@ class Empirical(Diffused):
         return (torch.as_tensor(self.data),)
 
     def _sample0(self, m: int, generator) -> Tensor:
-        device = "cpu" if generator is None else generator.device
+        device = generator_device(generator)
         index = torch.randint(self.n, (m,), generator=generator, device=device)
         device = self.data.device if isinstance(self.data, Tensor) else "cpu"
         return self.rows.take(index, device, None).reshape(m, *self.event_shape)
@@ -226,7 +235,7 @@ class Empirical(Diffused):
         flat, alpha, sigma = self._prepare(x, t, schedule)
         log_sum = softmax_moments(flat, self.rows, alpha[:, 0], sigma[:, 0]).log_sum
         constant = math.log(self.n) + self.d * (math.log(2 * math.pi) / 2 + sigma[:, 0].log())
-        return log_sum - constant.to(x.dtype)
+        return self._answer(log_sum - constant.to(flat.dtype), x, "log_prob")
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         return softmax_moments(x, self.rows, alpha[:, 0], sigma[:, 0], log_sum=False).mean
@@ -234,7 +243,7 @@ class Empirical(Diffused):
     def responsibilities(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
         """Posterior weight of each training point given X_t = x, (m, n): memory m * n, for small sets."""
         flat, alpha, sigma = self._prepare(x, t, schedule)
-        return self._weights(flat, alpha, sigma).to(x.dtype)
+        return self._answer(self._weights(flat, alpha, sigma), x, "responsibilities")
 
     def _weights(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Softmax weights (m, n) in float64, distances by explicit differences, one query at a time."""

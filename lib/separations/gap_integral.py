@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count
+from .checks import as_numbers, check_count, check_real
 from .diffused import Diffused
 from .distributions import Empirical
 from .estimates import Estimate
 from .gap_control import as_empirical, control_for
 from .gap_terms import Draws, best_terms, check_samples, check_times, gap_terms
-from .schedules import OU, Schedule
+from .schedules import Schedule, schedule_of
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ def integrated_gap(
     that of the whole integral; quadrature_error is the change against the rule with two thirds of the nodes.
     Raises ValueError unless 0 < t0 < t1 <= t_max, and as `loss_gap` does.
     """
-    schedule, empirical = schedule or OU(), as_empirical(data, truth, allow_singular)
+    schedule, empirical = schedule_of(schedule), as_empirical(data, truth, allow_singular)
     _check_interval(t0, t1)
     draws = Draws(empirical, True, True, generator).take(check_samples(samples, True))
     control = control_for(empirical, truth, schedule)
     integrals = []
-    for count in (check_count(nodes, "nodes"), max(1, 2 * nodes // 3)):
+    for count in (check_count(nodes, "nodes"), max(1, 2 * int(nodes) // 3)):
         times, factor = _legendre(t0, t1, count)
         times = check_times(times, empirical, schedule)
         if weight is not None:
-            factor = factor * torch.as_tensor(weight(times), dtype=torch.float64)
+            factor = factor * as_numbers(weight(times), "weight(t)")
         terms = gap_terms(draws, empirical, truth, times, schedule, control)
         best = torch.stack([best_terms(x, control, t) for x, t in zip(terms, times)])
         integrals.append(factor @ best)
@@ -98,7 +98,8 @@ def kl_gap(
     From d/dt KL(P-hat_t, P_t) = -g^2 / 2 Loss-Gap_t (Song et al. 2021). For OU, g = 1 and it is the plain integral; t1 None leaves
     out the second term, that is t1 = inf for OU. Common points and noise in both terms.
     """
-    schedule, empirical = schedule or OU(), as_empirical(data, truth, allow_singular)
+    schedule, empirical = schedule_of(schedule), as_empirical(data, truth, allow_singular)
+    check_real(t0, "t0")
     if t1 is not None:
         _check_interval(t0, t1)
     times = check_times(torch.tensor([t0] if t1 is None else [t0, t1]), empirical, schedule)
@@ -112,5 +113,5 @@ def kl_gap(
 
 
 def _check_interval(t0: float, t1: float) -> None:
-    if not 0 < t0 < t1:
+    if not 0 < check_real(t0, "t0") < check_real(t1, "t1") < math.inf:
         raise ValueError(f"t0 = {t0}, t1 = {t1}: 0 < t0 < t1 is needed")

@@ -7,11 +7,12 @@ converges faster than any power of the spacing once it resolves the integrand, s
 import torch
 from torch import Tensor
 
+from .checks import check_real
 from .diffused import Diffused
 from .distributions import Empirical
 from .gap_control import as_empirical
 from .gap_terms import check_times
-from .schedules import OU, Schedule
+from .schedules import Schedule, schedule_of
 
 MAX_POINTS = 2**20
 
@@ -29,7 +30,7 @@ def quadrature_gap(
 
     data: (n, 1). Raises ValueError for d > 1, as `loss_gap` does, and where 2^20 grid points are too few for the tolerance.
     """
-    return _integrate(data, truth, t, schedule or OU(), tolerance, allow_singular, under_truth=False)
+    return _integrate(data, truth, t, schedule_of(schedule), tolerance, allow_singular, under_truth=False)
 
 
 def quadrature_error(
@@ -42,15 +43,17 @@ def quadrature_error(
     allow_singular: bool = False,
 ) -> float:
     """The generalisation error Fisher(P_t, P-hat_t) of the empirical score in d = 1; arguments as `quadrature_gap`."""
-    return _integrate(data, truth, t, schedule or OU(), tolerance, allow_singular, under_truth=True)
+    return _integrate(data, truth, t, schedule_of(schedule), tolerance, allow_singular, under_truth=True)
 
 
 def _integrate(data, truth, t, schedule, tolerance, allow_singular, *, under_truth: bool) -> float:
     empirical = as_empirical(data, truth, allow_singular)
+    if not 0 < check_real(tolerance, "tolerance") < 1:
+        raise ValueError(f"tolerance = {tolerance}: a number in (0, 1) is needed")
     if empirical.event_shape != (1,):
         raise ValueError(f"data has points of shape {tuple(empirical.event_shape)}: quadrature needs shape (1,)")
     empirical = Empirical(torch.as_tensor(empirical.data).double())
-    t = float(check_times(float(t), empirical, schedule)[0])
+    t = float(check_times(check_real(t, "t"), empirical, schedule)[0])
     low, high = _range(empirical if not under_truth else truth, t, schedule)
     sigma, points, previous = float(schedule.sigma(t)), 257, None
     while points <= MAX_POINTS:

@@ -100,7 +100,8 @@ def dtype_of(empirical: Empirical) -> torch.dtype:
 
 def check_samples(samples: int, antithetic: bool) -> int:
     """Number of independent terms: pairs where antithetic."""
-    if check_count(samples, "samples") < 8:
+    samples = check_count(samples, "samples")
+    if samples < 8:
         raise ValueError(f"samples = {samples}: at least 8 are needed for an error bar")
     return samples // 2 if antithetic else samples
 

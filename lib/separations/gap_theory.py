@@ -17,12 +17,14 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import check_count, randn
+from .checks import as_numbers, check_count, check_generator, check_model, check_real, check_result, randn
 from .diffused import Diffused
 from .distributions import Empirical, GaussianMixture
 from .estimates import Curve, Estimate
 from .gap_control import KnownPosterior, as_empirical
-from .schedules import OU, Schedule, Time
+from .schedules import Schedule, Time, schedule_of
+
+MORE_NOISE = "a larger t is needed"
 
 
 def small_t_limit(
@@ -35,8 +37,9 @@ def small_t_limit(
     points, each counted to its likeliest component. truth: a GaussianMixture, or a law with `component_information`.
     It needs no separation to be a lower bound of the plateau (`fisher_information` is convex in P).
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     times = schedule.check_time(t)
+    check_model(truth, "score", name="truth")
     if data is not None:
         control = KnownPosterior.of(as_empirical(data, truth, True), truth, schedule)
         if control is None:
@@ -57,7 +60,7 @@ def fisher_information(
     truth: Diffused, t: Time, *, samples: int = 20_000, schedule: Schedule | None = None, generator=None
 ) -> Curve:
     """J(P_t) = E_{X ~ P_t} ||grad log p_t(X)||^2 by Monte Carlo with common, mirrored noise, shape of t."""
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     return _over_times(t, schedule, lambda s: _squared_scores(truth, s, samples, schedule, generator))
 
 
@@ -69,7 +72,7 @@ def plateau(
     The gap stays here while noise does not confuse training points. Estimated by E||-z/sigma - grad log p_t(X)||^2, whose terms
     vanish with the noise's own fluctuation (better conditioned than the difference). A `Curve` of the shape of t.
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
 
     def terms(s: float) -> Tensor:
         x, z, sigma = _noisy(truth, s, samples, schedule, generator)
@@ -87,11 +90,12 @@ def gap_lower_bound(truth: GaussianMixture, t: Time, n: int, *, schedule: Schedu
     training point does, and noise takes x_i nearer to another point at distance D with probability Q(alpha D / (2 sigma)).
     Worth something while log n < about d/2 log(1 + alpha^2 lambda / (2 sigma^2)); it may be negative beyond.
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     times = schedule.check_time(t)
+    _check_mixture(truth)
     rate = (schedule.alpha(times) / schedule.sigma(times)) ** 2 / 8  # c in exp(-c D^2)
     confusion = (check_count(n, "n") - 1) * rate * 4 / schedule.sigma(times) ** 2 * _pair_moment(truth, rate)
-    return small_t_limit(truth, times, schedule=schedule) - confusion
+    return check_result(small_t_limit(truth, times, schedule=schedule) - confusion, "the bound", MORE_NOISE)
 
 
 def _pair_moment(truth: GaussianMixture, rate: Tensor) -> Tensor:
@@ -135,11 +139,11 @@ def predicted_gap(
     the posterior weight of the point that X was made from, with the weights of the others at their mean. An approximation: exact as n
     stays and t -> 0 (the plateau) and as n -> inf at fixed t (the 1/n law); in between low by up to a third (chapter 22).
     """
-    schedule = schedule or OU()
-    n = torch.as_tensor(n, dtype=torch.float64)
+    schedule = schedule_of(schedule)
+    n = as_numbers(n, "n")
     if not (n >= 1).all():
         raise ValueError(f"n = {n.min().item():g}: n >= 1 is needed")
-    x, z, sigma = _noisy(truth, float(schedule.check_time(t)), samples, schedule, generator)
+    x, z, sigma = _noisy(truth, float(schedule.check_time(check_real(t, "t"))), samples, schedule, generator)
     density = information_density(truth, x, z, sigma, t, schedule)
     squared = (z / sigma + truth.score(x, t, schedule=schedule)).flatten(1).square().sum(1).double()
     others = torch.log((n - 1).clamp(min=torch.finfo(torch.float64).tiny)).reshape(-1, 1)
@@ -158,7 +162,7 @@ def gaussian_information(truth: GaussianMixture, t: Time, *, schedule: Schedule 
 
     The gap of n points stays near its plateau while log n is below it: the sample size that a noise level asks for is exp(I).
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     snr = torch.exp(schedule.log_snr(schedule.check_time(t)))[..., None]
     return torch.log1p(snr * _one_gaussian(truth)).sum(-1) / 2
 
@@ -168,7 +172,13 @@ def large_n_constant(truth: GaussianMixture, t: Time, *, schedule: Schedule | No
 
     First order of p-hat_t around p_t: E||grad (p-hat_t - p_t) / p_t||^2 under P_t, summed in Hermite polynomials.
     """
-    return small_t_limit(truth, t, schedule=schedule) * torch.exp(2 * gaussian_information(truth, t, schedule=schedule))
+    growth = torch.exp(2 * gaussian_information(truth, t, schedule=schedule))
+    return check_result(small_t_limit(truth, t, schedule=schedule) * growth, "the constant", MORE_NOISE)
+
+
+def _check_mixture(truth: object) -> None:
+    if not isinstance(truth, GaussianMixture):
+        raise ValueError(f"truth = {truth!r}: a GaussianMixture is needed")
 
 
 def _one_gaussian(truth: GaussianMixture) -> Tensor:
@@ -178,6 +188,7 @@ def _one_gaussian(truth: GaussianMixture) -> Tensor:
 
 
 def _noisy(truth: Diffused, t: float, samples: int, schedule: Schedule, generator) -> tuple[Tensor, Tensor, float]:
+    check_model(truth, "sample", "score", name="truth"), check_generator(generator)
     x0 = truth.sample(check_count(samples, "samples"), generator=generator)
     z = randn(tuple(x0.shape), x0, generator)
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))

@@ -18,13 +18,24 @@ Where all pairs of points are edges (n <= d + 1 points in general position) both
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, randn
+from .checks import (
+    check_count,
+    check_generator,
+    check_model,
+    check_points,
+    check_real,
+    check_result,
+    check_shaped,
+    check_whole,
+    randn,
+)  # fmt: skip
 from .distributions import Empirical, GaussianMixture
 from .krylov import EXACT, extreme_pairs, is_exact
-from .schedules import OU, Schedule, Time
+from .schedules import Schedule, Time, schedule_of
 
 NUMBERS = 2**23  # numbers one array of a query may have
 
@@ -39,7 +50,11 @@ def hessian_extremes(
     step (for `Empirical` streamed over the data); "auto": exact for d <= 64. tol: error, relative to the spectral norm.
     Raises ValueError for bad x, t, method, and RuntimeError if `max_steps` products do not reach `tol`.
     """
-    schedule, x = schedule or OU(), check_points(x, law.event_shape).detach().double()
+    schedule, x = schedule_of(schedule), check_points(x, _event_shape(law)).detach().double()
+    max_steps = check_count(max_steps, "max_steps")
+    check_generator(generator)
+    if not 0 < check_real(tol, "tol") < 1:
+        raise ValueError(f"tol = {tol}: a number in (0, 1) is needed")
     exact = is_exact(method, law.d)
     law._prepare(x, t, schedule)  # checks t
     step = max(1, NUMBERS // (law.d**2 if exact else max(64 * law.d, getattr(law, "n", 1))))
@@ -52,6 +67,10 @@ def hessian_extremes(
             found.append(extreme_pairs(apply, start, tol=tol, max_steps=max_steps, generator=generator)[0])
     low, high = torch.cat(found).unbind(1)
     return low, high
+
+
+def _event_shape(law) -> tuple[int, ...]:
+    return check_model(law, "score", "hessian", name="law").event_shape
 
 
 def hessian_norms(law, x: Tensor, t: Time, **options) -> Tensor:
@@ -72,6 +91,7 @@ def _hessian_product(law, x: Tensor, t: Tensor, schedule: Schedule):
 
 def _posterior_product(law: Empirical, x: Tensor, alpha: Tensor, sigma: Tensor):
     """Lemma C.1 without a matrix: Cov v = sum_i w_i (x_i . v - mean . v) x_i, two products with the data."""
+    check_result((alpha / sigma**2) ** 2, "alpha^2 / sigma^4", "a larger t is needed")
     weights = law._weights(x, alpha, sigma)  # (m, n)
 
     def apply(v: Tensor) -> Tensor:
@@ -87,7 +107,7 @@ def gaussian_lipschitz(truth: GaussianMixture, t: Time, *, schedule: Schedule | 
     """1 / (sigma^2 + alpha^2 lambda_min), shape of t: the Lipschitz constant of the score of one Gaussian, O(1) for every t."""
     if not isinstance(truth, GaussianMixture) or truth.K != 1:
         raise ValueError(f"truth = {truth!r}: a GaussianMixture with K = 1 is needed")
-    schedule, least = schedule or OU(), truth.variances.double().min()
+    schedule, least = schedule_of(schedule), truth.variances.double().min()
     t = schedule.check_time(t, zero=bool(least > 0)).to(least.device)
     return 1 / (schedule.sigma(t) ** 2 + schedule.alpha(t) ** 2 * least)
 
@@ -121,8 +141,9 @@ def sharp_lipschitz_bounds(data, t: Time, *, schedule: Schedule | None = None) -
 
 def _points(data) -> tuple[Tensor, Tensor]:
     """All points (n, d) and the distinct ones, float64."""
-    data = torch.as_tensor(data.data if isinstance(data, Empirical) else data)
-    points = check_points(data, tuple(data.shape[1:]), "data").reshape(len(data), -1).double()
+    data = data.data if isinstance(data, Empirical) else data
+    data = torch.as_tensor(data) if isinstance(data, np.ndarray) else data
+    points = check_shaped(data, "data").reshape(len(data), -1).double()
     if len(points) < 2:
         raise ValueError(f"data has n = {len(points)} points: n >= 2 is needed")
     return points, points.unique(dim=0)
@@ -130,9 +151,10 @@ def _points(data) -> tuple[Tensor, Tensor]:
 
 def _scales(t: Time, schedule: Schedule | None, like: Tensor) -> tuple[Tensor, Tensor]:
     """alpha^2 / sigma^4 and 1 / sigma^2, float64, shape of t."""
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     t = schedule.check_time(t).to(like.device)
-    return (schedule.alpha(t) / schedule.sigma(t) ** 2) ** 2, 1 / schedule.sigma(t) ** 2
+    rate = (schedule.alpha(t) / schedule.sigma(t) ** 2) ** 2
+    return check_result(rate, "alpha^2 / sigma^4", "a larger t is needed"), 1 / schedule.sigma(t) ** 2
 
 
 def _pairs(points: Tensor, k: int, *, largest: bool) -> tuple[Tensor, Tensor]:
@@ -171,11 +193,14 @@ def sup_hessian_norm(
     themselves, and points far outside a vertex or an edge of the convex hull (see the module). The best `keep` then climb the largest
     eigenvalue for `steps` steps of Adam. law: an `Empirical`, or a `GaussianMixture`, whose means serve as points.
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     if not isinstance(law, (Empirical, GaussianMixture)):
         raise ValueError(f"law is {type(law).__name__}: an Empirical or a GaussianMixture is needed")
-    if schedule.check_time(t).ndim:
-        raise ValueError(f"t has shape {tuple(torch.as_tensor(t).shape)}: one number is needed")
+    t = check_real(t, "t")
+    check_generator(generator)
+    if not schedule.alpha(schedule.check_time(t)) > 0:
+        raise ValueError(f"t = {t:g}: alpha is 0 there, an earlier t is needed")
+    steps = check_whole(steps, "steps", 0)
     raw = torch.as_tensor(law.data) if isinstance(law, Empirical) else law.means
     points = raw.detach().reshape(len(raw), -1).double().unique(dim=0)
     options = {"schedule": schedule, "generator": generator}

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import randn
+from .checks import check_count, check_generator, check_real, randn
 from .diffused import Diffused
 from .distributions import Empirical
 from .estimates import Curve
@@ -31,7 +31,7 @@ from .gap_integral import IntegratedGap, integrated_gap, kl_gap, likelihood_weig
 from .gap_quadrature import quadrature_error, quadrature_gap
 from .gap_terms import Draws, best_terms, check_samples, check_times, curves, dtype_of, gap_terms, mean_curve
 from .gap_theory import small_t_limit
-from .schedules import OU, Schedule, Time
+from .schedules import Schedule, Time, schedule_of
 
 __all__ = [
     "IntegratedGap",
@@ -95,9 +95,13 @@ def loss_gap(
     Raises ValueError for data that do not fit the truth, sigma(t) below the rounding error of the data, a truth with a
     singular covariance unless allow_singular (its score is then unbounded as t -> 0), fewer than 8 samples.
     """
-    schedule, empirical = schedule or OU(), as_empirical(data, truth, allow_singular)
+    schedule, empirical = schedule_of(schedule), as_empirical(data, truth, allow_singular)
     times = check_times(t, empirical, schedule)
     pairs = check_samples(samples, antithetic)
+    max_samples = check_count(max_samples, "max_samples")
+    check_generator(generator)
+    if relative_error is not None and not 0 < check_real(relative_error, "relative_error") < math.inf:
+        raise ValueError(f"relative_error = {relative_error}: a positive number, or None, is needed")
     draws = Draws(empirical, antithetic, stratified, generator)
     control = control_for(empirical, truth, schedule)
     terms = [[] for _ in times]
@@ -146,7 +150,7 @@ def generalization_error(
     It is not the loss gap: as t -> 0 it grows like alpha^2 sigma^-4 times the squared distance to the nearest training point.
     Common noise for all t. Raises ValueError as `loss_gap` does.
     """
-    schedule, empirical = schedule or OU(), as_empirical(data, truth, allow_singular)
+    schedule, empirical = schedule_of(schedule), as_empirical(data, truth, allow_singular)
     times = check_times(t, empirical, schedule)
     x0 = truth.sample(check_samples(samples, False), generator=generator)
     x0 = x0.to(empirical.rows.squared_norms.device, dtype_of(empirical))

@@ -11,9 +11,9 @@ For each model s: Fisher = implicit + E||grad log p_t||^2, and denoising = impli
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, randn
+from .checks import as_numbers, check_count, check_generator, check_model, check_points, check_shaped, randn
 from .estimates import Estimate
-from .schedules import OU, Schedule, Time
+from .schedules import Schedule, Time, schedule_of
 
 
 def fisher_divergence(model, truth, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Estimate:
@@ -21,7 +21,8 @@ def fisher_divergence(model, truth, x: Tensor, t: Time, *, schedule: Schedule | 
 
     With x from P_t and truth = P_t it is Fisher(P_t, model); the factor 1/2 of some authors is left out.
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
+    check_shaped(x, "x"), check_model(model, "score"), check_model(truth, "score", name="truth")
     difference = truth.score(x, t, schedule=schedule) - model.score(x, t, schedule=schedule)
     return Estimate(difference.flatten(1).square().sum(1))
 
@@ -41,8 +42,9 @@ def denoising_loss(
     x0: data (m, ...); t > 0: a number or (m,); eps: the noise, of the shape of x0, drawn if None; weight: a number or (m,),
     1 for the score loss, sigma^2 for the eps loss (see `parameterizations.loss_weight`).
     """
-    schedule = schedule or OU()
-    check_points(x0, tuple(x0.shape[1:]), "x0")
+    schedule = schedule_of(schedule)
+    check_shaped(x0, "x0")
+    check_model(model, "score"), check_generator(generator)
     eps = randn(tuple(x0.shape), x0, generator) if eps is None else check_points(eps, tuple(x0.shape[1:]), "eps")
     if len(eps) != len(x0):
         raise ValueError(f"eps has shape {tuple(eps.shape)}: the shape of x0, {tuple(x0.shape)}, is needed")
@@ -79,11 +81,11 @@ def score_and_divergence(
     vectors v (Hutchinson 1989), without bias. Gradients to the model's parameters flow unless grad mode is off.
     Raises ValueError where the model's score is cut off from x, for then its divergence would silently be 0.
     """
-    check_points(x, tuple(x.shape[1:]))
+    check_shaped(x, "x"), check_model(model, "score"), check_generator(generator)
     keep_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        score = model.score(x, t, schedule=schedule or OU())
+        score = model.score(x, t, schedule=schedule_of(schedule))
         if not score.requires_grad:
             raise ValueError("model.score(x, t) carries no gradient to x: a differentiable model is needed")
         terms = []
@@ -118,7 +120,7 @@ def _per_row(t: Tensor, x: Tensor) -> Tensor:
 
 
 def _weighted(terms: Tensor, weight) -> Tensor:
-    weight = torch.as_tensor(weight, dtype=terms.dtype, device=terms.device)
+    weight = as_numbers(weight, "weight").to(terms)
     if weight.ndim and weight.shape != terms.shape:
         raise ValueError(f"weight has shape {tuple(weight.shape)}: a number or shape ({len(terms)},) is needed")
     return weight * terms

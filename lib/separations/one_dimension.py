@@ -11,17 +11,19 @@ quantile functions. All points have shape (m, 1), as everywhere in the library; 
 import torch
 from torch import Tensor
 
-from .checks import check_finite, check_points
+from .checks import as_numbers, check_count, check_finite, check_model, check_points, check_real
 from .distributions import GaussianMixture
-from .schedules import OU, Schedule
+from .schedules import Schedule, schedule_of
 
 
 def _components(mixture: GaussianMixture, t: float, schedule: Schedule | None) -> tuple[Tensor, Tensor]:
     """Means and standard deviations (1, K) of the components of P_t."""
+    if not isinstance(mixture, GaussianMixture):
+        raise ValueError(f"mixture = {mixture!r}: a GaussianMixture in one dimension is needed")
     if mixture.event_shape != (1,):
         raise ValueError(f"mixture has event shape {mixture.event_shape}: one dimension, (1,), is needed")
-    schedule = schedule or OU()
-    t = schedule.check_time(t, zero=True)
+    schedule = schedule_of(schedule)
+    t = schedule.check_time(check_real(t, "t"), zero=True)
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     variance = alpha**2 * mixture.variances[:, 0].double() + sigma**2
     return alpha * mixture.means.double().mT, variance.sqrt().expand(mixture.K)[None]
@@ -38,7 +40,8 @@ def quantile(
     mixture: GaussianMixture, u: Tensor, t: float = 0.0, *, schedule: Schedule | None = None, iterations: int = 100
 ) -> Tensor:
     """Quantile function F_t^-1(u), by bisection to the last digits of float64. u: (m,) in (0, 1) -> (m, 1)."""
-    u = torch.as_tensor(u).double()
+    u = as_numbers(u, "u")
+    iterations = check_count(iterations, "iterations")
     if u.ndim != 1 or not ((u > 0) & (u < 1)).all():
         raise ValueError(f"u has shape {tuple(u.shape)}: shape (m,) with 0 < u < 1 is needed")
     means, stds = _components(mixture, t, schedule)
@@ -75,8 +78,9 @@ def reverse_sde_law(model, density: Tensor, grid: Tensor, times, *, schedule: Sc
     Returns the density at times[-1] on the grid, in the shape of `density`.
     The sum over the grid converges faster than any power of the spacing, since the integrands are smooth and decay.
     """
-    schedule = schedule or OU()
-    check_points(grid, (1,), "grid"), check_finite(density, "density")
+    schedule = schedule_of(schedule)
+    check_points(grid, (1,), "grid"), check_finite(density, "density"), check_model(model, "score")
+    density = density.to(grid)
     spacing = grid.diff(dim=0)
     if (
         len(grid) < 2
@@ -86,7 +90,9 @@ def reverse_sde_law(model, density: Tensor, grid: Tensor, times, *, schedule: Sc
         raise ValueError(
             f"grid has shape {tuple(grid.shape)}: an equally spaced (m, 1) grid and a density (m,) are needed"
         )
-    dx, times = spacing[0, 0], schedule.check_time(torch.as_tensor(times, dtype=torch.float64))
+    dx, times = spacing[0, 0], schedule.check_time(as_numbers(times, "times"))
+    if times.ndim != 1 or len(times) < 2 or not (times.diff() < 0).all():
+        raise ValueError(f"times has shape {tuple(times.shape)}: a falling sequence of at least two times is needed")
     for t, s in zip(times[:-1], times[1:]):
         h, f, g = t - s, schedule.drift(t), schedule.diffusion(t)
         mean = grid - h * (f * grid - g**2 * model.score(grid, t, schedule=schedule))

@@ -11,7 +11,8 @@ expectations given X_t = x (score = grad log p_t, x0 = E[X_0 | X_t = x]: Tweedie
 import torch
 from torch import Tensor
 
-from .schedules import OU, Schedule, Time
+from .checks import as_numbers, check_shaped
+from .schedules import Schedule, Time, schedule_of
 
 PREDICTIONS = ("score", "eps", "x0", "v")
 
@@ -25,7 +26,7 @@ def coefficients(source: str, target: str, t: Time, *, schedule: Schedule | None
     for name, value in (("source", source), ("target", target)):
         if value not in PREDICTIONS:
             raise ValueError(f"{name} = {value!r}: one of {', '.join(PREDICTIONS)} is needed")
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     t = schedule.check_time(t)
     al, si = schedule.alpha(t), schedule.sigma(t)
     r2 = al**2 + si**2  # 1 for variance-preserving schedules
@@ -58,9 +59,10 @@ def convert(value: Tensor, x: Tensor, t: Time, *, source: str, target: str, sche
 
     The dtype of x decides the precision. Raises ValueError as `coefficients` does, and for shapes that do not fit.
     """
+    check_shaped(x), check_shaped(value, source if source in PREDICTIONS else "value")
     if value.shape != x.shape:
         raise ValueError(f"{source} has shape {tuple(value.shape)}: the shape of x, {tuple(x.shape)}, is needed")
-    t = torch.as_tensor(t, dtype=torch.float64, device=x.device)
+    t = as_numbers(t, "t").to(x.device)
     if t.ndim and t.shape != x.shape[:1]:
         raise ValueError(
             f"t has shape {tuple(t.shape)}: a number or shape ({len(x)},), one time per row of x, is needed"

@@ -13,10 +13,11 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_finite
+from .checks import as_numbers, check_count, check_finite, check_real, generator_device
 from .coordinate_laws import StudentLaw, UniformLaw, attach
 from .diffused import Diffused
-from .schedules import OU, Schedule, Time
+from .distributions import widened
+from .schedules import Schedule, Time, schedule_of
 
 __all__ = ["ProductMixture", "StudentMixture", "UniformMixture"]
 
@@ -32,7 +33,7 @@ class ProductMixture(Diffused):
     at_zero = False  # whether the density exists at t = 0
 
     def __init__(self, means: Tensor, scale: Tensor | float, weights: Tensor | None, piece: int, name: str):
-        means = torch.as_tensor(means)
+        means = widened(means)
         if not means.is_floating_point() or means.ndim < 2 or means.numel() == 0:
             raise ValueError(
                 f"means has shape {tuple(means.shape)}, {means.dtype}: a floating-point (K, d, ...) tensor is needed"
@@ -48,7 +49,7 @@ class ProductMixture(Diffused):
         return len(self.means)
 
     def _check_scale(self, scale: Tensor | float, name: str) -> Tensor:
-        given = torch.as_tensor(scale, dtype=self.means.dtype, device=self.means.device)
+        given = as_numbers(scale, name, nan=True).to(self.means)
         if given.shape not in {(), (1,), (self.d,)} or not ((given > 0) & given.isfinite()).all():
             raise ValueError(f"{name} = {given.tolist()}: a positive number or {self.d} of them, shape (d,), is needed")
         return given.expand(self.d)
@@ -56,7 +57,7 @@ class ProductMixture(Diffused):
     def _check_weights(self, weights: Tensor | None) -> Tensor:
         if weights is None:
             return self.means.new_full((self.K,), 1 / self.K)
-        weights = torch.as_tensor(weights, dtype=self.means.dtype, device=self.means.device)
+        weights = as_numbers(weights, "weights", nan=True).to(self.means)
         if weights.shape != (self.K,) or not (weights > 0).all() or not weights.isfinite().all():
             raise ValueError(f"weights = {weights.tolist()}: {self.K} positive numbers are needed, one per component")
         return weights / weights.sum()
@@ -66,11 +67,11 @@ class ProductMixture(Diffused):
 
     def _uniform(self, m: int, generator) -> Tensor:
         """(m, d) numbers in [0, 1), float64: heavy tails need the fine grid near 0."""
-        device = self.means.device if generator is None else generator.device
+        device = generator_device(generator, self.means.device)
         return torch.rand((m, self.d), dtype=torch.float64, device=device, generator=generator).to(self.means.device)
 
     def _sample0(self, m: int, generator) -> Tensor:
-        device = self.means.device if generator is None else generator.device
+        device = generator_device(generator, self.means.device)
         k = torch.multinomial(self.weights.to(device), m, replacement=True, generator=generator).to(self.means.device)
         x = self.means[k] + self.scale * self._unit(m, generator)
         return x.to(self.means.dtype).reshape(m, *self.event_shape)
@@ -96,15 +97,17 @@ class ProductMixture(Diffused):
 
     def log_prob(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
         """log p_t(x) = log sum_k w_k prod_j p_kj(x_j), (m,)."""
-        return torch.cat([logits.logsumexp(1) for logits, _, _ in self._pieces(*self._prepare(x, t, schedule))])
+        parts = [logits.logsumexp(1) for logits, _, _ in self._pieces(*self._prepare(x, t, schedule))]
+        return self._answer(torch.cat(parts), x, "log_prob")
 
     def responsibilities(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
         """Probability of each component given X_t = x, (m, K)."""
-        return torch.cat([logits.softmax(1) for logits, _, _ in self._pieces(*self._prepare(x, t, schedule))])
+        parts = [logits.softmax(1) for logits, _, _ in self._pieces(*self._prepare(x, t, schedule))]
+        return self._answer(torch.cat(parts), x, "responsibilities")
 
     def score(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
         """grad log p_t(x) = sum_k r_k s_k, s_k the score of component k, (m, *event_shape)."""
-        return self._score(*self._prepare(x, t, schedule)).reshape(x.shape)
+        return self._answer(self._score(*self._prepare(x, t, schedule)), x, "score").reshape(x.shape)
 
     def _score(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         parts = [(logits.softmax(1)[..., None] * slope).sum(1) for logits, slope, _ in self._pieces(x, alpha, sigma)]
@@ -113,7 +116,7 @@ class ProductMixture(Diffused):
     @torch.no_grad()
     def hessian(self, x: Tensor, t: Time = 0.0, *, schedule: Schedule | None = None) -> Tensor:
         """Hessian of log p_t at x, (m, d, d): sum_k r_k (diag(h_k) + s_k s_k^T) - s s^T. Without gradients."""
-        return self._hessian(*self._prepare(x, t, schedule))
+        return self._answer(self._hessian(*self._prepare(x, t, schedule)), x, "hessian")
 
     def _hessian(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         parts = []
@@ -152,7 +155,7 @@ class ProductMixture(Diffused):
         Quadrature in float64, relative error below 1e-8. As t -> 0: Student, sum_j scale_j^-2 (df + 1)/(df + 3);
         uniform, sum_j c / (half_width_j sigma) with c = int phi^2 / Phi = 0.903197..., phi and Phi the normal law.
         """
-        schedule = schedule or OU()
+        schedule = schedule_of(schedule)
         t = schedule.check_time(t, zero=self.at_zero)
         if t.ndim:
             raise ValueError(f"t has shape {tuple(t.shape)}: a number is needed")
@@ -188,7 +191,7 @@ class StudentMixture(ProductMixture):
         piece: int = 2**20,
     ):
         super().__init__(means, scale, weights, piece, "scale")
-        self.df = float(df)
+        self.df = check_real(df, "df")
         if not 0 < self.df < math.inf:
             raise ValueError(f"df = {self.df:g}: a positive number is needed")
         self.law = StudentLaw(self.df)

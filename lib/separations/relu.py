@@ -18,7 +18,7 @@ import scipy.sparse as sparse
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points
+from .checks import as_numbers, check_count, check_points
 
 __all__ = ["ReLUNetwork", "affine", "clip", "compose", "copies", "identity", "maximum", "parallel", "route", "shared"]
 
@@ -111,10 +111,10 @@ class ReLUNetwork(torch.nn.Module):
 
 
 def _layer(weight, bias) -> Layer:
-    weight = sparse.csr_array(weight, dtype=np.float64)
+    weight = sparse.csr_array(weight if sparse.issparse(weight) else _numbers(weight, "weight"), dtype=np.float64)
     weight.eliminate_zeros()
     weight.sort_indices()
-    bias = np.ascontiguousarray(bias, dtype=np.float64)
+    bias = np.ascontiguousarray(_numbers(bias, "bias"))
     if 0 in weight.shape or bias.shape != weight.shape[:1]:
         raise ValueError(f"weight {weight.shape} and bias {bias.shape}: (k, j) and (k,) with k, j >= 1 are needed")
     if not (np.isfinite(weight.data).all() and np.isfinite(bias).all()):
@@ -122,10 +122,15 @@ def _layer(weight, bias) -> Layer:
     return weight, bias
 
 
+def _numbers(values, name: str) -> np.ndarray:
+    """float64, from a tensor, an array or lists of real numbers."""
+    return as_numbers(np.asarray(values) if isinstance(values, list | tuple) else values, name).detach().cpu().numpy()
+
+
 def affine(weight, bias=None) -> ReLUNetwork:
     """x -> weight x + bias, depth 1. weight: (outputs, inputs), dense or sparse; bias: (outputs,), 0 if None."""
-    weight = weight if sparse.issparse(weight) else np.atleast_2d(np.asarray(weight, dtype=float))
-    return ReLUNetwork([(weight, np.zeros(weight.shape[0]) if bias is None else np.atleast_1d(bias))])
+    weight = weight if sparse.issparse(weight) else np.atleast_2d(_numbers(weight, "weight"))
+    return ReLUNetwork([(weight, np.zeros(weight.shape[0]) if bias is None else np.atleast_1d(_numbers(bias, "bias")))])
 
 
 def identity(inputs: int, depth: int = 1, *, nonnegative: bool = False) -> ReLUNetwork:
@@ -191,7 +196,7 @@ def route(inputs: int, *branches: tuple[ReLUNetwork, Sequence[int]]) -> ReLUNetw
 
 def clip(low, high) -> ReLUNetwork:
     """x -> min(max(x, low), high), coordinate by coordinate, exactly: low + relu(x - low) - relu(x - high)."""
-    low, high = np.atleast_1d(np.asarray(low, dtype=float)), np.atleast_1d(np.asarray(high, dtype=float))
+    low, high = (np.atleast_1d(as_numbers(end, name).numpy()) for name, end in (("low", low), ("high", high)))
     if low.shape != high.shape or not (low < high).all():
         raise ValueError(f"low = {low.tolist()}, high = {high.tolist()}: low < high is needed in every coordinate")
     eye = sparse.eye_array(len(low))

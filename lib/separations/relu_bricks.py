@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.polynomial import Chebyshev, Polynomial
 
-from .checks import check_count
+from .checks import check_count, check_real
 from .relu import ReLUNetwork, affine, compose, identity, parallel, route
 
 __all__ = [
@@ -31,7 +31,7 @@ SHORTEST = 2.0**-6  # range of an exponential below which the quartic term of it
 
 def check_error(error: float, scale: float = 1.0, name: str = "error") -> float:
     """error, if it is positive and float64 can deliver it for values of size `scale`; ValueError otherwise."""
-    if not (isinstance(error, (int, float)) and 0 < error < math.inf):
+    if not 0 < check_real(error, name) < math.inf:
         raise ValueError(f"{name} = {error!r}: a positive number is needed")
     if error < 2 * FLOOR * scale:
         raise ValueError(
@@ -40,11 +40,13 @@ def check_error(error: float, scale: float = 1.0, name: str = "error") -> float:
     return float(error)
 
 
-def check_range(low: float, high: float, floor: float = -math.inf) -> None:
-    """Raises ValueError unless floor < low < high, both finite."""
+def check_range(low: float, high: float, floor: float = -math.inf) -> tuple[float, float]:
+    """low and high as floats; ValueError unless floor < low < high, both finite."""
+    low, high = check_real(low, "low"), check_real(high, "high")
     if not (floor < low < high < math.inf and low > -math.inf):
         above = "" if floor == -math.inf else f"{floor:g} < "
         raise ValueError(f"low = {low!r}, high = {high!r}: finite {above}low < high is needed")
+    return low, high
 
 
 def square_on(low: float, high: float, error: float) -> ReLUNetwork:
@@ -53,10 +55,10 @@ def square_on(low: float, high: float, error: float) -> ReLUNetwork:
     With u = (x - low) / w, w = high - low, x^2 = low^2 + (high^2 - low^2) u - w^2 u (1 - u): the sum of g_s / 4^s replaces
     u (1 - u) with an error in [-4^-(m+1), 0]. What is carried is an interpolant of x^2, so it is >= 0: one ReLU carries it.
     """
-    check_range(low, high)
+    low, high = check_range(low, high)
     w = high - low
     rounding = FLOOR * max(low * low, high * high)
-    check_error(float(error), rounding / FLOOR)
+    error = check_error(error, rounding / FLOOR)
     levels = max(1, math.ceil(math.log(w * w / (error - rounding), 4)) - 1)
     start = np.array([1.0, 1.0, (high**2 - low**2)]) / w
     layers = [(start[:, None], np.array([0, -0.5, low**2]) - low * start)]
@@ -69,7 +71,7 @@ def square_on(low: float, high: float, error: float) -> ReLUNetwork:
 
 def square(bound: float, error: float) -> ReLUNetwork:
     """x -> x^2 on [-bound, bound], at most `error` off, always from above."""
-    if not 0 < bound < math.inf:
+    if not 0 < check_real(bound, "bound") < math.inf:
         raise ValueError(f"bound = {bound!r}: a positive number is needed")
     return square_on(-bound, bound, error)
 
@@ -80,11 +82,12 @@ def product(bound_x: float, bound_y: float, error: float) -> ReLUNetwork:
     With x, y scaled to [-1, 1], x y = ((x + y)/2)^2 - ((x - y)/2)^2. Both squares err upwards by at most the same amount,
     so their difference errs by no more than one of them.
     """
+    bound_x, bound_y = check_real(bound_x, "bound_x"), check_real(bound_y, "bound_y")
     for name, bound in (("bound_x", bound_x), ("bound_y", bound_y)):
-        if not 0 < bound < math.inf:
+        if not 0 < check_real(bound, name) < math.inf:
             raise ValueError(f"{name} = {bound!r}: a positive number is needed")
     scale = bound_x * bound_y
-    one = square(1.0, check_error(float(error), scale) / scale)
+    one = square(1.0, check_error(error, scale) / scale)
     turn = affine([[0.5 / bound_x, 0.5 / bound_y], [0.5 / bound_x, -0.5 / bound_y]])
     network = compose(turn, parallel(one, one), affine([[scale, -scale]]))
     bounds = np.array([bound_x, bound_y])
@@ -100,8 +103,10 @@ def gaussian_weight(reach: float, relative: float, absolute: float) -> ReLUNetwo
     |f - e^-v| <= R z + A with z <= (e^-v + A) / (1 - R): R = relative / (1 + relative), A = absolute / (1 + relative) do.
     So the early stages need an accuracy that does not depend on `absolute`: only the last squares see it.
     """
-    check_range(0.0, reach)
-    check_error(relative, name="relative"), check_error(absolute, name="absolute")
+    _, reach = check_range(0.0, reach)
+    relative, absolute = check_error(relative, name="relative"), check_error(absolute, name="absolute")
+    if relative >= 1e15 or absolute >= 1e15:  # 1 + it would lose the 1
+        raise ValueError(f"relative = {relative:g}, absolute = {absolute:g}: numbers below 1e15 are needed")
     reach = max(reach, SHORTEST)
     plans = [plan for plan in (_plan(reach, relative, absolute, k) for k in range(48)) if plan is not None]
     if not plans:
@@ -156,7 +161,7 @@ def _quartic(reach: float, top: float, error: float) -> ReLUNetwork | None:
 
 def exponential(low: float, high: float, error: float) -> ReLUNetwork:
     """x -> exp(x) on [low, high], at most `error` off; exp(low) below. log^2(1/error) layers of at most four ReLUs."""
-    check_range(low, high)
+    low, high = check_range(low, high)
     if high > 700:
         raise ValueError(f"high = {high:g}: exp(high) overflows float64, high <= 700 is needed")
     top = math.exp(high)
@@ -168,7 +173,7 @@ def exponential(low: float, high: float, error: float) -> ReLUNetwork:
 
 def reciprocal(low: float, high: float, error: float) -> ReLUNetwork:
     """y -> 1/y on [low, high], 0 < low, at most `error` off."""
-    check_range(low, high, 0.0)
+    low, high = check_range(low, high, 0.0)
     relative = check_error(error, 1 / low) * low
     return relative_reciprocal(low, high, min(relative, 0.5)).certified(error, low, high, nonnegative=True)
 
@@ -180,7 +185,7 @@ def relative_reciprocal(low: float, high: float, error: float) -> ReLUNetwork:
     y r = 1 + e, the products off by d_1 and d_2, a step gives y r' = 1 - e^2 - (1 + e) d_1 + y d_2: the error is squared and
     what was wrong before is forgotten. Steps: log log(1/error), each with two products of log(high / low / error) layers.
     """
-    check_range(low, high, 0.0)
+    low, high = check_range(low, high, 0.0)
     check_error(error, 4 * high / low)
     if error >= 1:
         raise ValueError(f"error = {error:g}: a relative error below 1 is needed")

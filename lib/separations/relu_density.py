@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, randn
+from .checks import check_count, check_points, check_real, check_whole, randn
 from .relu import ReLUNetwork, affine, clip, compose, identity, route, shared
 from .relu_bricks import check_error, piecewise_linear, product, square
 from .relu_scores import ScoreNetwork
 from .relu_softmax import division, gaussian_tail
-from .schedules import OU, Schedule, Time
+from .schedules import Schedule, Time, schedule_of
 
 __all__ = ["HolderLaw", "holder_score_network"]
 
@@ -37,8 +37,11 @@ class HolderLaw:
     def __init__(
         self, factor: Callable, bounds: tuple[float, float], d: int = 1, *, rate: float = 1.0, nodes: int | None = None
     ):
-        if d not in (1, 2):
-            raise ValueError(f"d = {d!r}: 1 or 2 is needed")
+        if check_whole(d, "d", 1, 2) and not callable(factor):
+            raise ValueError(f"factor = {factor!r}: a function of (m, d) is needed")
+        if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+            raise ValueError(f"bounds = {bounds!r}: two numbers, (low, high), are needed")
+        check_real(bounds[0], "bounds[0]"), check_real(bounds[1], "bounds[1]"), check_real(rate, "rate")
         if not 0 < bounds[0] <= bounds[1] < math.inf or not 0 < rate < math.inf:
             raise ValueError(f"bounds = {bounds}, rate = {rate}: 0 < low <= high < inf and a positive rate are needed")
         self.factor, self.bounds, self.rate = factor, (float(bounds[0]), float(bounds[1])), float(rate)
@@ -93,7 +96,7 @@ class HolderLaw:
 
 def _levels(t: Time, schedule: Schedule | None, *, zero: bool = False) -> tuple[float, float]:
     """alpha and sigma at one time."""
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     t = schedule.check_time(t, zero=zero)
     if t.ndim:
         raise ValueError(f"t has shape {tuple(t.shape)}: one time, a number, is needed")
@@ -111,9 +114,11 @@ def holder_score_network(
     0.3 sqrt(error) in norm, by their bounds, and what lies outside of the window 0.1 error: (sqrt 0.4 + 0.3)^2 + 0.1 < 1.
     Raises ValueError where more than `most` cells an axis would be needed.
     """
-    schedule = schedule or OU()
-    check_error(error)
-    if not 0 < beta <= (3 if law.d == 1 else 2):
+    schedule = schedule_of(schedule)
+    error, most = check_error(error), check_count(most, "most")
+    if not isinstance(law, HolderLaw):
+        raise ValueError(f"law = {law!r}: a HolderLaw is needed")
+    if not 0 < check_real(beta, "beta") <= (3 if law.d == 1 else 2):
         raise ValueError(f"beta = {beta!r}: a number in (0, {3 if law.d == 1 else 2}] is needed in d = {law.d}")
     alpha, sigma = _levels(t, schedule)
     half = _window(law, alpha, sigma, error)

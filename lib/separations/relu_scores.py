@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count
+from .checks import check_count, check_real
 from .distributions import Empirical, GaussianMixture
 from .estimates import Estimate
 from .losses import fisher_divergence
@@ -21,7 +21,7 @@ from .relu_bricks import check_error
 from .relu_quadratic import quadratic_mixture
 from .relu_softmax import softmax_mean
 from .relu_time import timed_score
-from .schedules import OU, Schedule, Time
+from .schedules import OU, Schedule, Time, schedule_of
 
 __all__ = ["ScoreNetwork", "empirical_score_network", "mixture_score_network", "theorem_error"]
 
@@ -46,8 +46,8 @@ class ScoreNetwork(torch.nn.Module):
 
     def score(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
         """The network at x, (m, d) -> (m, d) in the dtype of x; t: a number or (m,), and one of those it is built for."""
-        if (schedule or OU()) != self.schedule:
-            raise ValueError(f"schedule = {schedule or OU()}: the network is built for {self.schedule}")
+        if (schedule_of(schedule)) != self.schedule:
+            raise ValueError(f"schedule = {schedule_of(schedule)}: the network is built for {self.schedule}")
         t = self.schedule.check_time(t).to(x.device)
         low, high = self.t if isinstance(self.t, tuple) else (self.t, self.t)
         if ((t < low) | (t > high)).any():
@@ -73,7 +73,7 @@ def theorem_error(network: ScoreNetwork, law, t: float, m: int, generator=None) 
 
 def _distinct(data) -> tuple[np.ndarray, np.ndarray]:
     """The distinct rows, (n', d), and how often each occurs, (n',)."""
-    data = Empirical(torch.as_tensor(data)).data
+    data = torch.as_tensor(Empirical(data).data)
     if data.ndim != 2:
         raise ValueError(f"data has shape {tuple(data.shape)}: (n, d) is needed, flat vectors")
     return np.unique(data.detach().cpu().double().numpy(), axis=0, return_counts=True)
@@ -92,7 +92,7 @@ def empirical_score_network(data, t, error: float, *, schedule: Schedule | None 
     sqrt(error) / alpha for m is enough, for every x. Equal points are merged, so n counts distinct points; n = 1 is affine.
     W = O(n), N = O(n log(n/error)^2), L = O(log(n/error)^2), whatever t is.
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     check_error(error)
     if isinstance(t, (tuple, list)):
         network = timed_score(*_distinct(data), *_time_range(t, schedule), error)
@@ -109,13 +109,14 @@ def empirical_score_network(data, t, error: float, *, schedule: Schedule | None 
 
 
 def _one_time(t) -> float:
-    if not isinstance(t, (int, float)) and not (isinstance(t, Tensor) and t.ndim == 0):
-        raise ValueError(f"t = {t!r}: a number, or for the empirical score a range (t0, T), is needed")
-    return float(t)
+    try:
+        return check_real(t, "t")
+    except ValueError:
+        raise ValueError(f"t = {t!r}: a number, or for the empirical score a range (t0, T), is needed") from None
 
 
 def _time_range(t, schedule: Schedule) -> tuple[float, float]:
-    if len(t) != 2 or not 0 < t[0] < t[1] < math.inf:
+    if len(t) != 2 or not 0 < check_real(t[0], "t[0]") < check_real(t[1], "t[1]") < math.inf:
         raise ValueError(f"t = {t!r}: a range (t0, T) with 0 < t0 < T < inf is needed")
     if schedule != OU():
         raise ValueError(f"schedule = {schedule}: a network that reads t is built for OU() only")
@@ -130,7 +131,7 @@ def mixture_score_network(
     With one covariance for all, P = (alpha^2 Sigma + sigma^2)^-1, the score is alpha P m - P x, m the softmax mean of the
     centres: the network of the empirical score with K terms. Covariances of their own: see `relu_quadratic`.
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     check_error(error)
     if not isinstance(truth, GaussianMixture) or len(truth.event_shape) != 1:
         raise ValueError(f"truth = {truth!r}: a GaussianMixture of flat vectors (d,) is needed")

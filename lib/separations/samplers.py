@@ -5,13 +5,15 @@ times[0] (see `prior`); times is a falling grid (see `uniform_times`, `log_snr_t
 ``trajectory=True`` the whole path (len(times), m, *event_shape). Each step asks the model once (`heun`: twice).
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_finite, randn
-from .schedules import OU, Schedule
+from .checks import as_numbers, check_count, check_generator, check_model, check_real, check_shape, check_shaped, randn
+from .diffused import HALVES
+from .schedules import Schedule, schedule_of
 
 
 def prior(
@@ -24,21 +26,22 @@ def prior(
     device=None,
 ) -> Tensor:
     """Start of generation, N(0, sigma(t)^2 I), of the given shape."""
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     like = torch.empty(0, dtype=dtype, device=device)
-    return schedule.sigma(schedule.check_time(t)).to(like) * randn(tuple(shape), like, generator)
+    t = schedule.check_time(check_real(t, "t"))
+    return schedule.sigma(t).to(like) * randn(check_shape(shape), like, generator)
 
 
 def uniform_times(t_hi: float, t_lo: float, steps: int) -> Tensor:
     """Falling grid with equal steps of t, (steps + 1,) float64."""
-    _check_range(t_hi, t_lo, steps)
+    steps = _check_range(t_hi, t_lo, steps)
     return torch.linspace(t_hi, t_lo, steps + 1, dtype=torch.float64)
 
 
 def log_snr_times(t_hi: float, t_lo: float, steps: int, *, schedule: Schedule | None = None) -> Tensor:
     """Falling grid with equal steps of the log signal-to-noise ratio, (steps + 1,) float64."""
-    schedule = schedule or OU()
-    _check_range(t_hi, t_lo, steps)
+    schedule = schedule_of(schedule)
+    steps = _check_range(t_hi, t_lo, steps)
     ends = schedule.log_snr(schedule.check_time(torch.tensor([t_hi, t_lo], dtype=torch.float64)))
     if not ends.isfinite().all():
         raise ValueError(f"t_hi = {t_hi}: the log-SNR is infinite there, take t_hi < {schedule.t_max:g}")
@@ -47,10 +50,10 @@ def log_snr_times(t_hi: float, t_lo: float, steps: int, *, schedule: Schedule | 
     return times
 
 
-def _check_range(t_hi: float, t_lo: float, steps: int) -> None:
-    check_count(steps, "steps")
-    if not 0 < t_lo < t_hi:
-        raise ValueError(f"t_hi = {t_hi}, t_lo = {t_lo}: 0 < t_lo < t_hi is needed (early stopping at t_lo)")
+def _check_range(t_hi: float, t_lo: float, steps: int) -> int:
+    if not 0 < check_real(t_lo, "t_lo") < check_real(t_hi, "t_hi") < math.inf:
+        raise ValueError(f"t_hi = {t_hi}, t_lo = {t_lo}: 0 < t_lo < t_hi < inf is needed (early stopping at t_lo)")
+    return check_count(steps, "steps")
 
 
 def denoised(model, x: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
@@ -62,12 +65,14 @@ def denoised(model, x: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
 
 
 def _run(
-    step: Callable, x: Tensor, times: Iterable, schedule: Schedule, trajectory: bool, progress: Callable | None
+    step: Callable, model, x: Tensor, times: Iterable, schedule: Schedule, trajectory: bool, progress: Callable | None
 ) -> Tensor:
-    times = schedule.check_time(torch.as_tensor(times, dtype=torch.float64))
+    check_model(model, "score")
+    times = schedule.check_time(as_numbers(times, "times"))
     if times.ndim != 1 or len(times) < 2 or not (times.diff() < 0).all():
         raise ValueError(f"times has shape {tuple(times.shape)}: a falling sequence of at least two times is needed")
-    check_finite(x, "x")
+    check_shaped(x)
+    x = x.float() if x.dtype in HALVES else x
     path = [x]
     for t, s in _watched(zip(times[:-1], times[1:]), progress, len(times) - 1):
         x = step(x, t, s)
@@ -86,7 +91,7 @@ def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=Fa
 
     progress: a wrapper of the loop over steps, as tqdm.
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
 
     def step(x, t, s):
         h = (t - s).to(x)
@@ -94,19 +99,19 @@ def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=Fa
         drift = f * x - g**2 * model.score(x, t, schedule=schedule)
         return x - h * drift + g * h.sqrt() * randn(tuple(x.shape), x, generator)
 
-    return _run(step, x, times, schedule, trajectory, progress)
+    return _run(step, model, x, times, schedule, trajectory, progress)
 
 
 @torch.no_grad()
 def probability_flow(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
     """Euler on the probability-flow ODE dX = [f X - g^2 score / 2] dt: same marginals, no noise (Song et al. 2021)."""
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
 
     def step(x, t, s):
         f, g = schedule.drift(t).to(x), schedule.diffusion(t).to(x)
         return x - (t - s).to(x) * (f * x - g**2 * model.score(x, t, schedule=schedule) / 2)
 
-    return _run(step, x, times, schedule, trajectory, progress)
+    return _run(step, model, x, times, schedule, trajectory, progress)
 
 
 @torch.no_grad()
@@ -118,8 +123,9 @@ def ddim(
     eta = 0 is deterministic (the probability-flow ODE with its linear part solved exactly); eta = 1 is ancestral sampling,
     where c is the posterior standard deviation sigma_s sqrt(1 - (alpha_t sigma_s / (alpha_s sigma_t))^2).
     """
-    schedule = schedule or OU()
-    if not 0 <= eta <= 1:
+    schedule = schedule_of(schedule)
+    check_generator(generator)
+    if not 0 <= check_real(eta, "eta") <= 1:
         raise ValueError(f"eta = {eta}: a number in [0, 1] is needed")
 
     def step(x, t, s):
@@ -131,15 +137,15 @@ def ddim(
         x = a_s.to(x) * x0 + kept.to(x) * eps
         return x + noise_level.to(x) * randn(tuple(x.shape), x, generator) if eta else x
 
-    return _run(step, x, times, schedule, trajectory, progress)
+    return _run(step, model, x, times, schedule, trajectory, progress)
 
 
 @torch.no_grad()
 def heun(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
     """Second-order Heun on the probability-flow ODE in y = x / alpha, r = sigma / alpha: dy/dr = eps (Karras et al. 2022)."""
-    schedule = schedule or OU()
-    start = schedule.alpha(torch.as_tensor(times, dtype=torch.float64)[0])
-    if start <= 0:
+    schedule = schedule_of(schedule)
+    times = schedule.check_time(as_numbers(times, "times")).reshape(-1)
+    if schedule.alpha(times[0]) <= 0:
         raise ValueError(f"times[0] = {float(times[0]):g}: alpha is 0 there, start a little earlier")
 
     def eps(x, t):
@@ -154,7 +160,7 @@ def heun(model, x, times, *, schedule=None, trajectory=False, progress=None) -> 
         guess = a_s.to(x) * (y + h * slope)
         return a_s.to(x) * (y + h * (slope + eps(guess, s)) / 2)
 
-    return _run(step, x, times, schedule, trajectory, progress)
+    return _run(step, model, x, times, schedule, trajectory, progress)
 
 
 def generate(
@@ -177,15 +183,18 @@ def generate(
     end should lie at less noise. shape and schedule: by default the model's own event_shape and schedule. sampler: one of this module. batch: samples at a
     time; the start is drawn for all of them first, so the result does not depend on it. progress: a wrapper of the loop over batches.
     """
-    check_count(m), check_count(batch, "batch"), check_count(steps, "steps")
-    schedule = schedule or getattr(model, "schedule", None) or OU()
-    low, high = log_snr
-    if not low < high:
+    m, batch, steps = check_count(m), check_count(batch, "batch"), check_count(steps, "steps")
+    check_model(model, "score")
+    shape = check_shape(model.event_shape if shape is None else shape)
+    schedule = schedule_of(getattr(model, "schedule", None) if schedule is None else schedule)
+    ends = as_numbers(log_snr, "log_snr").reshape(-1).tolist()
+    low, high = ends if len(ends) == 2 else (math.nan, math.nan)
+    if not -math.inf < low < high < math.inf:
         raise ValueError(f"log_snr = {log_snr}: (low, high) with low < high is needed")
     t_hi, t_lo = schedule.time_from_log_snr(torch.tensor([low, high], dtype=torch.float64)).tolist()
     like = next(iter(model.parameters()), torch.empty(0)) if hasattr(model, "parameters") else torch.empty(0)
     start = prior(
-        (m, *(shape or model.event_shape)),
+        (m, *shape),
         t_hi,
         schedule=schedule,
         generator=generator,
@@ -206,10 +215,14 @@ class Switch:
     """A model that uses different scores over different parts of the trajectory; see `switch`."""
 
     def __init__(self, parts: Mapping[tuple[float, float], object]):
+        if not isinstance(parts, Mapping) or not all(isinstance(key, tuple) and len(key) == 2 for key in parts):
+            raise ValueError(f"parts = {parts!r}: {{(t_hi, t_lo): model, ...}} is needed")
+        if not parts:
+            raise ValueError("parts is empty: {(t_hi, t_lo): model, ...} is needed")
+        for (hi, lo), model in parts.items():
+            check_real(hi, "t_hi"), check_real(lo, "t_lo"), check_model(model, "score", name=f"parts[{hi}, {lo}]")
         self.parts = dict(sorted(parts.items(), reverse=True))
         edges = list(self.parts)
-        if not edges:
-            raise ValueError("parts is empty: {(t_hi, t_lo): model, ...} is needed")
         for hi, lo in edges:
             if not 0 <= lo < hi:
                 raise ValueError(f"parts has the interval ({hi}, {lo}): 0 <= t_lo < t_hi is needed")
@@ -237,7 +250,7 @@ class Switch:
 
     def denoise(self, x: Tensor, t, *, schedule: Schedule | None = None) -> Tensor:
         """E[X_0 | X_t = x] of the model in charge at t."""
-        return denoised(self.at(float(t)), x, t, schedule or OU())
+        return denoised(self.at(float(t)), x, t, schedule_of(schedule))
 
 
 def switch(parts: Mapping[tuple[float, float], object]) -> Switch:

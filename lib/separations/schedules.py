@@ -16,17 +16,49 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from .checks import as_numbers, check_real, check_whole
+
 Time = float | Tensor
 
 
-def _as_time(t: Time) -> Tensor:
-    return t if isinstance(t, Tensor) and t.is_floating_point() else torch.as_tensor(t, dtype=torch.float64)
+def _as_level(log_snr: Time) -> Tensor:
+    """log_snr as it is where it is a floating-point tensor, else as float64. ValueError for what is no number."""
+    if isinstance(log_snr, Tensor) and log_snr.is_floating_point() and log_snr.device.type != "cpu":
+        return log_snr
+    found = as_numbers(log_snr, "log_snr")
+    return log_snr if isinstance(log_snr, Tensor) and log_snr.is_floating_point() else found
+
+
+def check_schedule(schedule: object) -> "Schedule":
+    """schedule, if it is one; ValueError otherwise."""
+    if not isinstance(schedule, Schedule):
+        raise ValueError(f"schedule = {schedule!r}: a Schedule, as OU(), is needed")
+    return schedule
+
+
+def schedule_of(schedule: object) -> "Schedule":
+    """schedule, or OU() for None; ValueError for anything else."""
+    return OU() if schedule is None else check_schedule(schedule)
 
 
 class Schedule:
     """Base of all schedules. A subclass gives alpha, sigma, drift, diffusion and time_from_log_snr."""
 
     t_max: float = math.inf
+
+    def _time(self, t: Time) -> Tensor:
+        """t as it is where it is a floating-point tensor, else as float64. ValueError outside [0, t_max]; on a GPU not looked at."""
+        if not isinstance(t, Tensor) or not t.is_floating_point():
+            t = as_numbers(t, "t", nan=True)
+        if t.device.type == "cpu":
+            bad = ~((t >= 0) & (t <= self.t_max * (1 + 1e-6)))  # a grid in float32 may end a rounding error late
+            if bad.any():
+                self._refuse(t[bad].flatten()[0].item(), "[")
+        return t
+
+    def _refuse(self, t: float, bracket: str):
+        end = "inf)" if math.isinf(self.t_max) else f"{self.t_max:g}]"
+        raise ValueError(f"t = {t:g} is not allowed: t must lie in {bracket}0, {end} for {self}")
 
     def alpha(self, t: Time) -> Tensor:
         """Factor on the data at time t, shape of t."""
@@ -54,15 +86,11 @@ class Schedule:
 
     def check_time(self, t: Time, *, zero: bool = False) -> Tensor:
         """t as a float64 tensor, after checking 0 < t <= t_max (0 <= t where `zero`). Raises ValueError."""
-        t = torch.as_tensor(t, dtype=torch.float64)
+        t = as_numbers(t, "t", nan=True)
         low_ok = (t >= 0) if zero else (t > 0)
         bad = ~(low_ok & (t <= self.t_max) & t.isfinite())
         if bad.any():
-            bracket = "[" if zero else "("
-            end = "inf)" if math.isinf(self.t_max) else f"{self.t_max:g}]"
-            raise ValueError(
-                f"t = {t[bad].flatten()[0].item():g} is not allowed: t must lie in {bracket}0, {end} for {self}"
-            )
+            self._refuse(t[bad].flatten()[0].item(), "[" if zero else "(")
         return t
 
 
@@ -74,22 +102,22 @@ class OU(Schedule):
     """
 
     def alpha(self, t: Time) -> Tensor:
-        return torch.exp(-_as_time(t) / 2)
+        return torch.exp(-self._time(t) / 2)
 
     def sigma(self, t: Time) -> Tensor:
-        return torch.sqrt(-torch.expm1(-_as_time(t)))
+        return torch.sqrt(-torch.expm1(-self._time(t)))
 
     def log_snr(self, t: Time) -> Tensor:
-        return -torch.expm1(_as_time(t)).log()
+        return -torch.expm1(self._time(t)).log()
 
     def drift(self, t: Time) -> Tensor:
-        return torch.full_like(_as_time(t), -0.5)
+        return torch.full_like(self._time(t), -0.5)
 
     def diffusion(self, t: Time) -> Tensor:
-        return torch.ones_like(_as_time(t))
+        return torch.ones_like(self._time(t))
 
     def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return softplus(-_as_time(log_snr))
+        return softplus(-_as_level(log_snr))
 
 
 @dataclass(frozen=True)
@@ -101,31 +129,32 @@ class VPLinear(Schedule):
     t_max = 1.0
 
     def __post_init__(self):
-        if not 0 < self.beta_min <= self.beta_max:
+        check_real(self.beta_min, "beta_min"), check_real(self.beta_max, "beta_max")
+        if not 0 < self.beta_min <= self.beta_max < math.inf:
             raise ValueError(
-                f"beta_min = {self.beta_min}, beta_max = {self.beta_max}: 0 < beta_min <= beta_max is needed"
+                f"beta_min = {self.beta_min}, beta_max = {self.beta_max}: 0 < beta_min <= beta_max < inf is needed"
             )
 
     def _integral(self, t: Tensor) -> Tensor:
         return self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t**2
 
     def alpha(self, t: Time) -> Tensor:
-        return torch.exp(-0.5 * self._integral(_as_time(t)))
+        return torch.exp(-0.5 * self._integral(self._time(t)))
 
     def sigma(self, t: Time) -> Tensor:
-        return torch.sqrt(-torch.expm1(-self._integral(_as_time(t))))
+        return torch.sqrt(-torch.expm1(-self._integral(self._time(t))))
 
     def log_snr(self, t: Time) -> Tensor:
-        return -torch.expm1(self._integral(_as_time(t))).log()
+        return -torch.expm1(self._integral(self._time(t))).log()
 
     def drift(self, t: Time) -> Tensor:
-        return -0.5 * (self.beta_min + (self.beta_max - self.beta_min) * _as_time(t))
+        return -0.5 * (self.beta_min + (self.beta_max - self.beta_min) * self._time(t))
 
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))
 
     def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        integral = softplus(-_as_time(log_snr))
+        integral = softplus(-_as_level(log_snr))
         # The root of the quadratic in the form without cancellation at small t.
         root = torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * integral)
         return 2 * integral / (self.beta_min + root)
@@ -152,8 +181,8 @@ class DDPM(Schedule):
     t_max = 1.0
 
     def __post_init__(self):
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise ValueError(f"steps = {self.steps!r}: a whole number >= 1 is needed")
+        object.__setattr__(self, "steps", check_whole(self.steps, "steps", 1))
+        check_real(self.beta_first, "beta_first"), check_real(self.beta_last, "beta_last")
         if not 0 < self.beta_first <= self.beta_last < 1:
             raise ValueError(
                 f"beta_first = {self.beta_first}, beta_last = {self.beta_last}: 0 < beta_first <= beta_last < 1 is needed"
@@ -170,26 +199,26 @@ class DDPM(Schedule):
         return start + (t.double() * self.steps - k) * change
 
     def alpha(self, t: Time) -> Tensor:
-        t = _as_time(t)
+        t = self._time(t)
         return torch.exp(self._log_alpha2(t) / 2).to(t.dtype)
 
     def sigma(self, t: Time) -> Tensor:
-        t = _as_time(t)
+        t = self._time(t)
         return torch.sqrt(-torch.expm1(self._log_alpha2(t))).to(t.dtype)
 
     def log_snr(self, t: Time) -> Tensor:
-        t = _as_time(t)
+        t = self._time(t)
         return -torch.expm1(-self._log_alpha2(t)).log().to(t.dtype)
 
     def drift(self, t: Time) -> Tensor:
-        t = _as_time(t)
+        t = self._time(t)
         return (self._piece(t)[2] * self.steps / 2).to(t.dtype)
 
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))
 
     def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        log_snr = _as_time(log_snr)
+        log_snr = _as_level(log_snr)
         wanted = -softplus(-log_snr.double())
         table = _ddpm_log_alpha2(self.steps, self.beta_first, self.beta_last).to(wanted.device)
         k = torch.searchsorted(-table, -wanted.detach(), right=True).sub(1).clamp(0, self.steps - 1)
@@ -204,7 +233,7 @@ class VPCosine(Schedule):
     t_max = 1.0
 
     def __post_init__(self):
-        if not 0 <= self.s < 1:
+        if not 0 <= check_real(self.s, "s") < 1:
             raise ValueError(f"s = {self.s}: 0 <= s < 1 is needed")
 
     @property
@@ -212,15 +241,15 @@ class VPCosine(Schedule):
         return math.pi / 2 / (1 + self.s)
 
     def _angle(self, t: Time) -> Tensor:
-        return (_as_time(t) + self.s) * self._rate
+        return (self._time(t) + self.s) * self._rate
 
     def alpha(self, t: Time) -> Tensor:
         # cos(u) as a sine of the distance to t = 1, where it vanishes.
-        return torch.sin((1 - _as_time(t)) * self._rate) / math.cos(self.s * self._rate)
+        return torch.sin((1 - self._time(t)) * self._rate) / math.cos(self.s * self._rate)
 
     def sigma(self, t: Time) -> Tensor:
         start = self.s * self._rate
-        squared = torch.sin(_as_time(t) * self._rate) * torch.sin(self._angle(t) + start) / math.cos(start) ** 2
+        squared = torch.sin(self._time(t) * self._rate) * torch.sin(self._angle(t) + start) / math.cos(start) ** 2
         return torch.sqrt(squared)
 
     def drift(self, t: Time) -> Tensor:
@@ -230,7 +259,7 @@ class VPCosine(Schedule):
         return torch.sqrt(-2 * self.drift(t))  # sigma^2 = 1 - alpha^2, so d sigma^2/dt = -2 drift alpha^2
 
     def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        l = _as_time(log_snr)
+        l = _as_level(log_snr)
         start = self.s * self._rate
         sin2 = torch.sigmoid(-l) * math.cos(start) ** 2 + math.sin(start) ** 2
         cos2 = torch.sigmoid(l) * math.cos(start) ** 2
@@ -244,7 +273,7 @@ class VE(Schedule):
     sigma_max: float = 80.0
 
     def __post_init__(self):
-        if not 0 < self.sigma_max < math.inf:
+        if not 0 < check_real(self.sigma_max, "sigma_max") < math.inf:
             raise ValueError(f"sigma_max = {self.sigma_max}: a positive number is needed")
 
     @property
@@ -252,19 +281,19 @@ class VE(Schedule):
         return self.sigma_max
 
     def alpha(self, t: Time) -> Tensor:
-        return torch.ones_like(_as_time(t))
+        return torch.ones_like(self._time(t))
 
     def sigma(self, t: Time) -> Tensor:
-        return _as_time(t).clone()
+        return self._time(t).clone()
 
     def drift(self, t: Time) -> Tensor:
-        return torch.zeros_like(_as_time(t))
+        return torch.zeros_like(self._time(t))
 
     def diffusion(self, t: Time) -> Tensor:
-        return torch.sqrt(2 * _as_time(t))
+        return torch.sqrt(2 * self._time(t))
 
     def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return torch.exp(-_as_time(log_snr) / 2)
+        return torch.exp(-_as_level(log_snr) / 2)
 
 
 @dataclass(frozen=True)
@@ -277,17 +306,17 @@ class Flow(Schedule):
     t_max = 1.0
 
     def alpha(self, t: Time) -> Tensor:
-        return 1 - _as_time(t)
+        return 1 - self._time(t)
 
     def sigma(self, t: Time) -> Tensor:
-        return _as_time(t).clone()
+        return self._time(t).clone()
 
     def drift(self, t: Time) -> Tensor:
-        return -1 / (1 - _as_time(t))
+        return -1 / (1 - self._time(t))
 
     def diffusion(self, t: Time) -> Tensor:
-        t = _as_time(t)
+        t = self._time(t)
         return torch.sqrt(2 * t / (1 - t))
 
     def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return torch.sigmoid(-_as_time(log_snr) / 2)
+        return torch.sigmoid(-_as_level(log_snr) / 2)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .checks import uniform
-from .schedules import OU, Schedule
+from .checks import as_numbers, check_count, check_real, generator_device, uniform
+from .schedules import OU, Schedule, check_schedule
 from .timesteps_interval import ConfidenceInterval, DiscreteTimes, MinSNR, contribution
 
 __all__ = [
@@ -22,12 +22,12 @@ __all__ = [
 
 
 def _check_interval(t_min: float, t_max: float) -> None:
-    if not 0 < t_min < t_max < math.inf:
+    if not 0 < check_real(t_min, "t_min") < check_real(t_max, "t_max") < math.inf:
         raise ValueError(f"t_min = {t_min}, t_max = {t_max}: 0 < t_min < t_max is needed")
 
 
 def _as_times(t) -> Tensor:
-    return torch.as_tensor(t, dtype=torch.float64)
+    return as_numbers(t, "t")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Beta:
 
     def __post_init__(self):
         _check_interval(self.t_min, self.t_max)
-        if not (0 < self.a < math.inf and 0 < self.b < math.inf):
+        if not (0 < check_real(self.a, "a") < math.inf and 0 < check_real(self.b, "b") < math.inf):
             raise ValueError(f"a = {self.a}, b = {self.b}: positive numbers are needed")
 
     def sample(self, m: int, generator: torch.Generator | None = None) -> Tensor:
@@ -103,7 +103,7 @@ class LogSNRUniform:
     schedule: Schedule = field(default_factory=OU)
 
     def __post_init__(self):
-        _check_interval(self.t_min, self.t_max)
+        _check_interval(self.t_min, self.t_max), check_schedule(self.schedule)
         if not all(map(math.isfinite, self._ends())):
             raise ValueError(
                 f"t_max = {self.t_max}: the log-SNR is infinite there, take t_max < {self.schedule.t_max:g}"
@@ -135,7 +135,8 @@ class LogSNRUniform:
 class LogNormal:
     """log(sigma / alpha) ~ N(mean, std^2), for data of variance 1 (Karras et al. 2022: mean -1.2, std 1.2 at std 0.5 of the data).
 
-    The log-SNR is -2 log(sigma / alpha), cut to [-limit, limit], which is where the mass outside goes.
+    The log-SNR is -2 log(sigma / alpha), cut to [-limit, limit] and to that of the schedule's last time, which is where the mass
+    outside goes: VE(sigma_max=80) ends at -8.76.
     """
 
     mean: float = -1.2 + math.log(2)
@@ -144,17 +145,27 @@ class LogNormal:
     limit: float = 9.0
 
     def __post_init__(self):
-        if not (math.isfinite(self.mean) and 0 < self.std < math.inf and 0 < self.limit < math.inf):
+        check_schedule(self.schedule)
+        mean, std, limit = (check_real(getattr(self, name), name) for name in ("mean", "std", "limit"))
+        if not (math.isfinite(mean) and 0 < std < math.inf and 0 < limit < math.inf):
             raise ValueError(
                 f"mean = {self.mean}, std = {self.std}, limit = {self.limit}: finite, std > 0 and limit > 0, are needed"
             )
 
+    @property
+    def lowest(self) -> float:
+        """The log-SNR of the largest time: -limit, or that of the schedule's last time where it is higher."""
+        if math.isinf(self.schedule.t_max):
+            return -self.limit
+        return max(-self.limit, float(self.schedule.log_snr(self.schedule.t_max)))
+
     def sample(self, m: int, generator: torch.Generator | None = None) -> Tensor:
         """(m,) times."""
-        device = None if generator is None else generator.device
-        normal = torch.randn(m, dtype=torch.float64, generator=generator, device=device)
+        device = generator_device(generator)
+        normal = torch.randn(check_count(m), dtype=torch.float64, generator=generator, device=device)
         log_snr = -2 * (self.mean + self.std * normal)
-        return self.schedule.time_from_log_snr(log_snr.clamp(-self.limit, self.limit))
+        times = self.schedule.time_from_log_snr(log_snr.clamp(self.lowest, self.limit))
+        return times.clamp(max=self.schedule.t_max)  # rounding at the last time
 
     def density(self, t) -> Tensor:
         """p(t) between the two ends, shape of t; the mass at the ends themselves (`mass_at_ends`) has no density."""
@@ -162,19 +173,20 @@ class LogNormal:
         log_snr = self.schedule.log_snr(self.schedule.check_time(t))
         z = (-log_snr / 2 - self.mean) / self.std
         normal = torch.exp(-z.square() / 2) / (2 * self.std * math.sqrt(2 * math.pi))  # per unit of log-SNR
-        return (log_snr.abs() < self.limit) * normal * log_snr_speed(t, self.schedule)
+        return ((log_snr > self.lowest) & (log_snr < self.limit)) * normal * log_snr_speed(t, self.schedule)
 
     def cdf(self, t) -> Tensor:
         """P(time <= t), shape of t, with a jump at either end (`mass_at_ends`)."""
         log_snr = self.schedule.log_snr(self.schedule.check_time(_as_times(t)))
         inside = torch.special.ndtr((-log_snr / 2 - self.mean) / self.std)
-        return inside.where(log_snr <= self.limit, torch.zeros_like(inside)).where(
-            log_snr > -self.limit, torch.ones_like(inside)
+        slack = 1e-9  # a time at an end may come back on the wrong side of it
+        return inside.where(log_snr <= self.limit + slack, torch.zeros_like(inside)).where(
+            log_snr > self.lowest + slack, torch.ones_like(inside)
         )
 
     def mass_at_ends(self) -> tuple[float, float]:
         """Probability that is moved to the smallest and to the largest time."""
-        ends = [(self.mean + self.limit / 2) / self.std, (self.limit / 2 - self.mean) / self.std]
+        ends = [(self.mean + self.limit / 2) / self.std, (-self.lowest / 2 - self.mean) / self.std]
         return tuple(math.erfc(end / math.sqrt(2)) / 2 for end in ends)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .checks import check_count, uniform
-from .schedules import Schedule, VPLinear
+from .checks import as_numbers, check_count, check_real, uniform
+from .schedules import Schedule, VPLinear, check_schedule
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,18 @@ class ConfidenceInterval:
     t_max: float | None = None
 
     def __post_init__(self):
-        if not 0 < self.T < math.inf:
+        check_schedule(self.schedule)
+        if not 0 < check_real(self.T, "T") < math.inf:
             raise ValueError(f"T = {self.T}: a positive number of steps is needed")
-        if not 0 <= self.low < self.high <= self.T:
+        if not 0 <= check_real(self.low, "low") < check_real(self.high, "high") <= self.T:
             raise ValueError(f"low = {self.low}, high = {self.high}: 0 <= low < high <= T = {self.T:g} is needed")
-        if not 0 < self.coverage < 1:
+        if not 0 < check_real(self.coverage, "coverage") < 1:
             raise ValueError(f"coverage = {self.coverage}: a number in (0, 1) is needed")
         if self.t_max is None and math.isinf(self.schedule.t_max):
             raise ValueError(
                 f"t_max = None: {self.schedule} has no last time, the time that step T stands for is needed"
             )
-        if self.t_max is not None and not 0 < self.t_max <= self.schedule.t_max:
+        if self.t_max is not None and not 0 < check_real(self.t_max, "t_max") <= self.schedule.t_max:
             raise ValueError(f"t_max = {self.t_max}: a number in (0, {self.schedule.t_max:g}] is needed")
 
     @property
@@ -70,7 +71,7 @@ class ConfidenceInterval:
 
     def step_density(self, step) -> Tensor:
         """p(step) per step, shape of step; 0 outside [0, T]."""
-        step = torch.as_tensor(step, dtype=torch.float64)
+        step = as_numbers(step, "step")
         inside = (step >= 0) & (step <= self.T)
         return inside * (self._normal(step) + self.tail / self.T)
 
@@ -81,18 +82,18 @@ class ConfidenceInterval:
 
         Vu et al. give (step - mean) / std^2 p(step), which is right where no mass is moved.
         """
-        step = torch.as_tensor(step, dtype=torch.float64)
+        step = as_numbers(step, "step")
         inside = (step >= 0) & (step <= self.T)
         ends = self._normal(torch.tensor([0.0, self.T], dtype=torch.float64))
         return inside * ((step - self.mean) / self.std**2 * self._normal(step) + float(ends[1] - ends[0]) / self.T)
 
     def density(self, t) -> Tensor:
         """p(t) per unit of t, shape of t."""
-        return self.step_density(torch.as_tensor(t, dtype=torch.float64) / self._unit) / self._unit
+        return self.step_density(as_numbers(t, "t") / self._unit) / self._unit
 
     def cdf(self, t) -> Tensor:
         """P(time <= t), shape of t."""
-        step = (torch.as_tensor(t, dtype=torch.float64) / self._unit).clamp(0, self.T)
+        step = (as_numbers(t, "t") / self._unit).clamp(0, self.T)
         below = self._ndtr(torch.tensor(0.0, dtype=torch.float64))
         return self._ndtr(step) - below + self.tail * step / self.T
 
@@ -129,10 +130,10 @@ class DiscreteTimes:
     t_max: float = 1.0
 
     def __post_init__(self):
-        check_count(self.T, "T")
+        object.__setattr__(self, "T", check_count(self.T, "T"))
         if not callable(getattr(self.times, "sample", None)) or not callable(getattr(self.times, "cdf", None)):
             raise ValueError(f"times = {self.times!r}: a distribution with .sample and .cdf is needed")
-        if not 0 < self.t_max < math.inf:
+        if not 0 < check_real(self.t_max, "t_max") < math.inf:
             raise ValueError(f"t_max = {self.t_max}: a positive number is needed")
 
     def steps(self, m: int, generator: torch.Generator | None = None) -> Tensor:
@@ -168,7 +169,8 @@ class MinSNR:
     schedule: Schedule = field(default_factory=VPLinear)
 
     def __post_init__(self):
-        if not 0 < self.gamma < math.inf:
+        check_schedule(self.schedule)
+        if not 0 < check_real(self.gamma, "gamma") < math.inf:
             raise ValueError(f"gamma = {self.gamma}: a positive number is needed")
 
     def __call__(self, t) -> Tensor:
@@ -181,5 +183,5 @@ def contribution(times, t, *, schedule: Schedule) -> Tensor:
 
     times: anything with a density. ValueError for t outside (0, t_max].
     """
-    t = schedule.check_time(t)
+    t = check_schedule(schedule).check_time(t)
     return times.density(t) * schedule.log_snr(t).exp()

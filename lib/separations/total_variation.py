@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, randn
+from .checks import check_count, check_points, check_real, check_shaped, randn
 from .distributions import Diffused, Empirical, GaussianMixture
 from .estimates import Estimate
 from .one_dimension import cdf, quantile_map
-from .schedules import OU, VE, Schedule
+from .schedules import VE, Schedule, schedule_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def standard_normal(event_shape: tuple[int, ...], dtype: torch.dtype = torch.flo
 
 def blurred(data: Tensor, std: float) -> Law:
     """The training set convolved with N(0, std^2 I): (1/n) sum_i N(x_i, std^2 I). data: (n, *event_shape)."""
+    std = check_real(std, "std")
     return Law(Empirical(data), std, VE(sigma_max=max(std, 1.0)))
 
 
@@ -52,7 +53,7 @@ def total_variation(p: Law, q: Law, m: int, generator: torch.Generator | None = 
 
     Unbiased, with a standard error; both densities must be positive wherever the other is.
     """
-    check_count(m)
+    m = check_count(m)
     x, y = p.sample(m, generator), q.sample(m, generator)
     values = torch.stack([_shortfall(p, q, x), _shortfall(q, p, y)]).double()
     return Estimate(values.mean(0))
@@ -83,10 +84,10 @@ def start_error_bound(data: Tensor, t: float, *, schedule: Schedule | None = Non
     The divergence is convex, so KL(P-hat_t, N(0, I)) is at most the mean over i of
     KL(N(alpha x_i, sigma^2 I), N(0, I)) = (alpha^2 |x_i|^2 + d (sigma^2 - 1 - log sigma^2)) / 2; Pinsker: TV <= sqrt(KL / 2).
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     t = schedule.check_time(t)
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    flat = data.reshape(len(data), -1).double()
+    flat = check_shaped(data, "data").reshape(len(data), -1).double()
     excess = flat.shape[1] * (sigma**2 - 1 - 2 * sigma.log())
     return float(((alpha**2 * flat.square().sum(1).mean() + excess) / 4).sqrt())
 
@@ -115,7 +116,7 @@ def copy_probabilities(
     Given X_t = z the reverse SDE ends in x_i with the posterior weight w_i(z), hence q_i = E w_i(z) over z ~ N(0, I).
     m antithetic pairs z, -z: they cancel the term of first order in alpha. Memory: m * n numbers.
     """
-    check_count(m)
+    m = check_count(m)
     like = torch.empty(0, dtype=torch.float64)
     z = randn((m, *empirical.event_shape), like, generator)
     weights = (
@@ -130,7 +131,7 @@ def effective_points(empirical: Empirical, x: Tensor, t: float, *, schedule: Sch
     The sum of squares is the sum of exp(2 l_i) over the square of the sum of exp(l_i), with l_i the logits, and doubling a
     logit is dividing sigma by sqrt(2): two streaming passes, no (m, n) array.
     """
-    schedule = schedule or OU()
+    schedule = schedule_of(schedule)
     time = schedule.check_time(t)
     alpha, sigma = schedule.alpha(time), schedule.sigma(time)
     y, r = x.double() / alpha, float(sigma / alpha)
@@ -147,8 +148,8 @@ def information(truth: Diffused, t: float, m: int, *, schedule: Schedule | None 
 
     Of n training points about n exp(-I) are still compatible with X_t: the posterior collapses where I reaches log n.
     """
-    schedule = schedule or OU()
-    check_count(m)
+    schedule = schedule_of(schedule)
+    m = check_count(m)
     x = truth.sample(m, t, schedule=schedule, generator=generator)
     sigma = schedule.sigma(schedule.check_time(t))
     # h(X_t | X_0) is the entropy of N(0, sigma^2 I), known exactly

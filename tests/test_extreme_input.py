@@ -1,0 +1,187 @@
+"""Precision, range and kind of input: the laws answer in at least float32, never with NaN, and refuse what is no number."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from separations import samplers, schedules, timesteps
+from separations.distributions import Empirical, GaussianMixture
+from separations.loss_gap import loss_gap
+from separations.losses import denoising_loss
+from separations.product_mixtures import StudentMixture
+from separations.schedules import OU, VE, Flow, VPCosine
+
+MEANS = torch.tensor([[-2.0, 0.0, 1.0], [2.0, 1.0, 0.0]])
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def points(m=6):
+    return torch.randn(m, 3, generator=generator(1))
+
+
+DATA = torch.randn(12, 3, generator=generator(2))
+LAWS = {
+    "empirical": Empirical(DATA),
+    "mixture": GaussianMixture(MEANS, 0.1),
+    "student": StudentMixture(MEANS, 1.0, 4.0),
+}
+QUESTIONS = ("score", "denoise", "log_prob", "hessian", "posterior_cov", "responsibilities")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("name", LAWS)
+def test_sixteen_bits_count_as_float32(name, question, dtype):
+    x = points().to(dtype)
+    found = getattr(LAWS[name], question)(x, 0.3)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, getattr(LAWS[name], question)(x.float(), 0.3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_means_and_data_of_sixteen_bits(dtype):
+    x = points()
+    mixture = GaussianMixture(MEANS.to(dtype), 0.1)
+    assert mixture.sample(3, generator=generator()).dtype == torch.float32
+    assert torch.equal(mixture.score(x, 0.3), LAWS["mixture"].score(x, 0.3))
+    coarse = DATA.to(dtype)
+    assert torch.equal(Empirical(coarse).denoise(x, 0.3), Empirical(coarse.float()).denoise(x, 0.3))
+
+
+@pytest.mark.parametrize("t", [1e-38, 1e-30, 1e-20, 1e-12])
+def test_at_vanishing_noise_the_empirical_posterior_mean_is_the_nearest_point(t):
+    x = points()
+    nearest = DATA[(x[:, None] - DATA).square().sum(-1).argmin(1)]
+    assert torch.equal(LAWS["empirical"].denoise(x, t), nearest)
+    assert torch.allclose(LAWS["empirical"].denoise(x.double(), t).float(), nearest)
+
+
+@pytest.mark.parametrize("name", ["mixture", "empirical"])
+@pytest.mark.parametrize("size", [1e16, 1e19, 1e25])
+def test_far_away_points_get_the_score_of_the_nearest_component(name, size):
+    x = size * points().sign()
+    score = LAWS[name].score(x, 0.5)
+    variance = float(OU().sigma(0.5)) ** 2 + (0.1 * float(OU().alpha(0.5)) ** 2 if name == "mixture" else 0)
+    assert torch.allclose(score, -x / variance, rtol=1e-5)
+
+
+def test_what_does_not_fit_is_an_error_and_not_infinite():
+    x = 10 * points()
+    with pytest.raises(ValueError, match="score overflows float32"):
+        LAWS["empirical"].score(x, 1e-38)
+    with pytest.raises(ValueError, match="hessian overflows float32"):
+        LAWS["empirical"].hessian(x, 1e-40)
+    with pytest.raises(ValueError, match="overflows float64"):
+        LAWS["mixture"].score(x.double() * 1e200, 0.5)
+    assert LAWS["empirical"].score(x.double(), 1e-38).isfinite().all()
+
+
+@pytest.mark.parametrize("bad", ["soon", None, [], {}, torch.tensor(1j), True, torch.empty(0)], ids=repr)
+@pytest.mark.parametrize("name", LAWS)
+def test_a_time_that_is_none(name, bad):
+    with pytest.raises(ValueError, match="t "):
+        LAWS[name].score(points(), bad)
+    with pytest.raises(ValueError, match="t "):
+        LAWS[name].sample(3, bad)
+
+
+@pytest.mark.parametrize("bad", ["wide", None, [], torch.tensor(1j)], ids=repr)
+def test_a_covariance_that_is_none(bad):
+    with pytest.raises(ValueError, match="cov"):
+        GaussianMixture(MEANS, bad)
+
+
+@pytest.mark.parametrize("bad", [3, "g", True, math.nan], ids=repr)
+def test_a_generator_that_is_none(bad):
+    calls = (
+        lambda: LAWS["mixture"].sample(3, generator=bad),
+        lambda: LAWS["empirical"].sample(3, generator=bad),
+        lambda: LAWS["student"].sample(3, generator=bad),
+        lambda: samplers.prior((3, 2), 1.0, generator=bad),
+        lambda: samplers.ddim(LAWS["mixture"], points(), [1.0, 0.5], generator=bad),
+        lambda: timesteps.Uniform().sample(3, bad),
+        lambda: timesteps.LogNormal().sample(3, bad),
+        lambda: denoising_loss(LAWS["mixture"], points(), 0.5, generator=bad),
+        lambda: loss_gap(DATA, LAWS["mixture"], 0.5, generator=bad),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match="generator = "):
+            call()
+
+
+def test_a_schedule_or_a_model_that_is_none():
+    x = points()
+    for bad in (3, "OU", OU):
+        with pytest.raises(ValueError, match="schedule = "):
+            LAWS["mixture"].score(x, 0.5, schedule=bad)
+    for bad in (None, 3, torch.zeros(2)):
+        with pytest.raises(ValueError, match="model is"):
+            samplers.heun(bad, x, [1.0, 0.5])
+        with pytest.raises(ValueError, match="truth is"):
+            loss_gap(DATA, bad, 0.5)
+
+
+@pytest.mark.parametrize("ends", [(math.inf, 0.1), (1.0, math.nan), (math.nan, 0.1), (1.0, "0"), (None, 0.1)], ids=repr)
+def test_grids_of_times_have_finite_ends(ends):
+    for grid in (samplers.uniform_times, samplers.log_snr_times):
+        with pytest.raises(ValueError, match=r"t_hi|t_lo"):
+            grid(*ends, 5)
+
+
+def test_empty_lists_of_times():
+    for sampler in (samplers.reverse_sde, samplers.probability_flow, samplers.ddim, samplers.heun):
+        with pytest.raises(ValueError, match="times"):
+            sampler(LAWS["mixture"], points(), [])
+        with pytest.raises(ValueError, match="times"):
+            sampler(LAWS["mixture"], points(), [1.0])
+    with pytest.raises(ValueError, match="t is empty"):
+        loss_gap(DATA, LAWS["mixture"], [])
+
+
+@pytest.mark.parametrize("bad", [math.nan, 0.0, -0.1, math.inf, "small"], ids=repr)
+def test_the_relative_error_of_a_loss_gap_is_a_positive_number(bad):
+    with pytest.raises(ValueError, match="relative_error"):
+        loss_gap(DATA, LAWS["mixture"], 0.5, relative_error=bad)
+
+
+@pytest.mark.parametrize(
+    "schedule", [VE(), VE(sigma_max=5.0), Flow(), VPCosine(), schedules.VPLinear(), schedules.DDPM()]
+)
+def test_log_normal_times_stay_within_the_schedule(schedule):
+    law = timesteps.LogNormal(mean=2.0, std=2.0, schedule=schedule)
+    t = law.sample(20_000, generator())
+    assert float(t.max()) <= schedule.t_max
+    schedule.check_time(t)
+    below, above = law.mass_at_ends()
+    assert float((t == t.max()).double().mean()) == pytest.approx(above, abs=4 * math.sqrt(above / 20_000) + 1e-9)
+    # The distribution function rises from its first jump to 1, and is what the draws say in between.
+    middle = torch.quantile(t, 0.4)
+    if below < 0.39 < 0.41 < 1 - above:
+        assert float(law.cdf(middle)) == pytest.approx(0.4, abs=0.02)
+    assert float(law.cdf(t.max())) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("schedule", [Flow(), VPCosine(), VE(), schedules.DDPM(), schedules.VPLinear()])
+def test_no_schedule_speaks_of_times_beyond_its_last(schedule):
+    for question in ("alpha", "sigma", "drift", "diffusion", "log_snr"):
+        for t in (1.5 * schedule.t_max, -0.1, math.nan, torch.tensor([0.5, -1.0])):
+            with pytest.raises(ValueError, match="t must lie in"):
+                getattr(schedule, question)(t)
+
+
+def test_numbers_of_python_are_read_in_double_precision():
+    assert float(OU().sigma(1e-300)) == pytest.approx(1e-150)
+    assert float(OU().sigma([1e-300])[0]) == pytest.approx(1e-150)
+
+
+def test_numbers_of_numpy_are_numbers():
+    steps = np.int64(4)
+    assert len(samplers.uniform_times(np.float64(1.0), np.float32(0.5), steps)) == 5
+    assert schedules.DDPM(steps=np.int64(10)) == schedules.DDPM(steps=10)
+    found = samplers.generate(LAWS["mixture"], np.int64(5), steps=steps, batch=np.int64(2), generator=generator())
+    assert torch.equal(found, samplers.generate(LAWS["mixture"], 5, steps=4, batch=2, generator=generator()))
