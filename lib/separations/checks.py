@@ -59,6 +59,8 @@ def check_real(value: object, name: str) -> float:
     """value as a float, if it is one real number of any library (NaN and infinity included); ValueError for anything else."""
     if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:
         value = value.item()
+    if isinstance(value, Tensor | np.ndarray):
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: a number is needed")
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise ValueError(f"{name} = {value!r}: a number is needed")
     return float(value)

@@ -39,7 +39,6 @@ def small_t_limit(
     """
     schedule = schedule_of(schedule)
     times = schedule.check_time(t)
-    check_model(truth, "score", name="truth")
     if data is not None:
         control = KnownPosterior.of(as_empirical(data, truth, True), truth, schedule)
         if control is None:

@@ -124,7 +124,10 @@ def _layer(weight, bias) -> Layer:
 
 def _numbers(values, name: str) -> np.ndarray:
     """float64, from a tensor, an array or lists of real numbers."""
-    return as_numbers(np.asarray(values) if isinstance(values, list | tuple) else values, name).detach().cpu().numpy()
+    values = np.asarray(values) if isinstance(values, list | tuple) else values
+    if isinstance(values, np.ndarray) and values.size == 0:  # `_layer` names the shapes
+        return values.astype(np.float64)
+    return as_numbers(values, name).detach().cpu().numpy()
 
 
 def affine(weight, bias=None) -> ReLUNetwork:
