@@ -189,7 +189,9 @@ def _expanded(path: str | Path, name: str) -> Path:
     try:
         return Path(os.fsdecode(path)).expanduser()
     except RuntimeError:
-        raise ValueError(f"{name} = {str(path)!r}: there is no such home folder, the path of a folder is needed") from None
+        raise ValueError(
+            f"{name} = {str(path)!r}: there is no such home folder, the path of a folder is needed"
+        ) from None
 
 
 def _spec(name: str) -> Spec:

@@ -40,7 +40,9 @@ def cut_beats(ecg: object, rate: float) -> Beats:
     """
     signal, rate = _one_lead(ecg), _rate(rate)
     if len(signal) < SHORTEST * rate:
-        raise ValueError(f"ecg has {len(signal)} samples, {len(signal) / rate:.3g} s: at least {SHORTEST:g} s are needed")
+        raise ValueError(
+            f"ecg has {len(signal)} samples, {len(signal) / rate:.3g} s: at least {SHORTEST:g} s are needed"
+        )
     signal, bad, limit, notes = _mended(signal, rate)
     left_out = Counter()
     found = [
@@ -147,10 +149,7 @@ def _stretches(
     breaks = [
         (start, end)
         for start, end in _runs(bad)
-        if end - start > BRIDGED * rate
-        or start == 0
-        or end == len(bad)
-        or abs(signal[end] - signal[start - 1]) > limit
+        if end - start > BRIDGED * rate or start == 0 or end == len(bad) or abs(signal[end] - signal[start - 1]) > limit
     ]
     starts, ends = [0, *(end for _, end in breaks)], [*(start for start, _ in breaks), len(bad)]
     stretches = [(start, end) for start, end in zip(starts, ends) if end > start]
@@ -204,12 +203,10 @@ def _settled(signs: list[int]) -> list[int]:
     filled = []
     for sign in signs:
         filled.append(sign or (filled[-1] if filled else known[0]))
-    settled = list(filled)
-    for i in range(len(filled)):
-        near = filled[i - 1 : i] + filled[i + 1 : i + 2] if 0 < i < len(filled) - 1 else filled[1:3] if i == 0 else filled[-3:-1]
-        if len(near) == 2 and near[0] == near[1]:
-            settled[i] = near[0]
-    return settled
+    if len(filled) < 3:
+        return filled
+    ends = [filled[2], *filled, filled[-3]]  # the first and the last window have two neighbours on one side
+    return [near if near == after else sign for near, sign, after in zip(ends, filled, ends[2:])]
 
 
 def _beats_of(

@@ -67,30 +67,34 @@ def read_image(
     return np.asarray(ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC))
 
 
-def read_images(
-    files: Sequence[Path], size: int, *, resize: bool = True, more: list[str] | None = None
-) -> np.ndarray:
+def read_images(files: Sequence[Path], size: int, *, resize: bool = True, more: list[str] | None = None) -> np.ndarray:
     """The images as uint8 (m, size, size, 3); errors and `more` as in `read_image`."""
     return np.stack([read_image(file, size, resize=resize, more=more) for file in files])
 
 
 def find_images(folder: Path) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Image files in a folder and all folders below it, linked ones too, and what was left out.
+    """Image files in a folder and all folders below it, linked ones too, and notes on what was left out.
 
     Files are given by the parts of their path in the folder, in the order of these parts, which depends on neither the
     file system nor the language of the machine. Each folder is read once, and a link to an image that is read by its
-    own path is left out. What is left out: a phrase for each kind, with a number and the first names.
-    ValueError if the folder itself cannot be read.
+    own path is left out. The notes give a number and the first names for each kind of what is left out, and say which
+    images outside the folder are linked to more than once. ValueError if the folder itself cannot be read.
     """
     found, left = _walk(folder)
     own = {os.path.realpath(folder.joinpath(*parts)) for parts, link in found if not link}
-    kept = []
-    for parts, link in found:
-        if link and os.path.realpath(folder.joinpath(*parts)) in own:
+    kept, linked, again = [], set(), []
+    for parts, link in sorted(found):
+        real = os.path.realpath(folder.joinpath(*parts)) if link else ""
+        if real in own:
             left.setdefault("linking to images that are read anyway", []).append(parts)
-        else:
-            kept.append(parts)
-    return sorted(kept), [counted(kind, ["/".join(parts) for parts in sorted(left[kind])]) for kind in sorted(left)]
+            continue
+        if real in linked:
+            again.append("/".join(parts))
+        kept.append(parts)
+        linked |= {real} if link else set()
+    phrases = [counted(kind, ["/".join(parts) for parts in sorted(left[kind])]) for kind in sorted(left)]
+    notes = [f"left out: {', '.join(phrases)}"] if left else []
+    return kept, notes + ([f"{counted('linking to the same images as others', again)}: read again"] if again else [])
 
 
 def counted(kind: str, names: Sequence[str]) -> str:
@@ -106,7 +110,7 @@ def _walk(top: Path) -> tuple[list[tuple[tuple[str, ...], bool]], dict[str, list
     while now or linked:
         parts, link = now.pop() if now else linked.pop(0)
         place = top.joinpath(*parts)
-        if parts and link and (real := os.path.realpath(place)) in seen:
+        if parts and link and os.path.realpath(place) in seen:
             left.setdefault("linking to folders that are read anyway", []).append(parts)
             continue
         try:

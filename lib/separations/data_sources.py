@@ -131,7 +131,9 @@ def cifar10(root: Path, split: str, size: int) -> Raw | None:
 def flowers102(root: Path, split: str, size: int) -> Raw | None:
     path, folder = root / "flowers102" / f"{split}.npz", root / "flowers102" / split
     if path.is_file():
-        return from_array(*read_npz(path, (64, 64, 3), 102), f"Oxford Flowers-102, flowers102/{split}.npz, 64 x 64", [path])
+        return from_array(
+            *read_npz(path, (64, 64, 3), 102), f"Oxford Flowers-102, flowers102/{split}.npz, 64 x 64", [path]
+        )
     original = root / "flowers-102"  # torchvision's name
     mats = [original / name for name in formats.FLOWERS_MATS]
     if (original / "jpg").is_dir() and all(mat.is_file() for mat in mats):
@@ -184,13 +186,13 @@ def class_folders(
 
 
 def _images_below(folder: Path) -> tuple[list[tuple[str, ...]], list[str]]:
-    parts, left = find_images(folder)
+    parts, notes = find_images(folder)
     if not parts:
-        but = f", but {', '.join(left)}" if left else ""
+        but = f" ({'; '.join(notes)})" if notes else ""
         raise ValueError(
             f"{folder} has no image in it or below it{but}: files ending in {', '.join(sorted(suffixes()))} are needed"
         )
-    return parts, [f"left out: {', '.join(left)}"] if left else []
+    return parts, notes
 
 
 def _cifar10_class(folder: Path, name: str) -> int:
