@@ -1,4 +1,4 @@
-"""Single heartbeats from a recording of the heart: gaps and pops are cut out, an inverted record is turned, and both are said."""
+"""Single heartbeats from a recording of the heart: gaps and pops are cut out, an inverted record is turned."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ _NOTHING = (np.empty((0, ECG_LENGTH)), np.empty(0, dtype=np.int64), np.empty(0))
 
 
 def _one_lead(ecg: object) -> np.ndarray:
-    """The recording as float64 (samples,), missing samples NaN, scaled by a power of two where squares would overflow."""
+    """The recording as float64 (samples,), missing samples NaN, by a power of two where squares would overflow."""
     try:
         values = ecg.detach().cpu().double().numpy() if isinstance(ecg, Tensor) else np.ma.asarray(ecg)
     except (TypeError, ValueError, RuntimeError):

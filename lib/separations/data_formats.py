@@ -152,7 +152,7 @@ def _ecg_row(words: list[str], where: str) -> list[float]:
 
 
 def _normalised(x: np.ndarray, path: Path, lines: list[int]) -> tuple[np.ndarray, list[str]]:
-    """The signals with mean 0 and variance 1. Those that are as published, with n - 1 in the variance, stay as they are."""
+    """The signals with mean 0 and variance 1. Those that have them by n - 1, as published, stay as they are."""
     largest = np.abs(x).max(1, keepdims=True)
     scaled = x / np.where(largest > 0, largest, 1)  # squares of large numbers would overflow
     mean, deviation = scaled.mean(1, keepdims=True), scaled.std(1, keepdims=True)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-# Not opened although Pillow lists them: EPS starts another program, the others need one, or hold no image that it reads.
+# Not opened although Pillow lists them: EPS starts another program, the others need a handler or a system of their own.
 NOT_OPENED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 ORIENTATION = 0x0112  # the entry of EXIF that says how the camera was held
 TURNS = {  # orientation in EXIF -> what puts the image upright
@@ -35,7 +35,7 @@ def formats() -> tuple[str, ...]:
 
 @functools.cache
 def suffixes() -> frozenset[str]:
-    """The endings of the formats that are opened, in small letters. (.mpo is read as the JPEG file that it begins with.)"""
+    """The endings of the formats that are opened, in small letters; .mpo is read as the JPEG file it begins with."""
     return frozenset(end for end, kind in Image.registered_extensions().items() if kind in (*formats(), "MPO"))
 
 

@@ -173,7 +173,7 @@ def _row(columns: list[str], fields: list[str], where: str) -> dict[str, Value]:
 
 
 def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """The records of CSV text, each with the line in which it begins. Everything must be in its form to the last byte."""
+    """The records of CSV text, each with the line in which it begins. All must be in its form to the last byte."""
     if text.startswith("\ufeff"):
         raise ValueError(f"path = {name}: line 1 begins with a byte-order mark, save the file without one")
     place, line, start, fields = 0, 1, 1, []
