@@ -2,6 +2,8 @@
 
 import json
 import math
+import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -37,6 +39,81 @@ def test_numbers_of_numpy_come_back_as_plain_ones(tmp_path):
     assert found == {"a": 0.1, "b": float(np.float32(0.1)), "c": 7} and type(found["c"]) is int
 
 
+LETTERS = "ab,\"\r\n \té0.1-e+_nNaiIfF٣\u2028\x0b\x00\ufeff#;\\'\x85"
+
+
+def test_any_rows_come_back_as_they_were_or_are_refused(tmp_path):
+    random_ = random.Random(0)
+    text = lambda longest: "".join(random_.choices(LETTERS, k=random_.randint(1, longest)))  # noqa: E731
+    written, path = 0, tmp_path / "t.csv"
+    for _ in range(1500):
+        columns = list(dict.fromkeys(text(4) for _ in range(random_.randint(1, 3))))
+        kinds = (
+            lambda: None,
+            lambda: random_.uniform(-1, 1) * 10 ** random_.randint(-300, 300),
+            lambda: random_.randint(-(10**20), 10**20),
+            lambda: text(6),
+        )
+        rows = [{column: random_.choice(kinds)() for column in columns} for _ in range(random_.randint(1, 3))]
+        try:
+            content = table_text(rows)
+        except ValueError:
+            continue
+        path.write_bytes(content.encode())
+        found = read_table(path)
+        assert found == rows
+        assert [type(v) for row in found for v in row.values()] == [type(v) for row in rows for v in row.values()]
+        written += 1
+    assert written > 700
+
+
+@pytest.mark.parametrize("text", ["one\rtwo", "\r", "end\r", "\r\n", '"', "a" * 200_000, "\ufeff", "True", "0x10", "-"])
+def test_odd_texts_come_back(tmp_path, text):
+    rows = [{"a\rb": 1, "text": text}, {"a\rb": 2, "text": "x"}]
+    path = tmp_path / "t.csv"
+    path.write_bytes(table_text(rows).encode())
+    assert read_table(path) == rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["007", "1_0", " 1", "1 ", "+3", ".5", "5.", "inf", "-Infinity", "NaN", "٣", "-0", "1e999", "1e-999", "9" * 5000],
+)
+def test_what_is_like_a_number_and_none_is_neither_written_nor_read(tmp_path, text):
+    with pytest.raises(ValueError, match="would come back as a number"):
+        table_text([{"a": text}])
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,b\n1,2\n{text},3\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"path = t\.csv: line 3, column 'a': "):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("-12", -12), ("1.50", 1.5), ("-0.0", -0.0), ("1e5", 1e5), ("5e-324", 5e-324)]
+)
+def test_numbers_in_their_usual_forms_are_read(tmp_path, text, value):
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"a\r\n{text}\r\n".encode())  # with the line ends of other systems too
+    ((found,),) = (row.values() for row in read_table(path))
+    assert found == value and type(found) is type(value) and math.copysign(1, found) == math.copysign(1, value)
+
+
+@pytest.mark.parametrize("cut", range(1, 24))
+def test_a_table_cut_short_inside_a_line_is_refused(tmp_path, cut):
+    content = table_text([{"a": 1.25, "b": "x\ny"}, {"a": 3, "b": "z"}])
+    path = tmp_path / "t.csv"
+    path.write_text(content[:-cut])
+    if content[:-cut].endswith('"\n'):  # a whole row less, which only a digest shows
+        assert len(read_table(path)) == 1
+    else:
+        with pytest.raises(ValueError, match=r"path = t\.csv: "):
+            read_table(path)
+
+
+def test_rows_from_anything_that_can_be_gone_through():
+    assert table_text({"a": i} for i in range(2)) == "a\n0\n1\n"
+
+
 def test_digits_round_floats_and_leave_whole_numbers(tmp_path):
     assert table_text([{"x": 2 / 3, "y": 123456.0, "n": 123456}], digits=3) == "x,y,n\n0.667,123000.0,123456\n"
 
@@ -63,6 +140,17 @@ def test_the_first_row_gives_the_order_of_the_columns():
         ([{"a": "nan"}], r"= 'nan' would come back as a number"),
         ([{"a": ""}], r"= '' would come back as None"),
         ([{"a": None}], r"= None: a table of one column"),
+        (5, r"rows = 5: a list of mappings"),
+        ({"a": 1}, r"rows = \{'a': 1\}: a list of mappings"),
+        ([5], r"rows\[0\] has the keys \[\]"),
+        ([{"a": 1}, 5], r"rows\[1\] has the keys none, it is 5"),
+        ([{"\ufeffa": 1}], r"byte-order mark"),
+        ([{"a": "\ud800"}], r"= '\\ud800': it has half a character"),
+        ([{"\ud800": 1}], r"half a character"),
+        ([{"a": 10**5000}], r"rows\[0\]\['a'\] is too large to be written"),
+        ([{"a": Fraction(10**400)}], r"rows\[0\]\['a'\] is too large to be written"),
+        ([{"a": np.bool_(True)}], r"is of type bool"),
+        ([{"a": 1j}], r"is of type complex"),
     ],
 )
 def test_bad_rows_are_named_with_what_is_allowed(rows, message):
@@ -70,9 +158,15 @@ def test_bad_rows_are_named_with_what_is_allowed(rows, message):
         table_text(rows)
 
 
-@pytest.mark.parametrize("digits", [0, -1, 2.5])
+def test_rounding_never_makes_a_number_infinite():
+    with pytest.raises(ValueError, match=r"= 1\.797e\+308 with 2 digits: a finite number"):
+        table_text([{"a": 1.797e308}], 2)
+    assert table_text([{"a": 2 / 3}], np.int64(10**9)) == f"a\n{2 / 3!r}\n"
+
+
+@pytest.mark.parametrize("digits", [0, -1, 2.5, True, "3"])
 def test_bad_digits(digits):
-    with pytest.raises(ValueError, match=f"digits = {digits}"):
+    with pytest.raises(ValueError, match=f"digits = {digits!r}"):
         table_text([{"a": 1}], digits)
 
 
@@ -85,13 +179,29 @@ def test_bad_digits(digits):
         ("a,\n1,2\n", "column names"),
         ("a,b\n1\n", "line 2 has 1 fields, 2 are needed"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields"),
+        ('a,b\n"x\ny",2\n1\n', "line 4 has 1 fields"),
+        ("a\n1\n\n", "line 3 has 0 fields"),
+        (" ,b\n1,2\n", "column names"),
+        ("\ufeffa,b\n1,2\n", "line 1 begins with a byte-order mark"),
+        ('a,b\n"x,1\n2,3\n', "line 2 has a quotation mark that is not closed"),
+        ('a,b\n"x"y,1\n', "line 2 has a quotation mark that is not closed, or text behind it"),
+        ('a,b\n1,x"y\n', "line 2 has a quotation mark .* inside a field"),
+        ("a,b\n1,2\n3,4.5", "line 3 has no end: the file is cut short"),
+        ("a,b\n1,2\n3,", "line 3 has no end"),
+        ("a,b\n1,x\ry\n", "line 2 has a quotation mark or a carriage return"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path, text, message):
     path = tmp_path / "t.csv"
-    path.write_text(text)
+    path.write_bytes(text.encode())
     with pytest.raises(ValueError, match=f"path = t.csv: .*{message}"):
         read_table(path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a\n\xff\n")
+    with pytest.raises(ValueError, match=r"path = t\.csv: no table, byte 2 is not UTF-8"):
+        read_table(tmp_path / "t.csv")
 
 
 # a run that records a table, and the table stored beside its notebook

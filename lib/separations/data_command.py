@@ -1,18 +1,20 @@
 """The command behind `python -m separations.data`: a list of the data sets, and `fetch` to download some."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from .data import data_root
 from .data_fetch import DOWNLOADS, fetch
-from .data_sources import SPECS, Spec
+from .data_sources import SPECS, Spec, check_number
 
 COLUMNS = "{:<11} {:<6} {:>7}  {:<12} {:>9}  {:<42} {}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 1 after an error of one line on stderr."""
+    """Run the command; 0, or 1 after an error of one line on stderr, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m separations.data", description="List the data sets, or fetch some."
     )
@@ -26,13 +28,33 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "fetch":
             for name in dict.fromkeys(options.names):
-                _fetch(name, data_root() if options.root is None else options.root.expanduser())
+                _fetch(name, data_root() if options.root is None else options.root)
         else:
-            print(overview(data_root(options.root)))
+            _say(overview(data_root(options.root)))
+    except BrokenPipeError:  # whoever read has seen enough, as in `| head -3`
+        return 0
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {' '.join(str(error).split())}", sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        _say("error: interrupted, what was not finished is not kept", sys.stderr)
+        return 130
     return 0
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print at once, so that an error of writing shows here; nothing where the stream is closed."""
+    stream = sys.stdout if stream is None else stream
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # Python would flush once more at the end, and fail again
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        raise
 
 
 def overview(root: Path) -> str:
@@ -56,7 +78,8 @@ def _line(name: str, spec: Spec, split: str, root: Path) -> str:
                 f"no: python -m separations.data fetch {name}" if name in DOWNLOADS else "no: get it from its owners"
             )
         else:
-            state, number = "yes", str(raw.n)
+            check_number(raw, name, split, spec.splits[split])
+            state, number = "; ".join(["yes", *raw.notes]), str(raw.n)
             size = f"{sum(file.stat().st_size for file in raw.files if file.is_file()) / 1e6:.1f} MB"
     except (OSError, ValueError) as error:
         state = f"damaged: {error}"
@@ -66,11 +89,12 @@ def _line(name: str, spec: Spec, split: str, root: Path) -> str:
 
 def _fetch(name: str, root: Path) -> None:
     if name in DOWNLOADS:
-        print(f"{name}: about {DOWNLOADS[name].megabytes} MB to download unless it is there", flush=True)
-    new = fetch(name, root, _progress if sys.stderr.isatty() else None)
-    if sys.stderr.isatty() and new:
-        print(file=sys.stderr)
-    print(f"{name}: {'fetched into' if new else 'already in'} {root / name}")
+        _say(f"{name}: about {DOWNLOADS[name].megabytes} MB to download unless it is there")
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    new = fetch(name, root, _progress if watched else None)
+    if watched and new:
+        _say("", sys.stderr)
+    _say(f"{name}: {'fetched into' if new else 'already in'} {root / name}")
 
 
 def _progress(file: str, done: int, total: int) -> None:

