@@ -8,7 +8,7 @@ behind a `#` where it does not speak for itself. The notebook checks itself ther
 
 import ast
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from types import CodeType
 
 BUILTINS = {
@@ -19,7 +19,7 @@ BUILTINS |= {f.__name__: f for f in (round, set, sorted, str, sum, tuple, zip)}
 METHODS = ("count", "get", "index", "items", "keys", "values", "startswith", "endswith", "is_integer")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(rule: str) -> tuple[CodeType, str, str, tuple[str, ...]]:
     """Code, expression, reason and the parameters of a rule. ValueError where it is no plain expression."""
     text, _, reason = rule.partition("#")
