@@ -25,6 +25,11 @@ def plain(text: object) -> str:
     return FIRST.sub(r"\1\\\2", _escaped(one_line(text)))
 
 
+def heading(text: object) -> str:
+    """Any text as the title of a page. The theme prints titles a second time, for paper, without escaping them: no sign opens a tag."""
+    return f"# {plain(one_line(text).translate(str.maketrans('<>&', '＜＞＆')))}\n"
+
+
 def prose(text: object) -> str:
     """Text of the book's own registers in one line of MyST: mathematics between dollars stays, all else shows exactly that text."""
     line, parts, at = one_line(text), [], 0
@@ -54,7 +59,7 @@ def block(text: object, language: str = "text") -> str:
     return f"{fence}{language}\n{content}\n{fence}"
 
 
-def directive(name: str, argument: str, body: str, **options: str) -> str:
+def directive(name: str, argument: str, body: str, /, **options: str) -> str:
     """A MyST directive around a body of MyST, with a fence that nothing in the body can end. argument: MyST in one line."""
     fence = ":" * max(4, _longest(":", body) + 1)
     lines = [f":{option}: {value}" for option, value in options.items()]
