@@ -117,6 +117,13 @@ def load_registered_claims(path: Path = PACKAGE / "claims.yml") -> dict:
     return table
 
 
+def check_settings(root: Path) -> None:
+    """ValueError where `_config.yml` is missing or no mapping."""
+    settings = read_yaml(root / "_config.yml", "file of settings")
+    if not isinstance(settings, dict):
+        raise ValueError(f"_config.yml holds a {type(settings).__name__}: a mapping of settings is needed")
+
+
 def book_files(root: Path) -> list[Path]:
     """Pages, pictures and tables in `book/`, all that is no notebook and not hidden, by name."""
     inside = sorted((root / "book").rglob("*"))
@@ -129,8 +136,7 @@ def book_files(root: Path) -> list[Path]:
 
 def staged_files(root: Path, profile: str) -> dict[str, bytes]:
     """Everything that the staged book holds: relative path -> content."""
-    if not isinstance(read_yaml(root / "_config.yml", "settings"), dict):
-        raise ValueError("_config.yml holds no settings: a mapping is needed")
+    check_settings(root)
     files = {name: (root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
     files |= {path.relative_to(root).as_posix(): path.read_bytes() for path in book_files(root)}
     items = chapters(root, profile)
