@@ -13,10 +13,11 @@ import yaml
 from PIL import Image
 
 from separations import book, staging, sweep, sweep_pictures, sweep_report
-from separations.chapters import chapter, run_folder
+from separations.chapters import chapter, expected, run_folder
 from separations.dependencies import sha256
 from separations.run import run
-from sweep_book import write_book, write_notebook, write_sweep
+from sweep_book import cell, write_book, write_notebook, write_sweep
+from test_rendered import set_signs, shown, wanted
 
 REPOSITORY = Path(__file__).parents[1]
 TOC = (
@@ -197,9 +198,14 @@ def test_markup_in_sweeps_runs_and_chapters_is_shown_as_text(hostile):
     path = hostile / "book" / "part" / "01_a.ipynb"
     notebook = json.loads(path.read_text())
     notebook["metadata"]["separations"] = {"claim": f"$x^2$ {HOSTILE}"}
+    glue = "import numpy as np\nfrom separations.prose import glue\nglue('n', np.float64(0.123)), glue('said', label);"
+    notebook["cells"].insert(2, cell(glue, 51))
+    roles = {"cell_type": "markdown", "id": "g", "metadata": {}, "source": "It is {glue:text}`n:.2f`, {glue:text}`n:.2f`, {glue:text}`said`."}
+    notebook["cells"].insert(3, roles)
     path.write_text(json.dumps(notebook))
     out = run_folder(hostile, "laptop", "part/01_a")
-    assert run(path, out).code == 0
+    assert run(path, out, {"label": HOSTILE}).code == 0
+    reseal(out, hashes=json.loads((out / "result.json").read_text())["hashes"] | {"key": expected(hostile, "laptop", "part/01_a")["key"]})
     entry = {"id": "sep.forward-marginals", "ours": HOSTILE, "verdict": "holds", "figure": HOSTILE}
     reseal(out, evidence=[{"notebook": HOSTILE, "claims": [entry]}], profile=HOSTILE, versions={"python": HOSTILE})
     assert chapter(hostile, "laptop", "part/01_a").state == "fresh"
@@ -209,6 +215,8 @@ def test_markup_in_sweeps_runs_and_chapters_is_shown_as_text(hostile):
         text = (html / f"{name}.html").read_text()
         assert marked(text) == [], name
         assert "&lt;b data-x" in text, name
+    page, executed = (html / "part" / "01_a.html").read_text(), json.loads((out / "01_a.ipynb").read_text())
+    assert shown(page) == wanted(executed) and shown(page)["0.12"] == 2 and shown(page)[set_signs(HOSTILE)] == 1
     staged = hostile / "_build" / "stage" / "book" / "appendix" / "sweeps"
     assert (staged / "s" / "measures.png").is_file()
 
