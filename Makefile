@@ -5,10 +5,10 @@
 # make tables    run the notebooks that params/longer.yml names (4 to 5 hours), store their tables in book/<part>/data
 # make checkpoints  train the four shipped models again (15 to 45 minutes), with recipe and SHA-256
 # make sweep     many runs of one notebook, as a file says: make sweep FILE=sweeps/tiny.yml
-# make student   copies of the notebooks without solutions and outputs, in _build/student
+# make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there)
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
-# make clean     remove all build products (make distclean: the environment as well)
+# make clean     remove all build products but student editions (make distclean: the environment as well)
 #
 # Each target prepares .venv by itself. Variables: PROFILE=smoke|longer|paper (parameters from params/), STRICT=1 (a warning of the
 # rendering is an error), JOBS=2 (notebooks at a time), PYTHON=python3.12 (interpreter for a new .venv).

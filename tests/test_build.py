@@ -242,6 +242,13 @@ def test_a_rendered_book_takes_the_place_of_its_own_kind_only(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "html"]
 
 
+def test_a_named_folder_without_a_rendered_book_is_no_passed_test(tmp_path):
+    variables = os.environ | {"SEPARATIONS_HTML": str(tmp_path / "no book")}
+    command = [sys.executable, "-m", "pytest", str(ROOT / "tests" / "test_rendered.py")]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "no rendered book there" in done.stdout
+
+
 def test_profiles_are_names_of_files_in_their_folder(tmp_path):
     root = write_repository(tmp_path / "book")
     (root / "params" / "sub").mkdir()

@@ -16,6 +16,8 @@ from myst_nb.core.variables import format_plain_text
 
 HTML = Path(os.environ.get("SEPARATIONS_HTML", Path(__file__).parents[1] / "_build" / "html"))
 PAGES = sorted(p for p in HTML.rglob("*.html") if "_static" not in p.parts) if HTML.is_dir() else []
+if not PAGES and "SEPARATIONS_HTML" in os.environ:
+    raise FileNotFoundError(f"SEPARATIONS_HTML = {str(HTML)!r}: no rendered book there")
 pytestmark = pytest.mark.skipif(not PAGES, reason="no rendered book in _build/html (make book)")
 LOADS = {
     "script": "src",
