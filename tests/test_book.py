@@ -186,7 +186,11 @@ def test_recorded_claims_are_registered(key):
 @each_notebook
 def test_numbers_for_the_prose_come_from_the_one_glue(key):
     tree = ast.parse(python_source(load(key)))
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", getattr(n.func, "attr", "")) == "glue"]
+    calls = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call) and getattr(n.func, "id", getattr(n.func, "attr", "")) == "glue"
+    ]
     imports = [
         (getattr(node, "module", "") or "", alias.name)
         for node in ast.walk(tree)

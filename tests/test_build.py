@@ -32,7 +32,9 @@ def test_every_placeholder_of_a_command_is_quoted(name):
     for command in commands:
         loose = [p for p in re.findall(r"(?<!\{)\{([\w.\[\]]+)\}(?!\})", command) if p not in NUMBERS]
         assert loose == [], f"write {{{loose[0]}:q}}"
-        for variable in re.findall(r"\$\w+", command):  # of the shell: between double quotes, up to which backslashes stand
+        for variable in re.findall(
+            r"\$\w+", command
+        ):  # of the shell: between double quotes, up to which backslashes stand
             assert re.search(rf'\\"[^\\ ]*{re.escape(variable)}', command), f"{variable} is not quoted"
 
 
@@ -48,7 +50,9 @@ def test_targets_of_make_quote_what_is_given_to_them():
     for name in ("PROFILE", "STRICT", "JOBS", "FILE"):
         assert f"$({name})" not in recipes, f"$(call quoted,{name})"
     assert not re.search(r'(?<!")\$\(PYTHON\)(?! found| is | has)', recipes)
-    assert not re.search(r"\$\(VENV\)/bin/(?!python)", text), "a script's first line holds no path with spaces: python -m"
+    assert not re.search(r"\$\(VENV\)/bin/(?!python)", text), (
+        "a script's first line holds no path with spaces: python -m"
+    )
 
 
 # commands in a small repository
@@ -63,7 +67,14 @@ def write_repository(root: Path) -> Path:
     content["cells"][1]["execution_count"] = 1
     content["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "seen\n"}]
     path.write_text(json.dumps(content))
-    for name in ("Makefile", "Snakefile", "constraints.txt", "requirements.txt", "requirements-dev.txt", "pyproject.toml"):
+    for name in (
+        "Makefile",
+        "Snakefile",
+        "constraints.txt",
+        "requirements.txt",
+        "requirements-dev.txt",
+        "pyproject.toml",
+    ):
         shutil.copy(ROOT / name, root)
     shutil.copytree(ROOT / "profiles", root / "profiles")
     (root / "lib").symlink_to(ROOT / "lib")
@@ -128,7 +139,14 @@ def test_a_setting_that_cannot_be_is_said_in_one_line_and_nothing_runs(tmp_path)
         said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
         assert done.returncode != 0 and len(said) == 1 and message in said[0], (setting, done.stderr)
     assert not (root / "_build").exists() and not (root / "x").exists()
-    for setting in ("jobs=0", "timeout=1000000000", "timeout=abc", "strict=banana", "profile=../params/smoke", "tables=maybe"):
+    for setting in (
+        "jobs=0",
+        "timeout=1000000000",
+        "timeout=abc",
+        "strict=banana",
+        "profile=../params/smoke",
+        "tables=maybe",
+    ):
         done = snakemake(root, "notebooks", setting)
         said = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow")]
         assert done.returncode != 0 and len(said) == 1 and "Traceback" not in done.stderr, (setting, done.stderr)
@@ -138,7 +156,7 @@ def test_a_setting_that_cannot_be_is_said_in_one_line_and_nothing_runs(tmp_path)
 def test_the_file_of_a_sweep_is_one_word_whatever_is_in_it(tmp_path):
     root = write_repository(tmp_path / "a b")
     done = make(root, "sweep", "FILE=sweeps/my 'own' {x} \"é\".yml")
-    assert done.returncode != 0 and "{x} \"é\".yml" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode != 0 and '{x} "é".yml' in done.stderr and "Traceback" not in done.stderr
     done = make(root, "sweep", "FILE=sweeps/no.yml", "JOBS=0")
     assert done.returncode != 0 and "JOBS = 0" in done.stderr
 
@@ -160,7 +178,11 @@ def test_targets_load_the_library_of_their_own_folder(tmp_path):
     root = write_repository(tmp_path / "copied")
     (root / "lib").unlink()
     (root / "lib").mkdir()
-    shutil.copytree(ROOT / "lib" / "separations", root / "lib" / "separations", ignore=shutil.ignore_patterns("__pycache__", "assets"))
+    shutil.copytree(
+        ROOT / "lib" / "separations",
+        root / "lib" / "separations",
+        ignore=shutil.ignore_patterns("__pycache__", "assets"),
+    )
     (root / "lib" / "separations" / "book.py").write_text("print('the library of', __file__)\n")
     done = make(root, "student")
     assert f"the library of {root / 'lib'}" in done.stdout, done.stderr
@@ -172,7 +194,9 @@ def test_an_environment_made_for_another_folder_is_noticed(tmp_path):
     (root / ".venv").unlink()
     (root / "environment").rename(root / ".venv")  # no longer linked: ours
     python = root / ".venv" / "bin" / "python"
-    python.write_text(f'#!/bin/sh\ncase "$*" in *"pip install"*) echo "$@" >> installed; exit 0;; esac\nexec "{sys.executable}" "$@"\n')
+    python.write_text(
+        f'#!/bin/sh\ncase "$*" in *"pip install"*) echo "$@" >> installed; exit 0;; esac\nexec "{sys.executable}" "$@"\n'
+    )
     done = make(root, "env")
     assert "was made for another folder" in done.stdout, done.stdout + done.stderr
     assert "-e ." in (root / "installed").read_text()
@@ -182,7 +206,9 @@ def test_an_environment_made_for_another_folder_is_noticed(tmp_path):
 
 
 def test_settings_are_read_strictly():
-    assert [build_settings.yes(word, "s") for word in ("1", "true", "Yes", 1, True, "0", "no", "", None, False)] == [True] * 5 + [False] * 5
+    assert [build_settings.yes(word, "s") for word in ("1", "true", "Yes", 1, True, "0", "no", "", None, False)] == [
+        True
+    ] * 5 + [False] * 5
     assert build_settings.whole("007", "n") == 7 and build_settings.whole(3, "n") == 3
     for value in ("", None, "1.0", 1.0, "1e2", "-1", "0", "²", True, [1], "9" * 30):
         with pytest.raises(ValueError, match="n = "):
@@ -196,7 +222,8 @@ def test_the_rendered_book_is_stale_by_content_not_by_time_stamp(tmp_path):
     page.write_text("# Index\n\nMore\n")
     os.utime(page, (1, 1))  # changed, and older than anything
     (root / "params" / "paper.yml").write_text("{}\n")
-    assert (changed := rendered.book_key(root, "laptop")) != key
+    changed = rendered.book_key(root, "laptop")
+    assert changed != key
     os.utime(page)
     assert rendered.book_key(root, "laptop") == changed
     seen = {changed}

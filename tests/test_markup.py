@@ -1,6 +1,8 @@
 """Text that was not written for a page shows on it as it is: real MyST reads it, and nothing of it has become markup."""
 
+import json
 import random
+from html.parser import HTMLParser
 
 import pytest
 import yaml
@@ -9,6 +11,8 @@ from docutils.core import publish_doctree
 from myst_parser.docutils_ import Parser
 
 from separations import markup, pages
+from separations.interactive import curves_slider
+from separations.sweep_pictures import picture
 from test_book import ROOT
 
 HARMLESS = [
@@ -44,7 +48,9 @@ def test_plain_text_shows_as_it_is_in_a_paragraph_a_title_a_table_and_a_notice(t
     assert titled.next_node(nodes.title).astext() == shown(text)
     table = read(pages.list_table(("A", markup.plain(text)), [("1", markup.plain(text)), ("2", "b")], "50 50"))
     assert [entry.astext() for entry in table.findall(nodes.entry)] == ["A", shown(text), "1", shown(text), "2", "b"]
-    assert not list(table.findall(lambda node: isinstance(node, nodes.raw | nodes.reference | nodes.math | nodes.emphasis)))
+    assert not list(
+        table.findall(lambda node: isinstance(node, nodes.raw | nodes.reference | nodes.math | nodes.emphasis))
+    )
     notice = read(pages.failed_notice(text, 3))
     [code] = notice.findall(nodes.literal_block)
     assert shown(code.astext()) == shown(text) and "raw" not in kinds(notice)
@@ -94,3 +100,35 @@ def test_a_link_shows_its_text_and_names_a_page():
     assert markup.link("a [b](c)", "sweeps/s") == "[a \\[b\\](c)](sweeps/s.md)"
     with pytest.raises(ValueError, match="page = 'a b'"):
         markup.link("a", "a b")
+
+
+def test_texts_in_a_figure_with_sliders_are_text():
+    class Tags(HTMLParser):
+        found, scripts = (), ()
+
+        def handle_starttag(self, tag, attributes):
+            self.found += ((tag, dict(attributes)),)
+
+        def handle_data(self, data):
+            if self.found and self.found[-1][0] == "script" and data.strip():
+                self.scripts += (data,)
+
+    hostile = "</script><b data-x='1'>\"bold\"</b> & <!--"
+    figure = curves_slider(
+        "a-name", [0.0, 1.0], {hostile: [[0.0, 1.0], [1.0, 2.0]]}, {f"{hostile} s": [1.0, 2.0]}, xlabel=hostile, ylabel=hostile,
+        readouts=[[hostile, "b"]],
+    )  # fmt: skip
+    page = Tags()
+    page.feed(figure.html)
+    assert not [tag for tag, attributes in page.found if "data-x" in attributes or tag == "b"]
+    assert [tag for tag, _ in page.found].count("script") == 2 == figure.html.count("</script>")
+    assert json.loads(page.scripts[0])["texts"] == [[hostile, "b"]]
+    with pytest.raises(ValueError, match="name = "):
+        curves_slider(hostile, [0.0, 1.0], {"a": [[0.0, 1.0]]}, {"s": [1.0]}, xlabel="x", ylabel="y")
+
+
+def test_mathematics_and_markup_in_names_are_text_in_pictures():
+    for text in ("$x_$", "$", "a $ b $ c", "<b>", "$\\frac$", "a\nb"):
+        rows = [{"n": i, f"{text}": text, f"measure.{text}": float(i), "state": "done"} for i in range(3)]
+        for axes in ([], ["n"], ["n", text], [text]):
+            assert picture(rows, axes, [f"measure.{text}"])[:4] == b"\x89PNG"

@@ -29,7 +29,9 @@ def stored(paper):  # noqa: F811
     other = paper / "book" / "part" / "02_b.ipynb"
     other.write_bytes((paper / "book" / "part" / "01_a.ipynb").read_bytes())
     toc = paper / "_toc.yml"
-    toc.write_text(toc.read_text().replace("  - file: book/part/01_a\n", "  - file: book/part/01_a\n  - file: book/part/02_b\n"))
+    toc.write_text(
+        toc.read_text().replace("  - file: book/part/01_a\n", "  - file: book/part/01_a\n  - file: book/part/02_b\n")
+    )
     path, _ = evidence.store(paper, "paper")
     [record] = json.loads(path.read_text())
     second = {**record, "notebook": "part/02_b"}
@@ -49,7 +51,23 @@ def test_evidence_as_it_was_written_is_read(stored):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "null", "[]", "[null]", "[[]]", "3", '"x"', "{", "[{}]", '[{"notebook": "part/01_a"}]', "[NaN]", "\xff", "[" * 5000]
+    "text",
+    [
+        "",
+        "{}",
+        "null",
+        "[]",
+        "[null]",
+        "[[]]",
+        "3",
+        '"x"',
+        "{",
+        "[{}]",
+        '[{"notebook": "part/01_a"}]',
+        "[NaN]",
+        "\xff",
+        "[" * 5000,
+    ],
 )
 def test_a_file_of_evidence_that_is_none_is_named(stored, text, capsys):
     root, path, _ = stored  # noqa: F811
@@ -60,7 +78,9 @@ def test_a_file_of_evidence_that_is_none_is_named(stored, text, capsys):
     assert "book/appendix/evidence/paper.json" in one_line(capsys)
 
 
-@pytest.mark.parametrize("change", ["removed", "first removed", "moved", "twice", "unsealed", "other seal", "of another profile"])
+@pytest.mark.parametrize(
+    "change", ["removed", "first removed", "moved", "twice", "unsealed", "other seal", "of another profile"]
+)
 def test_a_record_that_is_missing_moved_or_twice_there_is_noticed(stored, change):
     root, path, both = stored  # noqa: F811
     content = json.loads(path.read_text())
@@ -148,7 +168,20 @@ def test_a_file_is_found_only_inside_its_folder(tmp_path):
     (tmp_path / "b.ipynb").write_text("x")
     (tmp_path / "run" / "link.ipynb").symlink_to(tmp_path / "b.ipynb")
     assert records.file_inside(tmp_path / "run", "a.ipynb") == tmp_path / "run" / "a.ipynb"
-    for name in ("../b.ipynb", str(tmp_path / "b.ipynb"), "link.ipynb", "no.ipynb", "", ".", "..", None, 3, ["a.ipynb"], "a.ipynb/", "./a.ipynb"):
+    for name in (
+        "../b.ipynb",
+        str(tmp_path / "b.ipynb"),
+        "link.ipynb",
+        "no.ipynb",
+        "",
+        ".",
+        "..",
+        None,
+        3,
+        ["a.ipynb"],
+        "a.ipynb/",
+        "./a.ipynb",
+    ):
         assert records.file_inside(tmp_path / "run", name) is None, name
 
 
@@ -163,7 +196,12 @@ def test_tables_that_would_be_stored_elsewhere_are_refused(root, capsys):  # noq
         table = place / "tables" / f"{name}.csv"
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_text("a\n1\n")
-        seal(place, overrides={"n": 1}, hashes=chapters.expected(root, "longer", "part/01_a"), tables={name: sha256(b"a\n1\n")})
+        seal(
+            place,
+            overrides={"n": 1},
+            hashes=chapters.expected(root, "longer", "part/01_a"),
+            tables={name: sha256(b"a\n1\n")},
+        )
         assert chapters.chapter(root, "longer", "part/01_a", tables=False).state == "fresh"
         assert store_tables.main(["--root", str(root)]) == 2
         assert f"name = {name!r}" in one_line(capsys)
@@ -204,7 +242,9 @@ def test_settings_that_are_none_are_an_error_of_one_line(root, text, capsys):  #
     assert "_config.yml" in one_line(capsys)
 
 
-@pytest.mark.parametrize("text", ["null", "[]", "3", "a: 3", "a: [1]", "3: {source: x}", "a: {source: x}\na: {source: y}", "a: ["])
+@pytest.mark.parametrize(
+    "text", ["null", "[]", "3", "a: 3", "a: [1]", "3: {source: x}", "a: {source: x}\na: {source: y}", "a: ["]
+)
 def test_a_table_of_claims_that_is_none_is_named(tmp_path, text):
     path = tmp_path / "claims.yml"
     path.write_text(text)
@@ -217,7 +257,10 @@ def test_odd_metadata_of_a_notebook_end_in_no_traceback(root):  # noqa: F811
     content = json.loads(path.read_text())
     for odd in (None, 3, [], {"separations": None}, {"separations": {"claim": None}}, {"separations": []}):
         assert staging.claim_of(content | {"metadata": odd}) == ""
-    cells = [cell | {"metadata": odd} for cell, odd in zip(content["cells"], (None, [], {"tags": None, "mystnb": None}, {"mystnb": {"figure": 3}}))]
+    cells = [
+        cell | {"metadata": odd}
+        for cell, odd in zip(content["cells"], (None, [], {"tags": None, "mystnb": None}, {"mystnb": {"figure": 3}}))
+    ]
     assert staging.figure_names({"cells": cells}) == [] and [staging.tags_of(cell) for cell in cells] == [[]] * 4
 
 
@@ -247,12 +290,18 @@ def test_refresh_refuses_an_executed_copy_with_other_code_and_writes_nothing(roo
 
 @pytest.mark.parametrize(
     "arguments",
-    [["-m", "separations.book", "where"], ["-m", "separations.evidence", "--profile", "paper"], ["-m", "separations.store_tables"]],
+    [
+        ["-m", "separations.book", "where"],
+        ["-m", "separations.evidence", "--profile", "paper"],
+        ["-m", "separations.store_tables"],
+    ],
     ids=lambda a: a[1],
 )
 def test_a_command_in_another_folder_or_without_an_output_says_so_in_one_line(tmp_path, root, arguments):  # noqa: F811
     def call(*options, **settings):
-        return subprocess.run([sys.executable, *options], capture_output=True, text=True, env=os.environ, timeout=60, **settings)
+        return subprocess.run(
+            [sys.executable, *options], capture_output=True, text=True, env=os.environ, timeout=60, **settings
+        )
 
     for options in ([], ["-OO"]):
         done = call(*options, *arguments, cwd=root / "params")
@@ -262,5 +311,7 @@ def test_a_command_in_another_folder_or_without_an_output_says_so_in_one_line(tm
         assert call(*options, *arguments, "--help").returncode == 0
     command = " ".join(f"'{word}'" for word in (sys.executable, *arguments))
     for ending in (">&-", "2>&-", ">&- 2>&-", "| true"):
-        done = subprocess.run(["bash", "-c", f"{command} {ending}"], cwd=root, capture_output=True, text=True, env=os.environ, timeout=60)
+        done = subprocess.run(
+            ["bash", "-c", f"{command} {ending}"], cwd=root, capture_output=True, text=True, env=os.environ, timeout=60
+        )
         assert "Traceback" not in done.stderr and "Exception" not in done.stderr, (ending, done.stderr)

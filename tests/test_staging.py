@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from separations import book, chapters, pages, staging, student
+from separations import book, chapters, pages, staging
 from separations.dependencies import FORMAT, file_hash, fingerprint, sha256
 
 CLAIM = "sep.forward-marginals"

@@ -7,7 +7,6 @@ into HTML with execution off.
 import contextlib
 import fcntl
 import json
-import os
 import re
 import subprocess
 import sys
@@ -104,7 +103,9 @@ def with_outputs(item: Chapter) -> str:
     executed = [cell for cell in read_notebook(item.run / item.path.name)["cells"] if cell["cell_type"] == "code"]
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     if list(map(source_of, code)) != list(map(source_of, executed)):
-        raise ValueError(f"the executed copy of book/{item.key}.ipynb has other code than the notebook: execute it again")
+        raise ValueError(
+            f"the executed copy of book/{item.key}.ipynb has other code than the notebook: execute it again"
+        )
     for cell in notebook["cells"]:
         cell["metadata"] = {name: value for name, value in entry(cell, "metadata").items() if name not in VOLATILE}
     for cell, done in zip(code, executed):

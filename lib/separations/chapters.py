@@ -40,7 +40,9 @@ def read_toc(root: Path) -> dict:
     """`_toc.yml` of the book in `root`, as far as it is a mapping with a root page. ValueError otherwise."""
     path = root / "_toc.yml"
     if not path.is_file():
-        raise ValueError(f"there is no _toc.yml in {str(root)!r}: the folder of the book is needed (cd there, or --root)")
+        raise ValueError(
+            f"there is no _toc.yml in {str(root)!r}: the folder of the book is needed (cd there, or --root)"
+        )
     toc = read_yaml(path, "table of contents")
     if not isinstance(toc, dict) or not isinstance(toc.get("root"), str):
         raise ValueError("_toc.yml is no table of contents: a mapping with 'root' and 'parts' or 'chapters' is needed")

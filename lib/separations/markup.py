@@ -8,8 +8,12 @@ import json
 import re
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<#$&|@])")
-LINKED = re.compile(r"(?<=\S)(?<!\d)\.(?=\S)|\.(?=[^\s\d])|:(?=//)")  # `linkify` makes links of what looks like an address
-FIRST = re.compile(r"^(\d*)([-+:>~%(=.)])")  # begins a list, a quotation, a comment, a label or a fence at the start of a line
+LINKED = re.compile(
+    r"(?<=\S)(?<!\d)\.(?=\S)|\.(?=[^\s\d])|:(?=//)"
+)  # `linkify` makes links of what looks like an address
+FIRST = re.compile(
+    r"^(\d*)([-+:>~%(=.)])"
+)  # begins a list, a quotation, a comment, a label or a fence at the start of a line
 MATHS = re.compile(r"\$(?:[^$\\`]|\\[^`])+\$")
 UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # no page can hold these
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -16,7 +16,9 @@ def glue(name: str, value, display: bool = False) -> None:
     ValueError for an array of several numbers, and for a name with a colon, a backquote, or a blank at its ends.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"name = {name!r}: a text without colon, backquote, < and >, and without blanks at its ends, is needed")
+        raise ValueError(
+            f"name = {name!r}: a text without colon, backquote, < and >, and without blanks at its ends, is needed"
+        )
     keep(name, plain_value(value, name), display=display)
 
 

@@ -38,7 +38,9 @@ def check_claims(claims: object, name: str) -> list[dict]:
             if not isinstance(entry.get(key), str) or not entry[key].strip():
                 raise ValueError(f"{where}[{key!r}] = {_short(entry.get(key))}: a text is needed")
         if entry.get("verdict") not in VERDICTS:
-            raise ValueError(f"{where}['verdict'] = {_short(entry.get('verdict'))}: one of {', '.join(VERDICTS)} is needed")
+            raise ValueError(
+                f"{where}['verdict'] = {_short(entry.get('verdict'))}: one of {', '.join(VERDICTS)} is needed"
+            )
         if not isinstance(entry.get("figure", ""), str):
             raise ValueError(f"{where}['figure'] = {_short(entry['figure'])}: a text is needed")
     return claims

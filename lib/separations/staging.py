@@ -80,7 +80,9 @@ def staged_notebook(item: Chapter) -> dict:
 
 def _failing_cell(notebook: Mapping) -> int | None:
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    failing = [i for i, cell in enumerate(code, 1) if any(out["output_type"] == "error" for out in cell.get("outputs", []))]
+    failing = [
+        i for i, cell in enumerate(code, 1) if any(out["output_type"] == "error" for out in cell.get("outputs", []))
+    ]
     return failing[0] if failing else None
 
 
@@ -113,7 +115,9 @@ def load_registered_claims(path: Path = PACKAGE / "claims.yml") -> dict:
         raise ValueError(f"{path.name} holds a {type(table).__name__}: a mapping from ids to claims is needed")
     for key, claim in table.items():
         if not isinstance(key, str) or not isinstance(claim, dict):
-            raise ValueError(f"{path.name}: {key!r} holds {claim!r}: a mapping with source, where and statement is needed")
+            raise ValueError(
+                f"{path.name}: {key!r} holds {claim!r}: a mapping with source, where and statement is needed"
+            )
     return table
 
 
@@ -130,7 +134,9 @@ def book_files(root: Path) -> list[Path]:
     return [
         path
         for path in inside
-        if path.is_file() and path.suffix != ".ipynb" and not any(p.startswith(".") for p in path.relative_to(root).parts)
+        if path.is_file()
+        and path.suffix != ".ipynb"
+        and not any(p.startswith(".") for p in path.relative_to(root).parts)
     ]
 
 

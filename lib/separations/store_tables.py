@@ -95,7 +95,9 @@ def store(root: Path, profile: str, keys: list[str] | None = None) -> tuple[list
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options = parser("store_tables", __doc__)
-    options.add_argument("keys", nargs="*", metavar="NOTEBOOK", help="as part/number_name (default: all of the profile)")
+    options.add_argument(
+        "keys", nargs="*", metavar="NOTEBOOK", help="as part/number_name (default: all of the profile)"
+    )
     options.add_argument("--profile", default="longer", help="profile of the runs (default: %(default)s)")
     given = options.parse_args(arguments)
     return guarded("store_tables", lambda: _store(given.root.resolve(), given.profile, given.keys))

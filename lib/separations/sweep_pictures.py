@@ -140,7 +140,12 @@ def _heat(ax, rows: Sequence[Mapping], axes: Sequence[str], measure: str) -> Non
             ax.text(i, j, f"{value:.3g}{spread}", ha="center", va="center", fontsize=6.5, color=color)
     ax.set_xticks(range(len(first)), [_label(x) for x in first])
     ax.set_yticks(range(len(second)), [_label(y) for y in second])
-    ax.set_xlabel(as_text(axes[0]), fontsize=8), ax.set_ylabel(as_text(axes[1]), fontsize=8), ax.grid(False), ax.tick_params(labelsize=7)
+    (
+        ax.set_xlabel(as_text(axes[0]), fontsize=8),
+        ax.set_ylabel(as_text(axes[1]), fontsize=8),
+        ax.grid(False),
+        ax.tick_params(labelsize=7),
+    )
     if mean.size > CELLS:
         ax.figure.colorbar(image, ax=ax, shrink=0.85).ax.tick_params(labelsize=6)
 

@@ -63,7 +63,9 @@ def _plan(root: Path, path: Path) -> dict | None:
         return None
     odd = [run for run in plan["runs"] if not RUN.fullmatch(run)]
     if odd:
-        raise ValueError(f"plan of the sweep {path.stem!r}: run = {odd[0]!r}: hexadecimal digits are needed; `make sweep` plans anew")
+        raise ValueError(
+            f"plan of the sweep {path.stem!r}: run = {odd[0]!r}: hexadecimal digits are needed; `make sweep` plans anew"
+        )
     if not isinstance(plan.get("title"), str) or not (root / "book" / f"{plan.get('notebook')}.ipynb").is_file():
         raise ValueError(f"plan of the sweep {path.stem!r}: title or notebook is missing; `make sweep` plans anew")
     return plan
@@ -190,9 +192,7 @@ def _figure(name: str, plan: Mapping, done: Sequence[Mapping], axes: Sequence[st
     alone = f"against {' and '.join(shown)}" if axes else "over the seeds"
     names = ", ".join(measure.removeprefix("measure.") for measure in measures)
     options = {"name": f"fig-sweep-{name}", "alt": option(f"Small multiples of {names} {alone}.")}
-    return directive(
-        "figure", f"{name}/measures.png", f"What the runs recorded, {against}.{spread}{more}", **options
-    )
+    return directive("figure", f"{name}/measures.png", f"What the runs recorded, {against}.{spread}{more}", **options)
 
 
 def _failures(rows: Sequence[Mapping], plan: Mapping) -> str:
