@@ -139,14 +139,7 @@ def test_a_setting_that_cannot_be_is_said_in_one_line_and_nothing_runs(tmp_path)
         said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
         assert done.returncode != 0 and len(said) == 1 and message in said[0], (setting, done.stderr)
     assert not (root / "_build").exists() and not (root / "x").exists()
-    for setting in (
-        "jobs=0",
-        "timeout=1000000000",
-        "timeout=abc",
-        "strict=banana",
-        "profile=../params/smoke",
-        "tables=maybe",
-    ):
+    for setting in ("jobs=0", "timeout=1000000000", "tables=maybe"):
         done = snakemake(root, "notebooks", setting)
         said = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow")]
         assert done.returncode != 0 and len(said) == 1 and "Traceback" not in done.stderr, (setting, done.stderr)
@@ -271,7 +264,7 @@ def test_a_rendered_book_takes_the_place_of_its_own_kind_only(tmp_path):
 
 def test_a_named_folder_without_a_rendered_book_is_no_passed_test(tmp_path):
     variables = os.environ | {"SEPARATIONS_HTML": str(tmp_path / "no book")}
-    command = [sys.executable, "-m", "pytest", str(ROOT / "tests" / "test_rendered.py")]
+    command = [sys.executable, "-m", "pytest", "--noconftest", str(ROOT / "tests" / "test_rendered.py")]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0 and "no rendered book there" in done.stdout
 
