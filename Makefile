@@ -5,10 +5,10 @@
 # make tables    run the notebooks that params/longer.yml names (4 to 5 hours), store their tables in book/<part>/data
 # make checkpoints  train the four shipped models again (15 to 45 minutes), with recipe and SHA-256
 # make sweep     many runs of one notebook, as a file says: make sweep FILE=sweeps/tiny.yml
-# make student   copies of the notebooks without solutions and outputs, in _build/student
+# make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there)
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
-# make clean     remove all build products (make distclean: the environment as well)
+# make clean     remove all build products but student editions (make distclean: the environment as well)
 #
 # Each target prepares .venv by itself. Variables: PROFILE=smoke|longer|paper (parameters from params/), STRICT=1 (a warning of the
 # rendering is an error), JOBS=2 (notebooks at a time), PYTHON=python3.12 (interpreter for a new .venv).
@@ -21,8 +21,15 @@ JOBS ?= 1
 FILE ?=
 VENV := .venv
 PY := $(VENV)/bin/python
+# The library of this folder, also in a copied folder whose .venv still names the one it was copied from.
+export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
+# $(call quoted,NAME): the value of a variable as one word for the shell, whatever is in it
+quoted = $(shell printf %q '$(subst ','\'',$(value $(1)))')
+# What cannot be begun is said in one line, before anything runs.
+settings = --profile $(call quoted,PROFILE) --strict=$(call quoted,STRICT) --jobs=$(call quoted,JOBS)
+checked = $(PY) -m separations.book check $(settings)
 # $(call snakemake,TARGET,PROFILE); the target comes first, since --quiet and --config take all that follows
-snakemake = $(PY) -m snakemake $(1) --quiet all --config profile=$(2) strict=$(STRICT) jobs=$(JOBS)
+snakemake = $(PY) -m snakemake $(1) --quiet all --config profile=$(2) strict=$(call quoted,STRICT) jobs=$(call quoted,JOBS)
 
 # The stamp carries a checksum of what is to be installed: a changed requirement installs again, a touched file does not.
 WANTED := $(shell cat requirements.txt constraints.txt pyproject.toml | cksum | tr ' ' '-')
@@ -31,25 +38,33 @@ WANTED_BENCH := $(shell cat benchmarks/requirements.txt constraints.txt 2>/dev/n
 STAMP := $(VENV)/.installed-$(WANTED)
 STAMP_DEV := $(VENV)/.installed-dev-$(WANTED_DEV)
 STAMP_BENCH := $(VENV)/.installed-bench-$(WANTED_BENCH)
+asked_for_jobs = $(filter-out undefined default file,$(origin JOBS))
 BUSY := $(VENV)/.installing
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: help book test nb refresh tables checkpoints sweep student lint bench clean distclean env
+.PHONY: help book test nb refresh tables checkpoints sweep student lint bench clean distclean env here
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
 	@sed -n '1,14s/^# \{0,1\}//p' Makefile
 
-env: $(STAMP)
+env: here
+
+# The installation names the folder of the library, and in a copied or moved folder the wrong one: it is made again there. A .venv
+# that is only linked here belongs to another folder and stays as it is; targets of make find the library by PYTHONPATH.
+LIBRARY_IS_HERE := import os, sys, separations as s; sys.exit(not os.path.samefile(os.path.dirname(s.__file__), "lib/separations"))
+here: $(STAMP)
+	@[ -L $(VENV) ] || $(PY) -I -c '$(LIBRARY_IS_HERE)' 2>/dev/null || { echo "make: $(VENV) was made for another folder, the library of this one is installed"; \
+	$(INSTALL) --no-deps --no-build-isolation -e . 2>/dev/null || $(INSTALL) --no-deps -e . || echo "make: that failed; outside of make set PYTHONPATH=lib" >&2; }
 
 # A .venv that an interrupted installation left half done is removed: nothing in it can be trusted.
 $(STAMP):
-	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) found. Install Python 3.11 or newer (Debian, Ubuntu: apt install python3 python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is `$(PYTHON) --version 2>&1`; Python 3.11 or newer is needed. Name one: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv with pip. Debian, Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@command -v "$(PYTHON)" >/dev/null || { echo "make: no $(PYTHON) found. Install Python 3.11 or newer (Debian, Ubuntu: apt install python3 python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is `"$(PYTHON)" --version 2>&1`; Python 3.11 or newer is needed. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv with pip. Debian, Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@if [ -e $(BUSY) ] || { [ -e $(VENV) ] && ! $(PY) -m pip --version >/dev/null 2>&1; }; then echo "make: $(VENV) is not whole, it is made anew"; rm -rf $(VENV); fi
-	@[ -e $(PY) ] || { echo "make: creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@[ -e $(PY) ] || { echo "make: creating $(VENV)"; "$(PYTHON)" -m venv $(VENV); }
 	@touch $(BUSY)
 	@echo "make: installing what requirements.txt asks for, at the versions of constraints.txt (the first time takes some minutes)"
 	@$(INSTALL) -r requirements.txt
@@ -64,52 +79,61 @@ $(STAMP_BENCH): $(STAMP)
 	@if [ -f benchmarks/requirements.txt ]; then $(INSTALL) -r benchmarks/requirements.txt || echo "make: some peers could not be installed; the table leaves them out"; fi
 	@rm -f $(VENV)/.installed-bench-* && touch $@
 
-book: $(STAMP)
-	@$(call snakemake,all,$(PROFILE)) || { $(PY) -m separations.book finish --profile $(PROFILE); exit 1; }
-	@$(PY) -m separations.book where --profile $(PROFILE)
+book: here
+	@$(checked)
+	@$(call snakemake,all,$(call quoted,PROFILE)) || { $(PY) -m separations.book finish --profile $(call quoted,PROFILE); exit 1; }
+	@$(PY) -m separations.book where --profile $(call quoted,PROFILE)
 
-test: $(STAMP)
-	@$(call snakemake,tests,$(PROFILE)) || { echo "make test: failed, see above" >&2; exit 1; }
+test: here
+	@$(checked)
+	@$(call snakemake,tests,$(call quoted,PROFILE)) || { echo "make test: failed, see above" >&2; exit 1; }
 	@echo "All tests pass; what did not change since they last passed was not run again (make clean forgets that)."
 
-refresh: $(STAMP)
+refresh: here
+	@$(checked)
 	@$(call snakemake,notebooks,laptop) || { $(PY) -m separations.book finish; exit 1; }
 	@$(PY) -m separations.book refresh
 
 # Stored is what succeeded, also where another notebook failed. A cell may take two hours.
-tables: $(STAMP)
+tables: here
+	@$(checked)
 	@status=0; $(call snakemake,tables,longer) tables=store timeout=7200 || status=1; \
 	$(PY) -m separations.store_tables --profile longer || status=1; exit $$status
 
-checkpoints: $(STAMP)
+checkpoints: here
 	@$(PY) -m separations.recipes_command
 
 # Without JOBS as many runs at a time as there is room for.
-sweep: $(STAMP)
-	@[ -n "$(FILE)" ] || { echo "make: name the sweep: make sweep FILE=sweeps/tiny.yml" >&2; exit 2; }
-	@$(PY) -m separations.sweep run $(FILE) $(if $(filter-out undefined default file,$(origin JOBS)),--jobs $(JOBS))
+sweep: here
+	@[ -n $(call quoted,FILE) ] || { echo "make: name the sweep: make sweep FILE=sweeps/tiny.yml" >&2; exit 2; }
+	@$(PY) -m separations.book check $(if $(asked_for_jobs),--jobs=$(call quoted,JOBS))
+	@$(PY) -m separations.sweep run $(call quoted,FILE) $(if $(asked_for_jobs),--jobs $(call quoted,JOBS))
 
-nb: $(STAMP)
+nb: here
 	@$(PY) -c 'import jupyterlab' 2>/dev/null || { echo "make: installing JupyterLab"; $(INSTALL) 'jupyterlab>=4,<5'; }
 	@$(PY) -m jupyterlab --notebook-dir=book
 
-student: $(STAMP)
+student: here
 	@$(PY) -m separations.book student
 
-lint: $(STAMP_DEV)
+lint: here $(STAMP_DEV)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(VENV)/bin/codespell
+	@$(PY) -m codespell_lib
 
-bench: $(STAMP_BENCH)
+bench: here $(STAMP_BENCH)
 	@$(PY) benchmarks/run.py
 	@$(PY) benchmarks/loss_gap.py
 	@$(PY) benchmarks/networks.py
 	@$(PY) benchmarks/transformer.py
 	@$(PY) benchmarks/sweeps.py
 
+# Student editions stay, for somebody may have worked in them; a linked _build is only unlinked.
 clean:
-	rm -rf _build .snakemake .pytest_cache .ruff_cache
+	@if [ -L _build ]; then rm -f _build; fi
+	@if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 ! -name 'student*' -exec rm -rf {} +; \
+	rmdir _build 2>/dev/null || echo "make: kept $$(cd _build && echo student*) in _build"; fi
+	rm -rf .snakemake .pytest_cache .ruff_cache
 
 distclean: clean
 	rm -rf $(VENV) lib/separations.egg-info

@@ -12,6 +12,9 @@ nothing, and a change of content, however old the file, is seen.
 
 config: profile (laptop: the notebooks' own defaults), jobs (notebooks at a time), timeout (seconds a cell), strict,
 tables (store: a run counts as fresh whatever tables are stored beside its notebook, for it is there to make them).
+
+The folder may have any name: paths are relative to it, parameters that hold others are functions, since Snakemake reads braces in
+plain ones, and each placeholder of a path in a command is quoted (`:q`).
 """
 
 import sys
@@ -20,26 +23,40 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "lib"))
 
-from separations import book, chapters
+from separations import build_settings, chapters, rendered
 from separations.dependencies import file_hash, sha256
 
-PYTHON = sys.executable
-PROFILE = config.get("profile", "laptop")
-TIMEOUT = int(config.get("timeout", 900))
-STRICT = str(config.get("strict", "")).lower() in ("1", "true", "yes")
-RUNS = f"_build/runs/{PROFILE}"
-PARAMS = chapters.params_file(ROOT, PROFILE)
-KEYS = chapters.notebook_keys(ROOT)
-STORE = config.get("tables", "") == "store"
-HTML = f"_build/{book.html_folder(ROOT, PROFILE).name}/.rendered{'-strict' if STRICT else ''}"
-GOLDEN = "_build/evidence"
 
-# Finished runs of the profiles whose evidence the results page shows beside that of this one.
-OTHERS = [f"_build/runs/{path.stem}/*/*/SUCCESS" for path in ROOT.glob("params/*.yml") if path.stem not in ("smoke", PROFILE)]
+def checked():
+    """Settings and table of contents; whatever is wrong with them is said in one line, and nothing is run."""
+    try:
+        chapters.check_pages(ROOT)
+        profile = str(config.get("profile", "laptop"))
+        return (
+            profile,
+            chapters.params_file(ROOT, profile),
+            chapters.notebook_keys(ROOT),
+            build_settings.whole(config.get("timeout", 900), "timeout", high=build_settings.LONGEST),
+            build_settings.whole(config.get("jobs", 1), "jobs", high=4096),
+            build_settings.yes(config.get("strict", ""), "strict"),
+            build_settings.one_of(config.get("tables") or "", "tables", ("", "store")) == "store",
+        )
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"Snakefile: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+
+
+def path_of_python(wildcards):
+    return sys.executable
+
+
+PROFILE, PARAMS, KEYS, TIMEOUT, JOBS, STRICT, STORE = checked()
+RUNS = f"_build/runs/{PROFILE}"
+HTML = rendered.stamp(ROOT, PROFILE, STRICT).relative_to(ROOT).as_posix()
+GOLDEN = "_build/evidence"
 
 # One notebook at a time with all cores: the seconds in the book are then those of a reader who runs the chapter alone,
 # and chapters that measure costs are not disturbed by a neighbour. jobs=2 is there for those who only want it done.
-JOBS = int(config.get("jobs", 1))
 THREADS = max(1, (workflow.cores or 1) // JOBS)
 
 
@@ -49,6 +66,9 @@ def digest(*patterns):
     return sha256("\n".join(f"{path.relative_to(ROOT)} {file_hash(path)}" for path in files))
 
 
+# What the tests read besides: they run commands of the pages, and look at how the graph and the targets are written.
+BUILD = ("Makefile", "Snakefile", "sweep.smk", ".ci/run", "_config.yml", "_toc.yml", "profiles/*/*", "params/*.yml", "sweeps/*.yml")
+BUILD += ("book/appendix/*.md", "book/appendix/evidence/*.json")
 CODE = ("lib/separations/*.py", "lib/separations/claims.yml", "lib/separations/assets/*", "constraints.txt", "requirements.txt")
 
 
@@ -66,7 +86,7 @@ def safely(function, *arguments):
 
 
 STAMPS = {
-    "_build/tests/unit.ok": digest(*CODE, "tests/*.py", "pyproject.toml", "benchmarks/*.py"),
+    "_build/tests/unit.ok": digest(*CODE, *BUILD, "tests/*.py", "pyproject.toml", "benchmarks/*.py"),
     "_build/tests/structure.ok": digest(*CODE, "tests/test_book.py", "book/**/*", "params/*.yml", "_toc.yml"),
     **{f"_build/tests/nbval/{key}.ok": safely(nbval_key, key) for key in KEYS},
 }
@@ -84,6 +104,8 @@ if workflow.is_main_process:
     for stamp, fingerprint in STAMPS.items():
         if (ROOT / stamp).is_file() and (ROOT / stamp).read_text().strip() != fingerprint:
             forget(stamp)
+    if not rendered.is_rendered(ROOT, PROFILE, STRICT):  # after the runs: one that is not fresh shows nothing
+        forget(HTML)
 
 
 wildcard_constraints:
@@ -133,32 +155,28 @@ rule execute:
         f"{RUNS}/{{key}}/run.log",
     threads: THREADS
     params:
-        python=PYTHON,
-        options=lambda wildcards, input: f"--params {input.params}" if input.params else "",
+        python=path_of_python,
+        options=lambda wildcards, input: ["--params", *input.params] if input.params else [],
         out=lambda wildcards, output: str(Path(output[0]).parent),
         timeout=TIMEOUT,
     shell:
-        "{params.python:q} -m separations.run {input.notebook:q} {params.options} --out {params.out:q}"
+        "{params.python:q} -m separations.run {input.notebook:q} {params.options:q} --out {params.out:q}"
         " --timeout {params.timeout} --threads {threads}"
 
 
+# Whatever else a page shows is in the stamp, which holds a fingerprint of it: see `separations.rendered`.
 rule render:
     input:
         expand(f"{RUNS}/{{key}}/SUCCESS", key=KEYS),
-        "_config.yml",
-        "_toc.yml",
-        "lib/separations/claims.yml",
-        [f"lib/separations/{name}.py" for name in ("book", "chapters", "staging", "pages", "evidence", "sweep_report", "sweep_pictures")],
-        [str(path.relative_to(ROOT)) for pattern in ("sweeps/*.yml", "_build/sweeps/*/table.csv", *OTHERS) for path in sorted(ROOT.glob(pattern))],
-        [str(path.relative_to(ROOT)) for path in sorted((ROOT / "book").rglob("*")) if path.is_file() and path.suffix != ".ipynb"],
     output:
         HTML,
     threads: workflow.cores
     params:
-        python=PYTHON,
-        options=f"--profile {PROFILE}" + (" --strict" if STRICT else ""),
+        python=path_of_python,
+        profile=PROFILE,
+        strict=int(STRICT),
     shell:
-        "{params.python:q} -m separations.book render {params.options} && touch {output:q}"
+        "{params.python:q} -m separations.book render --profile {params.profile:q} --strict {params.strict}"
 
 
 rule unit:
@@ -166,7 +184,7 @@ rule unit:
         "_build/tests/unit.ok",
     threads: workflow.cores
     params:
-        python=PYTHON,
+        python=path_of_python,
         key=STAMPS["_build/tests/unit.ok"],
     shell:
         "{params.python:q} -m pytest tests --ignore tests/test_book.py --ignore tests/test_golden.py --ignore tests/test_rendered.py"
@@ -177,7 +195,7 @@ rule structure:
     output:
         "_build/tests/structure.ok",
     params:
-        python=PYTHON,
+        python=path_of_python,
         key=STAMPS["_build/tests/structure.ok"],
     shell:
         "{params.python:q} -m pytest tests/test_book.py && echo {params.key:q} > {output:q}"
@@ -191,16 +209,18 @@ rule nbval:
         "_build/tests/nbval/{key}.ok",
     threads: THREADS
     params:
-        python=PYTHON,
+        python=path_of_python,
         key=lambda wildcards: STAMPS[f"_build/tests/nbval/{wildcards.key}.ok"],
         name=lambda wildcards: wildcards.key.replace("/", "__"),
-        folder=str(ROOT / GOLDEN),
+        folder=GOLDEN,
         timeout=TIMEOUT,
     shell:
-        "rm -rf {params.folder}/{params.name}.json {params.folder}/{params.name}.*.csv {params.folder}/.{params.name} && mkdir -p {params.folder}/.{params.name} && "
-        "env -u MPLBACKEND PYTHONHASHSEED=0 OMP_NUM_THREADS={threads} SEPARATIONS_EVIDENCE={params.folder}/.{params.name} "
+        "folder=\"$PWD\"/{params.folder:q}; name={params.name:q}; fresh=\"$folder/.$name\"; "
+        "rm -rf -- \"$folder/$name\".json \"$folder/$name\".*.csv \"$fresh\" && mkdir -p -- \"$fresh\" && "
+        "env -u MPLBACKEND -u MATPLOTLIBRC -u PYTHONSTARTUP -u JUPYTER_PATH JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=\"$fresh/.ipython\" "
+        "PYTHONHASHSEED=0 OMP_NUM_THREADS={threads} SEPARATIONS_EVIDENCE=\"$fresh\" "
         "{params.python:q} -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout {params.timeout} {input.notebook:q} && "
-        "mv {params.folder}/.{params.name}/* {params.folder}/ && rm -rf {params.folder}/.{params.name} && "
+        "mv -- \"$fresh\"/* \"$folder\"/ && rm -rf -- \"$fresh\" && "
         "echo {params.key:q} > {output:q}"
 
 
@@ -210,8 +230,8 @@ rule golden:
     output:
         "_build/tests/golden.ok",
     params:
-        python=PYTHON,
+        python=path_of_python,
         key=STAMPS["_build/tests/golden.ok"],
-        folder=str(ROOT / GOLDEN),
+        folder=GOLDEN,
     shell:
-        "SEPARATIONS_GOLDEN={params.folder:q} {params.python:q} -m pytest tests/test_golden.py && echo {params.key:q} > {output:q}"
+        "SEPARATIONS_GOLDEN=\"$PWD\"/{params.folder:q} {params.python:q} -m pytest tests/test_golden.py && echo {params.key:q} > {output:q}"

@@ -184,6 +184,25 @@ def test_recorded_claims_are_registered(key):
 
 
 @each_notebook
+def test_numbers_for_the_prose_come_from_the_one_glue(key):
+    tree = ast.parse(python_source(load(key)))
+    calls = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call) and getattr(n.func, "id", getattr(n.func, "attr", "")) == "glue"
+    ]
+    imports = [
+        (getattr(node, "module", "") or "", alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    ]
+    foreign = [entry for entry in imports if "myst_nb" in entry[0] or "myst_nb" in entry[1]]
+    assert foreign == [], "from separations.prose import glue: the other one drops numbers of NumPy from the page"
+    assert not calls or ("separations.prose", "glue") in imports
+
+
+@each_notebook
 def test_exercises_have_gated_and_tagged_solutions(key):
     cells = load(key)["cells"]
     text = {i: source_of(cell) for i, cell in enumerate(cells) if cell["cell_type"] == "markdown"}

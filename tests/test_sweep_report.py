@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,11 @@ import yaml
 from PIL import Image
 
 from separations import book, staging, sweep, sweep_pictures, sweep_report
-from sweep_book import write_book, write_notebook, write_sweep
+from separations.chapters import chapter, expected, run_folder
+from separations.dependencies import sha256
+from separations.run import run
+from sweep_book import cell, write_book, write_notebook, write_sweep
+from test_rendered import set_signs, shown, wanted
 
 REPOSITORY = Path(__file__).parents[1]
 TOC = (
@@ -53,7 +58,7 @@ def test_a_sweep_that_ran_has_a_page_with_picture_table_failures_and_notebooks(r
     assert page.startswith("# A sweep\n") and "6 runs of {doc}`/book/part/01_a`" in page and "4 done, 2 failed" in page
     assert "```{figure}" in page or ":::{figure} s/measures.png" in page
     assert "Means over 2 seeds with 95 % t-intervals" in page and "Runs of earlier sources" not in page
-    assert "## Failures" in page and page.count("`ValueError: three is not allowed`") == 2
+    assert "## Failures" in page and page.count("``ValueError: three is `not` allowed``") == 2
     notebooks = [name for name in files if name.startswith("book/appendix/sweeps/s/runs/")]
     assert len(notebooks) == 6  # the partial copies of the failed ones as well
     for name in notebooks:
@@ -61,7 +66,7 @@ def test_a_sweep_that_ran_has_a_page_with_picture_table_failures_and_notebooks(r
     assert Image.open(io.BytesIO(files["book/appendix/sweeps/s/measures.png"])).size[0] > 300
     assert files["book/appendix/sweeps/s/table.csv"].count(b"\n") == 7
     overview = files["book/appendix/sweeps.md"].decode()
-    assert "{doc}`A sweep <sweeps/s>`" in overview and "Later; `sweeps/later.yml`" in overview
+    assert "[A sweep](sweeps/s.md)" in overview and "Later; `sweeps/later.yml`" in overview
     assert "No sweep has run here yet" not in overview
     assert sweep_report.report_files(ran) == files  # byte for byte: nothing is rendered again without need
 
@@ -115,7 +120,7 @@ def test_the_pages_stand_in_the_staged_table_of_contents_below_their_list(ran):
 
 
 def test_the_pages_render_without_a_warning(ran, tmp_path):
-    root = tmp_path / "copy"
+    root = tmp_path / "my {copy} é"
     shutil.copytree(ran, root, ignore=shutil.ignore_patterns("stage"))
     shutil.copy(REPOSITORY / "_config.yml", root)
     shutil.copytree(REPOSITORY / "book" / "_static", root / "book" / "_static")
@@ -130,8 +135,134 @@ def test_the_pages_render_without_a_warning(ran, tmp_path):
     ]
     html = root / "_build" / "html"
     page = re.sub(r"<[^>]+>", "", (html / "book" / "appendix" / "sweeps" / "s.html").read_text())
-    assert "A sweep" in page and page.count("ValueError: three is not allowed") == 2
+    assert "A sweep" in page and page.count("ValueError: three is `not` allowed") == 2
     assert len(list((html / "_downloads").rglob("*.ipynb"))) == 6
+
+
+# what runs and files say is text, and stays in its folder
+
+HOSTILE = "<b data-x='1'>bold</b> `$x$` $y$ {doc}`x` {{name}} [a](javascript:b) ::: ``` <!-- | % \\"
+
+
+class Marked(HTMLParser):
+    """Collects the tags of a page that only the markup above can have made."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        if any(name == "data-x" or str(value).startswith("javascript:") for name, value in attributes):
+            self.found.append((tag, attributes))
+
+
+def marked(text: str) -> list:
+    page = Marked()
+    page.feed(text)
+    return page.found
+
+
+def reseal(run: Path, **changes) -> None:
+    """Change a run's result as somebody else's computer might have written it, with a sentinel that fits."""
+    result = json.loads((run / "result.json").read_text()) | changes
+    (run / "result.json").write_text(json.dumps(result))
+    if (run / "SUCCESS").is_file():
+        (run / "SUCCESS").write_text(sha256((run / "result.json").read_bytes()) + "\n")
+
+
+@pytest.fixture
+def hostile(ran, tmp_path):
+    """A copy of the book that ran, with markup in every text that a run, a plan, a sweep file or a table of contents holds."""
+    root = tmp_path / "copy"
+    shutil.copytree(ran, root, ignore=shutil.ignore_patterns("stage"))
+    plan = root / "_build" / "sweeps" / "s" / "plan.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"title": HOSTILE, "measures": []}))
+    (root / "sweeps" / "s.yml").write_text(f"# {HOSTILE}\n:::\n::::\n```\n<b data-x='1'>b</b>\n")
+    (root / "sweeps" / "later.yml").write_text(f"notebook: {json.dumps(HOSTILE)}\ntitle: {json.dumps(HOSTILE)}\n")
+    (root / "sweeps" / "`$x$` <b>.yml").write_text("title: Odd\n")
+    for place in (root / "_build" / "sweeps" / "s" / "runs").iterdir():
+        result = json.loads((place / "result.json").read_text())
+        [record] = result["evidence"] or [{"measures": {}, "claims": []}]
+        record["measures"] = {HOSTILE: int(place.name[:4], 16), "$x_$": 1.0}
+        parameters = result["parameters"] | {"label": HOSTILE}
+        reseal(
+            place,
+            error=HOSTILE,
+            evidence=[record],
+            parameters=parameters,
+            overrides=result["overrides"] | {"label": HOSTILE},
+        )
+    return root
+
+
+def test_markup_in_sweeps_runs_and_chapters_is_shown_as_text(hostile):
+    for name in ("_config.yml", "book/_static", "book/references.bib"):
+        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
+        copy(REPOSITORY / name, hostile / name)
+    (hostile / "_toc.yml").write_text(TOC + "  - file: book/appendix/results\n")
+    (hostile / "book" / "index.md").write_text("# Index\n\n```{include} _generated/chapters.md\n```\n")
+    path = hostile / "book" / "part" / "01_a.ipynb"
+    notebook = json.loads(path.read_text())
+    notebook["metadata"]["separations"] = {"claim": f"$x^2$ {HOSTILE}"}
+    glue = "import numpy as np\nfrom separations.prose import glue\nglue('n', np.float64(0.123)), glue('said', label);"
+    notebook["cells"].insert(2, cell(glue, 51))
+    roles = {
+        "cell_type": "markdown",
+        "id": "g",
+        "metadata": {},
+        "source": "It is {glue:text}`n:.2f`, {glue:text}`n:.2f`, {glue:text}`said`.",
+    }
+    notebook["cells"].insert(3, roles)
+    path.write_text(json.dumps(notebook))
+    out = run_folder(hostile, "laptop", "part/01_a")
+    assert run(path, out, {"label": HOSTILE}).code == 0
+    reseal(
+        out,
+        hashes=json.loads((out / "result.json").read_text())["hashes"]
+        | {"key": expected(hostile, "laptop", "part/01_a")["key"]},
+    )
+    entry = {"id": "sep.forward-marginals", "ours": HOSTILE, "verdict": "holds", "figure": HOSTILE}
+    reseal(out, evidence=[{"notebook": HOSTILE, "claims": [entry]}], profile=HOSTILE, versions={"python": HOSTILE})
+    assert chapter(hostile, "laptop", "part/01_a").state == "fresh"
+    assert book.render(hostile, "laptop", quiet=True) == 0
+    html = hostile / "_build" / "html" / "book"
+    for name in ("index", "appendix/sweeps/s", "appendix/sweeps", "appendix/results", "part/01_a"):
+        text = (html / f"{name}.html").read_text()
+        assert marked(text) == [], name
+        assert "&lt;b data-x" in text, name
+    page, executed = (html / "part" / "01_a.html").read_text(), json.loads((out / "01_a.ipynb").read_text())
+    assert shown(page) == wanted(executed) and shown(page)["0.12"] == 2 and shown(page)[set_signs(HOSTILE)] == 1
+    staged = hostile / "_build" / "stage" / "book" / "appendix" / "sweeps"
+    assert (staged / "s" / "measures.png").is_file()
+
+
+def test_a_result_that_names_a_file_elsewhere_is_not_followed(ran, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(ran, root)
+    (tmp_path / "secret.ipynb").write_text("SECRET")
+    runs = sorted((root / "_build" / "sweeps" / "s" / "runs").iterdir())
+    names = [
+        str(tmp_path / "secret.ipynb"),
+        "../../../../../../secret.ipynb",
+        "..",
+        ".",
+        "",
+        None,
+        ["a"],
+        "linked.ipynb",
+    ]
+    for name in names:
+        for place in runs:
+            (place / "linked.ipynb").unlink(missing_ok=True)
+            (place / "linked.ipynb").symlink_to(tmp_path / "secret.ipynb")
+            reseal(place, file=name)
+        assert not any(b"SECRET" in content for content in sweep_report.report_files(root).values()), name
+    plan = root / "_build" / "sweeps" / "s" / "plan.json"
+    content = json.loads(plan.read_text())
+    content["runs"] = dict.fromkeys(["../../../../x"], next(iter(content["runs"].values())))
+    plan.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"run = '\.\./\.\./\.\./\.\./x'"):
+        sweep_report.report_files(root)
 
 
 # pictures

@@ -1,31 +1,27 @@
-"""From runs to the book: render the staged copy, say what failed, write outputs back, hand out a student edition.
+"""From runs to the book: check what was asked for, render the staged copy, say what failed, write outputs back.
 
 `python -m separations.book render` stages the executed notebooks with the written pages and has Jupyter Book turn them
 into HTML with execution off.
 """
 
-import argparse
 import contextlib
 import fcntl
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import pages
-from .chapters import DEFAULT_PROFILE, Chapter, chapters, notebook_keys, profile_folder
-from .dependencies import VOLATILE, read_notebook, tables_of
+from .build_settings import whole, yes
+from .chapters import DEFAULT_PROFILE, Chapter, chapters, check_pages, params_file
+from .command_line import guarded, parser, say, tell
+from .dependencies import VOLATILE, read_notebook, source_of
 from .files import write_whole
-from .staging import stage
-
-
-def html_folder(root: Path, profile: str) -> Path:
-    """Where the rendered book of a profile lies."""
-    return profile_folder(root, "html", profile)
+from .markup import one_line
+from .rendered import book_key, html_folder, stamp, swap
+from .staging import check_settings, entry, stage
+from .student import changed_in, student_edition
 
 
 @contextlib.contextmanager
@@ -37,39 +33,40 @@ def _locked(root: Path) -> Iterator[None]:
         yield
 
 
-def render(root: Path, profile: str, strict: bool = False, quiet: bool = False) -> int:
+def render(root: Path, profile: str, strict: bool = False, quiet: bool = False, whole_book: bool = True) -> int:
     """Stage and render; returns Jupyter Book's exit status. The former HTML stays until the new one is whole.
 
-    strict: every warning is an error; quiet: warnings go to the log alone.
+    strict: every warning is an error; quiet: warnings go to the log alone; whole_book: leave stamps that say what was rendered.
     """
     with _locked(root):
+        key = book_key(root, profile)  # before anything is read: what changes meanwhile makes the book stale
         source = stage(root, profile)
         work = root / "_build" / "render" / profile
-        command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
-        command += ["--path-output", str(work), "--all", *(["-W", "-n", "--keep-going"] if strict else [])]
-        log = root / "_build" / "render" / f"{profile}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w", encoding="utf-8") as handle:
-            code = subprocess.run(command, stdout=handle, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL).returncode
-        text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8")).replace(f"{source}/", "")
-        write_whole(log, text)
+        log = work.with_name(f"{profile}.log")
+        code, text = _jupyter_book(source, work, log, strict)
         for line in [] if quiet else text.splitlines():
             if "WARNING" in line or "ERROR" in line:
-                _say(line)
+                say(line)
         if code:
-            _say(f"rendering failed; the whole log: {log.relative_to(root)}")
+            say(f"rendering failed; the whole log: {log.relative_to(root)}")
             return code
-        _swap(work / "_build" / "html", html_folder(root, profile))
+        swap(work / "_build" / "html", html_folder(root, profile))
+        for kind in (False, True)[: 1 + strict] if whole_book else ():
+            write_whole(stamp(root, profile, kind), key + "\n")
     return 0
 
 
-def _swap(new: Path, place: Path) -> None:
-    old = place.with_name(f".{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        os.replace(place, old)
-    os.replace(new, place)
-    shutil.rmtree(old, ignore_errors=True)
+def _jupyter_book(source: Path, work: Path, log: Path, strict: bool) -> tuple[int, str]:
+    """Exit status of Jupyter Book, and what it said, without colours and the folder of the sources."""
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
+    command += ["--path-output", str(work), "--all", *(["-W", "-n", "--keep-going"] if strict else [])]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as handle:
+        code = subprocess.run(command, stdout=handle, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL).returncode
+    text = log.read_bytes().decode("utf-8", "replace")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text).replace(f"{source}/", "")
+    write_whole(log, text)
+    return code, text
 
 
 def report(root: Path, profile: str) -> list[Chapter]:
@@ -77,15 +74,11 @@ def report(root: Path, profile: str) -> list[Chapter]:
     bad = [item for item in chapters(root, profile) if item.state != "fresh"]
     for item in bad:
         log, partial = item.run / "run.log", item.run / f"{item.path.stem}.failed.ipynb"
-        _say(f"{item.state.upper()}: book/{item.key}.ipynb: {pages.one_line(item.error)[:300]}")
+        say(f"{item.state.upper()}: book/{item.key}.ipynb: {one_line(item.error)[:300]}")
         for path in (log, partial):
             if item.result and path.is_file():
-                _say(f"    {path.relative_to(root)}")
+                say(f"    {path.relative_to(root)}")
     return bad
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 def refresh(root: Path) -> list[str]:
@@ -97,21 +90,28 @@ def refresh(root: Path) -> list[str]:
     behind = [item.key for item in items if item.state != "fresh"]
     if behind:
         raise ValueError(f"no fresh run for {', '.join(behind)}: execute the book first")
-    changed = []
-    for item in items:
-        notebook = read_notebook(item.path)
-        executed = [c for c in read_notebook(item.run / item.path.name)["cells"] if c["cell_type"] == "code"]
-        for cell in notebook["cells"]:
-            cell["metadata"] = {name: value for name, value in cell["metadata"].items() if name not in VOLATILE}
-            if cell["cell_type"] == "code":
-                done = executed.pop(0)
-                cell.update(outputs=done["outputs"], execution_count=done["execution_count"])
-        notebook["metadata"] = plain_metadata(notebook["metadata"])
-        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-        if text != item.path.read_text(encoding="utf-8"):
-            write_whole(item.path, text)
-            changed.append(item.key)
-    return changed
+    texts = {item.key: with_outputs(item) for item in items}  # all of them, before the first is written
+    changed = [item for item in items if texts[item.key] != item.path.read_text(encoding="utf-8")]
+    for item in changed:
+        write_whole(item.path, texts[item.key])
+    return [item.key for item in changed]
+
+
+def with_outputs(item: Chapter) -> str:
+    """Text of a chapter's notebook with the outputs of its run. ValueError where the executed copy has other code cells."""
+    notebook = read_notebook(item.path)
+    executed = [cell for cell in read_notebook(item.run / item.path.name)["cells"] if cell["cell_type"] == "code"]
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    if list(map(source_of, code)) != list(map(source_of, executed)):
+        raise ValueError(
+            f"the executed copy of book/{item.key}.ipynb has other code than the notebook: execute it again"
+        )
+    for cell in notebook["cells"]:
+        cell["metadata"] = {name: value for name, value in entry(cell, "metadata").items() if name not in VOLATILE}
+    for cell, done in zip(code, executed):
+        cell.update(outputs=done.get("outputs", []), execution_count=done.get("execution_count"))
+    notebook["metadata"] = plain_metadata(entry(notebook, "metadata"))
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def plain_metadata(metadata: Mapping) -> dict:
@@ -121,55 +121,54 @@ def plain_metadata(metadata: Mapping) -> dict:
     return {"kernelspec": kernel, "language_info": {"name": "python"}, **ours}
 
 
-def student_edition(root: Path) -> Path:
-    """Copies of all notebooks without solutions and outputs in `_build/student`, with the tables they read; returns the folder."""
-    target = root / "_build" / "student"
-    shutil.rmtree(target, ignore_errors=True)
-    for key in notebook_keys(root):
-        notebook = read_notebook(root / "book" / f"{key}.ipynb")
-        notebook["cells"] = [c for c in notebook["cells"] if "solution" not in c["metadata"].get("tags", [])]
-        for cell in notebook["cells"]:
-            if cell["cell_type"] == "code":
-                cell.update(outputs=[], execution_count=None)
-        write_whole(target / f"{key}.ipynb", json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-        for table in tables_of(root / "book" / f"{key}.ipynb"):
-            write_whole(target / Path(key).parent / "data" / table.name, table.read_bytes())
-    return target
+def check(root: Path, profile: str, strict: str, jobs: str) -> None:
+    """ValueError in one line for what a build cannot begin with: a setting, `_toc.yml`, `_config.yml`, a page that is missing."""
+    yes(strict, "STRICT")
+    whole(jobs, "JOBS", high=4096)
+    params_file(root, profile)
+    check_pages(root)
+    check_settings(root)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line: render, finish, refresh, student; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m separations.book", description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("render", "finish", "refresh", "student", "where"))
-    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
-    parser.add_argument("--profile", default=DEFAULT_PROFILE)
-    parser.add_argument("--strict", action="store_true", help="every warning is an error")
-    options = parser.parse_args(arguments)
-    root = options.root.resolve()
-    try:
-        return _do(options.task, root, options.profile, options.strict)
-    except ValueError as error:
-        _say(f"separations.book: {pages.one_line(error)}")
-        return 2
+    """The command line; returns the exit status."""
+    options = parser("book", __doc__)
+    options.add_argument("task", choices=("check", "render", "finish", "refresh", "student", "where"))
+    options.add_argument("--profile", default=DEFAULT_PROFILE)
+    options.add_argument("--strict", nargs="?", const="1", default="", help="every warning is an error")
+    options.add_argument("--jobs", default="1", help="notebooks at a time")
+    given = options.parse_args(arguments)
+    return guarded("book", lambda: _do(given.task, given.root.resolve(), given.profile, given.strict, given.jobs))
 
 
-def _do(task: str, root: Path, profile: str, strict: bool) -> int:
+def _do(task: str, root: Path, profile: str, strict: str, jobs: str) -> int:
+    check(root, profile, strict, jobs)
     if task == "render":
-        return render(root, profile, strict)
-    if task == "finish":  # after a failure: show what there is, and say what failed
-        failed = any(item.state != "fresh" for item in chapters(root, profile))
-        if failed and render(root, profile, quiet=True) == 0:
-            _say(f"The book was rendered without them: {html_folder(root, profile) / 'index.html'}")
-        return 1 if report(root, profile) else 0
+        return render(root, profile, yes(strict, "STRICT"))
+    if task == "finish":
+        return _finish(root, profile)
     if task == "refresh":
         changed = refresh(root)
-        _say(f"{len(changed)} notebook(s) rewritten{': ' + ', '.join(changed) if changed else ''}")
+        say(f"{len(changed)} notebook(s) rewritten{': ' + ', '.join(changed) if changed else ''}")
     elif task == "student":
-        _say(f"student edition: {student_edition(root).relative_to(root)}")
-    else:
-        sys.stdout.write(f"The book: {html_folder(root, profile) / 'index.html'}\n")
+        folder, first = student_edition(root), root / "_build" / "student"
+        if folder != first:
+            changed = changed_in(first)
+            kept = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+            say(f"_build/student was worked in ({kept}) and stays as it is")
+        say(f"student edition: {folder.relative_to(root)}")
+    elif task == "where":
+        tell(f"The book: {html_folder(root, profile) / 'index.html'}")
         return 1 if report(root, profile) else 0  # a source edited while it ran: its page does not show the result
     return 0
+
+
+def _finish(root: Path, profile: str) -> int:
+    """After a failure: show what there is, and say what failed."""
+    failed = any(item.state != "fresh" for item in chapters(root, profile))
+    if failed and render(root, profile, quiet=True, whole_book=False) == 0:
+        say(f"The book was rendered without them: {html_folder(root, profile) / 'index.html'}")
+    return 1 if report(root, profile) else 0
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """The chapters of the book and how the last run of each stands, judged by content: fresh, failed, stale or missing."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from .dependencies import fingerprint, read_notebook
 from .parameters import checked_parameters, overrides_for, read_params
+from .records import check_result
 from .results import is_success, read_result
+from .yaml_files import read_yaml
 
 DEFAULT_PROFILE = "laptop"  # the notebooks' own defaults
+PROFILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a file in params/, and part of the names of folders
+GENERATED = ("book/appendix/results", "book/appendix/sweeps")  # pages that have no file in book/
 
 
 @dataclass(frozen=True)
@@ -29,19 +32,62 @@ class Chapter:
 
 
 def toc_entries(root: Path) -> list[tuple[str, str]]:
-    """Documents of `_toc.yml` in order, each with the caption of its part."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    found = [("", toc["root"])]
-    for part in toc.get("parts", [{"chapters": toc.get("chapters", [])}]):
-        found += [(part.get("caption", ""), name) for name in _files(part.get("chapters") or [])]
+    """Documents of `_toc.yml` in order, each with the caption of its part. ValueError where it is no table of contents."""
+    return entries_of(read_toc(root))
+
+
+def read_toc(root: Path) -> dict:
+    """`_toc.yml` of the book in `root`, as far as it is a mapping with a root page. ValueError otherwise."""
+    path = root / "_toc.yml"
+    if not path.is_file():
+        raise ValueError(
+            f"there is no _toc.yml in {str(root)!r}: the folder of the book is needed (cd there, or --root)"
+        )
+    toc = read_yaml(path, "table of contents")
+    if not isinstance(toc, dict) or not isinstance(toc.get("root"), str):
+        raise ValueError("_toc.yml is no table of contents: a mapping with 'root' and 'parts' or 'chapters' is needed")
+    return toc
+
+
+def entries_of(toc: Mapping) -> list[tuple[str, str]]:
+    """Documents of a table of contents in order, each with the caption of its part. ValueError names what is odd."""
+    found = [("", _page(toc["root"]))]
+    parts = toc.get("parts", [{"chapters": toc.get("chapters")}])
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise ValueError(f"_toc.yml: parts = {parts!r}: a list of mappings with 'chapters' is needed")
+    for part in parts:
+        found += [(str(part.get("caption", "")), name) for name in _files(part.get("chapters"), "chapters")]
     return found
 
 
-def _files(entries: list[dict]) -> Iterator[str]:
+def _files(entries: object, name: str) -> Iterator[str]:
+    if entries is None:
+        return
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"_toc.yml: {name} = {entries!r}: a list of mappings with 'file' is needed")
     for entry in entries:
         if "file" in entry:
-            yield entry["file"]
-        yield from _files(entry.get("sections") or [])
+            yield _page(entry["file"])
+        yield from _files(entry.get("sections"), "sections")
+
+
+def _page(name: object) -> str:
+    """The path of a page without its extension. ValueError where it leads out of the repository."""
+    parts = name.split("/") if isinstance(name, str) else [".."]
+    if not isinstance(name, str) or name.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"_toc.yml: file = {name!r}: the path of a page of the book is needed, as book/index")
+    return name.removesuffix(".ipynb").removesuffix(".md")
+
+
+def check_pages(root: Path) -> None:
+    """ValueError where `_toc.yml` lists a page that is neither there nor generated, or none at all."""
+    absent = [
+        name
+        for _, name in toc_entries(root)
+        if name not in GENERATED and not any((root / f"{name}{end}").is_file() for end in (".ipynb", ".md"))
+    ]
+    if absent:
+        raise ValueError(f"_toc.yml lists {', '.join(absent)}: no such notebook or page")
 
 
 def notebook_keys(root: Path) -> list[str]:
@@ -60,11 +106,14 @@ def profile_folder(root: Path, name: str, profile: str) -> Path:
 
 
 def params_file(root: Path, profile: str) -> Path | None:
-    """Parameters file of a profile; None for the notebooks' own defaults. ValueError for a profile that is not there."""
+    """Parameters file of a profile; None for the notebooks' own defaults.
+
+    ValueError for a profile that is not there, or whose name is more than that of a file in `params/`.
+    """
     if profile == DEFAULT_PROFILE:
         return None
     path = root / "params" / f"{profile}.yml"
-    if not path.is_file():
+    if not isinstance(profile, str) or not PROFILE_NAME.fullmatch(profile) or not path.is_file():
         there = sorted(item.stem for item in (root / "params").glob("*.yml"))
         raise ValueError(f"profile = {profile!r}: allowed are {', '.join([DEFAULT_PROFILE, *there])}")
     return path
@@ -98,17 +147,27 @@ def chapter(root: Path, profile: str, key: str, tables: bool = True) -> Chapter:
         wanted = expected(root, profile, key)[name]
     except ValueError as problem:
         return Chapter(key, root / "book" / f"{key}.ipynb", run, "failed", str(problem), None)
-    if result and result.get("hashes", {}).get(name) != wanted:
+    hashes = result.get("hashes") if result else None
+    if result and (not isinstance(hashes, dict) or hashes.get(name) != wanted):
         state, error = "stale", "The run on disk belongs to other sources or parameters than the present ones."
-    elif result and result["status"] != "ok":
-        state, error = "failed", str(result["error"])
+    elif result and result.get("status") != "ok":
+        state, error = "failed", str(result.get("error"))
     elif result and is_success(run):
-        state, error = "fresh", ""
+        state, error = _judged(result)
     elif result:
         error = "The run on disk is not whole: its sentinel, its result and its notebook do not belong together."
     return Chapter(
         key, root / "book" / f"{key}.ipynb", run, state, error, result if state in ("fresh", "failed") else None
     )
+
+
+def _judged(result: Mapping) -> tuple[str, str]:
+    """State and error of a run whose files belong together: what it recorded must be what a run records."""
+    try:
+        check_result(result, "result.json")
+    except ValueError as problem:
+        return "missing", f"The run on disk cannot be shown: {problem}."
+    return "fresh", ""
 
 
 def chapters(root: Path, profile: str) -> list[Chapter]:

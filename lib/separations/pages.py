@@ -1,9 +1,13 @@
 """Generated text of the book: the results page, the map of chapters, the notes that a chapter carries.
 
-Everything here takes plain values and returns MyST Markdown; `separations.staging` decides what to write where.
+Everything here takes plain values and returns MyST Markdown; `separations.staging` decides what to write where, and
+`separations.markup` escapes what was not written for a page.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+
+from .markup import block, code, directive, one_line, plain, prose
 
 VERDICT_MARKS = {"holds": "✓ holds", "holds in part": "◐ holds in part", "differs": "✗ differs"}
 VERDICTS_MEAN = (
@@ -17,16 +21,15 @@ SOURCES = {  # as claims.yml calls them -> heading, reference
     "control": ("Memorization control", "vu2026control"),
     "essay": ("Memorization effect of diffusion models", "wu2025essay"),
 }
+FIGURE = re.compile(r"[A-Za-z][\w.:-]*")  # a name that a reference can hold
 VERSIONS_SHOWN = ("python", "torch", "numpy", "separations")
 
 
-def one_line(text: object) -> str:
-    """Text on one line, safe inside a list table."""
-    return " ".join(str(text).split())
-
-
 def list_table(header: Sequence[str], rows: Iterable[Sequence[object]], widths: str, kind: str = "wide") -> str:
-    """A MyST list table inside a container of class `kind`, which scrolls sideways on a narrow screen."""
+    """A MyST list table inside a container of class `kind`, which scrolls sideways on a narrow screen.
+
+    header, rows: cells as MyST in one line, escaped where they come from elsewhere.
+    """
     lines = [f"::::{{container}} {kind}", ":::{list-table}", ":header-rows: 1", f":widths: {widths}", ""]
     for row in [header, *rows]:
         cells = [one_line(cell) or "–" for cell in row]
@@ -49,9 +52,9 @@ def memory(megabytes: float | None) -> str:
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
 
 
-def admonition(kind: str, title: str, text: str) -> str:
-    """A MyST admonition of a given class ('danger', 'warning', 'note')."""
-    return f"::::{{admonition}} {one_line(title)}\n:class: {kind}\n\n{text.strip()}\n::::\n"
+def admonition(kind: str, title: str, body: str) -> str:
+    """A MyST admonition of a given class ('danger', 'warning', 'note'). title: plain text; body: MyST."""
+    return directive("admonition", plain(title), body, **{"class": kind})
 
 
 def failed_notice(error: str, cell: int | None, partial: bool = True) -> str:
@@ -62,27 +65,32 @@ def failed_notice(error: str, cell: int | None, partial: bool = True) -> str:
         "everything after it was not run."
     )
     text = shown if partial else "Its execution left nothing that can be shown: the chapter stands without outputs."
-    return admonition(
-        "danger", "This chapter failed", f"{text}\n\n```text\n{one_line(error)[:400].replace('```', '')}\n```"
-    )
+    return admonition("danger", "This chapter failed", f"{text}\n\n{block(one_line(error)[:400])}")
 
 
 def missing_notice(reason: str) -> str:
     """What stands at the top of a chapter without outputs that belong to it."""
-    text = f"{one_line(reason)} It is shown without outputs. `make book` executes it."
+    text = f"{plain(reason)} It is shown without outputs. `make book` executes it."
     return admonition("danger", "This chapter was not executed", text)
 
 
 def run_note(result: Mapping) -> str:
     """Closing note of an executed chapter: profile, seconds, memory, versions."""
-    changed = ", ".join(f"`{name} = {value!r}`" for name, value in result["overrides"].items())
+    changed = ", ".join(code(f"{name} = {value!r}") for name, value in result["overrides"].items())
     how = "at its defaults" if not changed else f"with {changed}"
-    versions = ", ".join(f"{name} {result['versions'][name]}" for name in VERSIONS_SHOWN if name in result["versions"])
+    found = result["versions"]
+    versions = ", ".join(f"{name} {plain(found[name])}" for name in VERSIONS_SHOWN if name in found)
     threads = f"{result['threads']} thread{'s' if result['threads'] != 1 else ''}"
-    return (
-        f"::::{{container}} run-note\nExecuted by papermill {how} ({result['profile']} profile) "
-        f"in {duration(result['seconds'])} with {threads}; peak memory {memory(result['peak_memory_mb'])}; {versions}.\n::::\n"
+    text = (
+        f"Executed by papermill {how} ({plain(result['profile'])} profile) in {duration(result['seconds'])} with {threads}; "
+        f"peak memory {memory(result['peak_memory_mb'])}; {versions}."
     )
+    return directive("container", "run-note", text)
+
+
+def chapter_link(key: str) -> str:
+    """A link to a chapter that is in the book."""
+    return f"{{doc}}`/book/{key}`"
 
 
 def chapter_map(chapters: Sequence[Mapping]) -> str:
@@ -92,8 +100,8 @@ def chapter_map(chapters: Sequence[Mapping]) -> str:
     """
     rows = [
         (
-            f"{{doc}}`/book/{chapter['key']}`",
-            chapter["claim"],
+            chapter_link(chapter["key"]),
+            prose(chapter["claim"]),
             duration(chapter["seconds"]) if chapter["state"] != "failed" else "**failed**",
             memory(chapter["peak_memory_mb"]),
         )
@@ -144,7 +152,7 @@ def results_page(
             if str(claim.get("source", "")) == source
         ]
         header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Larger profiles", "Where to look")
-        heading, reference = SOURCES.get(source, (one_line(source) or "Other", ""))
+        heading, reference = SOURCES.get(source, (plain(source) or "Other", ""))
         cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
         parts += [f"## {heading}\n", cited, list_table(header, rows, "14 20 12 19 8 14 13", "wide results")]
     return "\n".join(parts)
@@ -153,7 +161,7 @@ def results_page(
 def _larger_note(larger: Sequence[Mapping]) -> str:
     """What the column of larger profiles holds."""
     runs = ", ".join(
-        f"`{profile}`: {sum(record['profile'] == profile for record in larger)}"
+        f"{code(profile)}: {sum(record['profile'] == profile for record in larger)}"
         for profile in dict.fromkeys(record["profile"] for record in larger)
     )
     if not runs:
@@ -169,30 +177,29 @@ def _beyond(entries: Sequence[tuple[Mapping, Mapping]], number: Mapping[str, str
     """What larger profiles found about a claim. number: how a notebook is numbered in this row."""
     said = []
     for record, entry in entries:
-        name, mark = f"`{record['profile']}`", VERDICT_MARKS[entry["verdict"]]
-        before = number.get(record["notebook"], f"{{doc}}`/book/{record['notebook']}` " if number else "")
-        said.append(
-            f"{before}{name}{', earlier sources' if record['outdated'] else ''}: {mark}; {one_line(entry['ours'])}"
-        )
+        name, mark = code(record["profile"]), VERDICT_MARKS[entry["verdict"]]
+        before = number.get(record["notebook"], f"{chapter_link(record['notebook'])} " if number else "")
+        earlier = ", earlier sources" if record["outdated"] else ""
+        said.append(f"{before}{name}{earlier}: {mark}; {plain(entry['ours'])}")
     return " ".join(f"{text}." for text in said) or "not run"
 
 
 def _claim_row(
     key: str, claim: Mapping, entries: list, places: Mapping[str, str], beyond: Sequence = ()
 ) -> tuple[str, ...]:
-    name = f"{claim.get('where', '')} `{key}`"
-    said = (name, claim.get("statement", ""), claim.get("reported", ""))
+    name = f"{prose(claim.get('where', ''))} {code(key)}"
+    said = (name, prose(claim.get("statement", "")), prose(claim.get("reported", "")))
     if not entries:
         return (*said, "–", "not run", _beyond(beyond, {}), "–")
     several = list(dict.fromkeys(notebook for notebook, _ in entries))
     number = {notebook: f"({i}) " if len(several) > 1 else "" for i, notebook in enumerate(several, 1)}
-    ours = " ".join(f"{number[notebook]}{one_line(entry['ours']).rstrip('.')}." for notebook, entry in entries)
+    ours = " ".join(f"{number[notebook]}{plain(one_line(entry['ours']).rstrip('.'))}." for notebook, entry in entries)
     marks = [(number[notebook], VERDICT_MARKS[entry["verdict"]]) for notebook, entry in entries]
     alike = len({mark for _, mark in marks}) == 1
     verdict = marks[0][1] if alike else " ".join(f"{before}{mark}" for before, mark in marks)
     links = []
     for notebook, entry in entries:
         figure = entry.get("figure", "")
-        seen = f", {{numref}}`{figure}`" if places.get(figure) else ""
-        links.append(f"{number[notebook]}{{doc}}`/book/{notebook}`{seen}")
+        seen = f", {{numref}}`{figure}`" if places.get(figure) and FIGURE.fullmatch(figure) else ""
+        links.append(f"{number[notebook]}{chapter_link(notebook)}{seen}")
     return (*said, ours, verdict, _beyond(beyond, number), "; ".join(links))

@@ -1,12 +1,38 @@
-"""Numbers for the text of a chapter."""
+"""Numbers for the text of a chapter: the one `glue` of the book."""
 
-import numpy as np
+import re
+from numbers import Integral, Real
+
 from myst_nb import glue as keep
+
+NAME = re.compile(r"[^\s:`<>](?:[^:`<>\n]*[^\s:`<>])?")
 
 
 def glue(name: str, value, display: bool = False) -> None:
-    """Keep a value under a name, for {glue:text} in the prose. Numbers of NumPy become plain ones, which the text can format.
+    """Keep a value under a name, for {glue:text} in the prose.
 
-    name: unique in the chapter; value: a number, or text; display: whether the cell shows it as well.
+    name: unique in the chapter, as a role can hold it; value: text or a number. A number of NumPy or PyTorch, also as an array without
+    dimensions, becomes a plain one: the page could not format another, and would drop it. display: whether the cell shows it as well.
+    ValueError for an array of several numbers, and for a name with a colon, a backquote, or a blank at its ends.
     """
-    keep(name, value.item() if isinstance(value, np.generic) else value, display=display)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(
+            f"name = {name!r}: a text without colon, backquote, < and >, and without blanks at its ends, is needed"
+        )
+    keep(name, plain_value(value, name), display=display)
+
+
+def plain_value(value, name: str = "value"):
+    """A number of any library as a plain int, float, bool or complex; text as plain text; anything else as it is.
+
+    ValueError for an array or a tensor of one dimension or more: take the number out of it.
+    """
+    if isinstance(value, str):
+        return str(value)
+    if hasattr(value, "item") and hasattr(value, "ndim"):  # NumPy, PyTorch
+        if value.ndim:
+            raise ValueError(f"glue {name!r}: an array of shape {tuple(value.shape)} is no number: take one out of it")
+        value = value.item()
+    if isinstance(value, Integral | bool):
+        return value if isinstance(value, bool | int) else int(value)
+    return float(value) if isinstance(value, Real) else value

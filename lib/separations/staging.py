@@ -7,21 +7,35 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from . import pages
 from .chapters import Chapter, chapters, profile_folder, toc_entries
 from .dependencies import PACKAGE, read_notebook, source_of
 from .evidence import larger
 from .files import write_whole
 from .sweep_report import report_files, reported, toc_with_sweeps
+from .yaml_files import read_yaml
 
 ERROR_TAG = "papermill-error-cell-tag"
+MARK = ".staged"  # all that lies beside it is ours to replace
+MARK_TEXT = "A staged copy of the book: whatever lies in this folder is replaced by the next rendering.\n"
 
 
 def markdown_cell(text: str, name: str) -> dict:
     """A Markdown cell as nbformat stores it."""
     return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
+
+
+def entry(holder: object, *names: str) -> dict:
+    """A mapping inside of mappings, as a cell's `metadata`, `mystnb`, `figure`; empty where there is none of that kind."""
+    for name in names:
+        holder = holder.get(name) if isinstance(holder, Mapping) else None
+    return dict(holder) if isinstance(holder, Mapping) else {}
+
+
+def tags_of(cell: Mapping) -> list:
+    """Tags of a cell; none where its metadata hold no list of them."""
+    tags = entry(cell, "metadata").get("tags")
+    return tags if isinstance(tags, list) else []
 
 
 def title_of(notebook: Mapping) -> str:
@@ -35,7 +49,7 @@ def title_of(notebook: Mapping) -> str:
 
 def claim_of(notebook: Mapping) -> str:
     """One-line claim of a chapter, from the notebook's metadata (`separations.claim`)."""
-    return notebook["metadata"].get("separations", {}).get("claim", "")
+    return str(entry(notebook, "metadata", "separations").get("claim") or "")
 
 
 def staged_notebook(item: Chapter) -> dict:
@@ -48,7 +62,7 @@ def staged_notebook(item: Chapter) -> dict:
         partial = item.run / f"{item.path.stem}.failed.ipynb"
         if item.state == "failed" and item.result and partial.is_file():
             notebook = read_notebook(partial)
-            notebook["cells"] = [c for c in notebook["cells"] if ERROR_TAG not in c["metadata"].get("tags", [])]
+            notebook["cells"] = [c for c in notebook["cells"] if ERROR_TAG not in tags_of(c)]
             notice = pages.failed_notice(item.error, _failing_cell(notebook))
         else:
             notebook = source
@@ -60,23 +74,27 @@ def staged_notebook(item: Chapter) -> dict:
                 pages.failed_notice(item.error, None, partial=False) if failed else pages.missing_notice(item.error)
             )
         _insert_below_title(notebook, notice)
-    notebook["metadata"] = {**source["metadata"], **notebook["metadata"]}
+    notebook["metadata"] = {**entry(source, "metadata"), **entry(notebook, "metadata")}
     return notebook
 
 
 def _failing_cell(notebook: Mapping) -> int | None:
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    failing = [i for i, cell in enumerate(code, 1) if any(out["output_type"] == "error" for out in cell["outputs"])]
+    failing = [
+        i for i, cell in enumerate(code, 1) if any(out["output_type"] == "error" for out in cell.get("outputs", []))
+    ]
     return failing[0] if failing else None
 
 
 def _insert_below_title(notebook: dict, notice: str) -> None:
+    if not notebook["cells"]:
+        notebook["cells"].append(markdown_cell("", "title"))
     first = notebook["cells"][0]
     head, mark, rest = source_of(first).partition("\n")
     if head.startswith("(") and head.endswith(")="):  # a label stands above the title
         title, mark, rest = rest.partition("\n")
         head = f"{head}\n{title}"
-    if first["cell_type"] == "markdown" and head.splitlines()[-1].startswith("# "):
+    if first["cell_type"] == "markdown" and head.rpartition("\n")[2].startswith("# "):
         first["source"] = f"{head}\n\n{notice}\n{rest}"
     else:
         notebook["cells"].insert(0, markdown_cell(notice, "notice"))
@@ -84,31 +102,56 @@ def _insert_below_title(notebook: dict, notice: str) -> None:
 
 def figure_names(notebook: Mapping) -> list[str]:
     """Names of the figures that a notebook's cells declare."""
-    figures = [cell["metadata"].get("mystnb", {}).get("figure", {}) for cell in notebook["cells"]]
-    return [figure["name"] for figure in figures if figure.get("name")]
+    names = [entry(cell, "metadata", "mystnb", "figure").get("name") for cell in notebook["cells"]]
+    return [name for name in names if name and isinstance(name, str)]
 
 
-def load_registered_claims() -> dict:
-    """The table of claims as written in claims.yml."""
-    path = PACKAGE / "claims.yml"
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+def load_registered_claims(path: Path = PACKAGE / "claims.yml") -> dict:
+    """The table of claims as written in claims.yml. ValueError where it is no table of claims."""
+    if not path.is_file():
+        return {}
+    table = read_yaml(path, "table of claims")
+    if not isinstance(table, dict):
+        raise ValueError(f"{path.name} holds a {type(table).__name__}: a mapping from ids to claims is needed")
+    for key, claim in table.items():
+        if not isinstance(key, str) or not isinstance(claim, dict):
+            raise ValueError(
+                f"{path.name}: {key!r} holds {claim!r}: a mapping with source, where and statement is needed"
+            )
+    return table
+
+
+def check_settings(root: Path) -> None:
+    """ValueError where `_config.yml` is missing or no mapping."""
+    settings = read_yaml(root / "_config.yml", "file of settings")
+    if not isinstance(settings, dict):
+        raise ValueError(f"_config.yml holds a {type(settings).__name__}: a mapping of settings is needed")
+
+
+def book_files(root: Path) -> list[Path]:
+    """Pages, pictures and tables in `book/`, all that is no notebook and not hidden, by name."""
+    inside = sorted((root / "book").rglob("*"))
+    return [
+        path
+        for path in inside
+        if path.is_file()
+        and path.suffix != ".ipynb"
+        and not any(p.startswith(".") for p in path.relative_to(root).parts)
+    ]
 
 
 def staged_files(root: Path, profile: str) -> dict[str, bytes]:
     """Everything that the staged book holds: relative path -> content."""
+    check_settings(root)
     files = {name: (root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
-    for path in sorted((root / "book").rglob("*")):
-        inside = path.relative_to(root)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        if path.is_file() and path.suffix != ".ipynb" and not hidden:
-            files[inside.as_posix()] = path.read_bytes()
+    files |= {path.relative_to(root).as_posix(): path.read_bytes() for path in book_files(root)}
     items = chapters(root, profile)
     evidence, places, rows = [], {}, []
     for item in items:
         notebook = staged_notebook(item)
         files[f"book/{item.key}.ipynb"] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
         fresh = item.result if item.state == "fresh" else None
-        evidence += fresh["evidence"] if fresh else []
+        evidence += [{**record, "notebook": item.key} for record in fresh["evidence"]] if fresh else []
         places |= {name: item.key for name in figure_names(notebook)}
         rows.append(
             {
@@ -128,14 +171,19 @@ def staged_files(root: Path, profile: str) -> dict[str, bytes]:
 
 
 def stage(root: Path, profile: str) -> Path:
-    """Bring `_build/stage` (or `_build/stage-PROFILE`) up to date; only what differs is written. Returns the folder."""
+    """Bring `_build/stage` (or `_build/stage-PROFILE`) up to date; only what differs is written. Returns the folder.
+
+    ValueError where the folder holds files and is none that was staged before, or where a page of `_toc.yml` is missing.
+    """
     target = profile_folder(root, "stage", profile)
+    _check_ours(target)
     files = staged_files(root, profile)
     listed = [name for _, name in toc_entries(root)]
     absent = [name for name in listed if not any(f"{name}{end}" in files for end in (".ipynb", ".md"))]
     if absent:
         raise ValueError(f"_toc.yml lists {', '.join(absent)}: no such notebook or page")
-    for path in [item for item in target.rglob("*") if item.is_file()]:
+    files[MARK] = MARK_TEXT.encode()
+    for path in [item for item in target.rglob("*") if item.is_file() or item.is_symlink()]:
         if path.relative_to(target).as_posix() not in files:
             path.unlink()
     for name, content in files.items():
@@ -143,3 +191,9 @@ def stage(root: Path, profile: str) -> Path:
         if not path.is_file() or path.read_bytes() != content:
             write_whole(path, content)
     return target
+
+
+def _check_ours(target: Path) -> None:
+    ours = all((target / name).is_file() for name in ("_config.yml", "_toc.yml")) or (target / MARK).is_file()
+    if target.exists() and not ours and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"{str(target)!r} holds files that are not ours, and would be replaced: move it away")

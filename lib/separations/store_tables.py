@@ -7,7 +7,6 @@ belong to the present sources are taken; all is read and checked before anything
 Exit status: 0 done, 1 a notebook of the profile has no such run (the others are stored), 2 bad input.
 """
 
-import argparse
 import csv
 import io
 import sys
@@ -16,9 +15,11 @@ from pathlib import Path
 import yaml
 
 from .chapters import Chapter, chapter, named_by, params_file
+from .command_line import guarded, parser, say, tell
 from .dependencies import sha256
 from .files import write_whole
 from .results import table_path
+from .tables import check_name
 
 VERSIONS = ("separations", "python", "torch", "numpy")
 
@@ -41,15 +42,30 @@ def recipe_of(item: Chapter, profile: str, name: str, content: bytes) -> dict:
     return {
         "notebook": item.key,
         "table": name,
-        "rows": len(list(csv.reader(io.StringIO(content.decode(), newline="")))) - 1,
+        "rows": _rows(content, f"table {name!r} of {item.key}"),
         "profile": profile,
         "parameters": result["overrides"],  # what differs from the notebook's defaults
         "command": f"python -m separations.run book/{item.key}.ipynb {options} --out results/{item.path.stem}",
         "seconds": round(result["seconds"]),
-        "machine": result["machine"] | {"threads": result["threads"]},
+        "machine": dict(result.get("machine") or {}) | {"threads": result["threads"]},
         "versions": {package: result["versions"][package] for package in VERSIONS if package in result["versions"]},
         "sha256": sha256(content),
     }
+
+
+def _rows(content: bytes, name: str) -> int:
+    try:
+        return len(list(csv.reader(io.StringIO(content.decode(), newline="")))) - 1
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{name} is no CSV table: {error}") from None
+
+
+def tables_in(item: Chapter) -> list[str]:
+    """Names of the tables that a chapter's fresh run recorded. ValueError where one could lead out of the run's folder."""
+    tables = item.result.get("tables", {})
+    if not isinstance(tables, dict) or not all(isinstance(mark, str) for mark in tables.values()):
+        raise ValueError(f"tables of {item.key} = {tables!r}: a mapping from names to SHA-256 is needed")
+    return [check_name(name) for name in tables]
 
 
 def store(root: Path, profile: str, keys: list[str] | None = None) -> tuple[list[Path], list[Chapter]]:
@@ -66,7 +82,7 @@ def store(root: Path, profile: str, keys: list[str] | None = None) -> tuple[list
     items = [chapter(root, profile, key, tables=False) for key in keys or named]
     files: dict[Path, bytes] = {}
     for item in items:
-        for name in item.result["tables"] if item.state == "fresh" else ():
+        for name in tables_in(item) if item.state == "fresh" else ():
             content, path = table_path(item.run, name).read_bytes(), stored_path(root, item.key, name)
             recipe = recipe_of(item, profile, name, content)
             text = yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
@@ -78,21 +94,21 @@ def store(root: Path, profile: str, keys: list[str] | None = None) -> tuple[list
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m separations.store_tables", description=__doc__.splitlines()[0])
-    parser.add_argument("keys", nargs="*", metavar="NOTEBOOK", help="as part/number_name (default: all of the profile)")
-    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
-    parser.add_argument("--profile", default="longer", help="profile of the runs (default: %(default)s)")
-    options = parser.parse_args(arguments)
-    root = options.root.resolve()
-    try:
-        stored, left = store(root, options.profile, options.keys)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"separations.store_tables: {' '.join(str(error).split())}\n")
-        return 2
+    options = parser("store_tables", __doc__)
+    options.add_argument(
+        "keys", nargs="*", metavar="NOTEBOOK", help="as part/number_name (default: all of the profile)"
+    )
+    options.add_argument("--profile", default="longer", help="profile of the runs (default: %(default)s)")
+    given = options.parse_args(arguments)
+    return guarded("store_tables", lambda: _store(given.root.resolve(), given.profile, given.keys))
+
+
+def _store(root: Path, profile: str, keys: list[str]) -> int:
+    stored, left = store(root, profile, keys)
     for path in stored:
-        sys.stdout.write(f"{path.relative_to(root)}\n")
+        tell(f"{path.relative_to(root)}")
     for item in left:
-        sys.stderr.write(f"{item.state.upper()}: book/{item.key}.ipynb: {' '.join(item.error.split())[:300]}\n")
+        say(f"{item.state.upper()}: book/{item.key}.ipynb: {' '.join(item.error.split())[:300]}")
     return 1 if left else 0
 
 

@@ -34,6 +34,11 @@ def in_order(values) -> list:
     return sorted(values) if all(is_number(value) for value in values) else values
 
 
+def as_text(text: object) -> str:
+    """Text for a picture that shows as it is: matplotlib would read mathematics between dollars."""
+    return " ".join(str(text).split()).replace("$", r"\$")
+
+
 def grouped(rows: Sequence[Mapping], names: Sequence[str], measure: str) -> dict[tuple, tuple[float, float]]:
     """Mean and half interval of a measure at each point, over the seeds there."""
     groups: dict[tuple, list[float]] = {}
@@ -61,7 +66,7 @@ def picture(rows: Sequence[Mapping], axes: Sequence[str], measures: Sequence[str
             ax.set_visible(False)
         draw = _points if not axes else _heat if len(axes) == 2 else _lines
         for ax, measure in zip(panels, measures):
-            ax.set_title(measure.removeprefix("measure.").replace("_", " "), loc="left", fontsize=8)
+            ax.set_title(as_text(measure.removeprefix("measure.").replace("_", " ")), loc="left", fontsize=8)
             draw(ax, rows, axes, measure)
         if len(axes) > 2:
             handles, labels = panels[0].get_legend_handles_labels()
@@ -97,7 +102,7 @@ def _lines(ax, rows: Sequence[Mapping], axes: Sequence[str], measure: str) -> No
         at = [x for x in xs if (x, *rest) in found]
         values = [found[(x, *rest)] for x in at]
         halves = [0 if math.isnan(half) else half for _, half in values]
-        label = ", ".join(f"{name} = {value}" for name, value in zip(others, rest))
+        label = as_text(", ".join(f"{name} = {value}" for name, value in zip(others, rest)))
         style = {
             "fmt": "o-" if numbers else "o",
             "ms": 3.5,
@@ -115,7 +120,7 @@ def _lines(ax, rows: Sequence[Mapping], axes: Sequence[str], measure: str) -> No
         ax.set_xscale("log"), ax.minorticks_off()
         shown = xs if len(xs) <= 5 else xs[:: math.ceil(len(xs) / 5)]
         ax.set_xticks(shown, [f"{x:g}" for x in shown])
-    ax.set_xlabel(x_name, fontsize=8), ax.tick_params(labelsize=7)
+    ax.set_xlabel(as_text(x_name), fontsize=8), ax.tick_params(labelsize=7)
 
 
 def _heat(ax, rows: Sequence[Mapping], axes: Sequence[str], measure: str) -> None:
@@ -135,11 +140,16 @@ def _heat(ax, rows: Sequence[Mapping], axes: Sequence[str], measure: str) -> Non
             ax.text(i, j, f"{value:.3g}{spread}", ha="center", va="center", fontsize=6.5, color=color)
     ax.set_xticks(range(len(first)), [_label(x) for x in first])
     ax.set_yticks(range(len(second)), [_label(y) for y in second])
-    ax.set_xlabel(axes[0], fontsize=8), ax.set_ylabel(axes[1], fontsize=8), ax.grid(False), ax.tick_params(labelsize=7)
+    (
+        ax.set_xlabel(as_text(axes[0]), fontsize=8),
+        ax.set_ylabel(as_text(axes[1]), fontsize=8),
+        ax.grid(False),
+        ax.tick_params(labelsize=7),
+    )
     if mean.size > CELLS:
         ax.figure.colorbar(image, ax=ax, shrink=0.85).ax.tick_params(labelsize=6)
 
 
 def _label(value) -> str:
     """A value on an axis: a list without its brackets."""
-    return str(value).strip("[]")[:14]
+    return as_text(str(value).strip("[]")[:14])
