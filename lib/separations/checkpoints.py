@@ -109,18 +109,18 @@ def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], meta: Mapping) 
         if value.data_ptr() in seen:
             ready[key] = value.clone()
         seen.add(value.data_ptr())
-    meta = json.loads(_json({"format": FORMAT, "kind": kind, **meta}))
-    text = _json(meta | {"sha256": _digest(ready, meta)})
+    meta = json.loads(as_json({"format": FORMAT, "kind": kind, **meta}))
+    text = as_json(meta | {"sha256": _digest(ready, meta)})
     # a dictionary of several keys would be written in another order each time
     write_whole(Path(path), save(ready, {KEY: text}))
 
 
-def _json(value: object) -> str:
-    """JSON that depends on the content only. ValueError for what JSON has no word for."""
+def as_json(value: object, name: str = "facts") -> str:
+    """JSON that depends on the content only, numbers of numpy among it. ValueError for what JSON has no word for, as NaN."""
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"facts cannot be written as JSON ({error}): numbers, text, lists and dictionaries are needed") from None
+        raise ValueError(f"{name} cannot be written as JSON ({error}): finite numbers, text, lists and dictionaries are needed") from None
 
 
 def _plain(value: object) -> object:
@@ -133,11 +133,11 @@ def _plain(value: object) -> object:
 def _digest(tensors: Mapping[str, Tensor], meta: Mapping) -> str:
     """SHA-256 of everything in a file: the JSON without the digest, and each tensor with its name, dtype and shape."""
     about = {key: [str(value.dtype), list(value.shape), identity.digest(value)] for key, value in tensors.items()}
-    return hashlib.sha256(_json([dict(meta), about]).encode()).hexdigest()
+    return hashlib.sha256(as_json([dict(meta), about]).encode()).hexdigest()
 
 
-def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict]:
-    """Tensors and JSON of a whole, undamaged file of this kind."""
+def _read(path: Path, kind: str | None = None) -> tuple[dict[str, Tensor], dict]:
+    """Tensors and JSON of a whole, undamaged file, of this kind if one is given."""
     if Path(path).is_dir():
         raise ValueError(f"path = {path} is a folder: a file is needed")
     try:
@@ -149,27 +149,25 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict]:
     except Exception as error:  # whatever is in a file that somebody else wrote
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"path = {path}: not a whole safetensors file ({type(error).__name__}: {reason})") from error
-    meta = _meta(path, header)
+    meta = _meta(path, header, kind)
     if meta.pop("sha256", None) != _digest(tensors, meta):
         raise ValueError(f"path = {path}: the file is damaged, its contents are not those that were written (SHA-256 differs)")
-    if meta.get("kind") != kind:
+    if kind is not None and meta.get("kind") != kind:
         raise ValueError(f"path = {path} holds {KINDS.get(meta.get('kind'), 'something else')}: {KINDS[kind]} is needed")
     return tensors, meta
 
 
-def _meta(path: Path, header: Mapping[str, str]) -> dict:
+def _meta(path: Path, header: Mapping[str, str], kind: str | None) -> dict:
     """The JSON of a file of this format."""
-    if str(header.get("format", "")).startswith("separations "):
-        raise ValueError(
-            f"path = {path}: a file of the earlier format {header['format']!r}, {FORMAT!r} is needed; remove it and train again"
-        )
+    if header.get("format") == "separations 1":
+        raise ValueError(f"path = {path}: an older file, format 'separations 1' without a digest; remove it and train again")
     try:
         meta = json.loads(header[KEY])
         sound = isinstance(meta, dict) and meta["format"] == FORMAT
     except (KeyError, ValueError, RecursionError):
         sound = False
     if not sound:
-        raise ValueError(f"path = {path}: a file with format {FORMAT!r} is needed, made by this library")
+        raise ValueError(f"path = {path}: no {kind or 'file'} of this library, a file with format {FORMAT!r} is needed")
     return meta
 
 
