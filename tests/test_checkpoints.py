@@ -1,6 +1,5 @@
 """Exact resume after SIGKILL, whole files, refusals, two processes against one, clear stops, models in files."""
 
-import json
 import os
 import signal
 import subprocess

@@ -66,7 +66,9 @@ def read_state(
     check(meta["facts"])
     wanted = {f"{name}.{key}": value for name, m in modules.items() for key, value in m.state_dict().items()}
     wanted |= {f"generator.{i}": g.get_state() for i, g in enumerate(generators)}
-    wrong = [k for k, v in wanted.items() if k not in tensors or (tensors[k].shape, tensors[k].dtype) != (v.shape, v.dtype)]
+    wrong = [
+        k for k, v in wanted.items() if k not in tensors or (tensors[k].shape, tensors[k].dtype) != (v.shape, v.dtype)
+    ]
     if wrong:
         raise ValueError(f"checkpoint = {path} belongs to another model: {wrong[0]} is missing or of another size")
     for name, module in modules.items():
@@ -120,7 +122,9 @@ def as_json(value: object, name: str = "facts") -> str:
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} cannot be written as JSON ({error}): finite numbers, text, lists and dictionaries are needed") from None
+        raise ValueError(
+            f"{name} cannot be written as JSON ({error}): finite numbers, text, lists and dictionaries are needed"
+        ) from None
 
 
 def _plain(value: object) -> object:
@@ -151,16 +155,22 @@ def _read(path: Path, kind: str | None = None) -> tuple[dict[str, Tensor], dict]
         raise ValueError(f"path = {path}: not a whole safetensors file ({type(error).__name__}: {reason})") from error
     meta = _meta(path, header, kind)
     if meta.pop("sha256", None) != _digest(tensors, meta):
-        raise ValueError(f"path = {path}: the file is damaged, its contents are not those that were written (SHA-256 differs)")
+        raise ValueError(
+            f"path = {path}: the file is damaged, its contents are not those that were written (SHA-256 differs)"
+        )
     if kind is not None and meta.get("kind") != kind:
-        raise ValueError(f"path = {path} holds {KINDS.get(meta.get('kind'), 'something else')}: {KINDS[kind]} is needed")
+        raise ValueError(
+            f"path = {path} holds {KINDS.get(meta.get('kind'), 'something else')}: {KINDS[kind]} is needed"
+        )
     return tensors, meta
 
 
 def _meta(path: Path, header: Mapping[str, str], kind: str | None) -> dict:
     """The JSON of a file of this format."""
     if header.get("format") == "separations 1":
-        raise ValueError(f"path = {path}: an older file, format 'separations 1' without a digest; remove it and train again")
+        raise ValueError(
+            f"path = {path}: an older file, format 'separations 1' without a digest; remove it and train again"
+        )
     try:
         meta = json.loads(header[KEY])
         sound = isinstance(meta, dict) and meta["format"] == FORMAT
@@ -274,5 +284,7 @@ def shipped(name: str) -> Path:
     path = Path(str(folder.joinpath(name + ".safetensors")))
     recorded = json.loads(folder.joinpath(RECORD).read_text(encoding="utf-8")).get(name, {}).get("sha256")
     if recorded is not None and hashlib.sha256(path.read_bytes()).hexdigest() != recorded:
-        raise ValueError(f"path = {path}: the file is damaged, its SHA-256 is not the recorded one; install the library again")
+        raise ValueError(
+            f"path = {path}: the file is damaged, its SHA-256 is not the recorded one; install the library again"
+        )
     return path

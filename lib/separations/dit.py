@@ -108,7 +108,9 @@ class DiT(nn.Module):
             raise ValueError(
                 f"kept = {kept}: for each of {self.config.depth} blocks, distinct heads that it has are needed"
             )
-        kept = [[check_whole(h, f"kept[{l}]", 0, n - 1) for h in k] for l, (k, n) in enumerate(zip(kept, self.config.heads))]
+        kept = [
+            [check_whole(h, f"kept[{l}]", 0, n - 1) for h in k] for l, (k, n) in enumerate(zip(kept, self.config.heads))
+        ]
         small = DiT(replace(self.config, heads=tuple(len(k) for k in kept)))
         state = self.state_dict()
         for l, k in enumerate(kept):

@@ -28,7 +28,20 @@ from torch import Tensor, nn
 
 LONGEST = 160  # characters of a description that stand as they are
 PIECE = 1 << 24  # bytes hashed at a time
-PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, torch.dtype, torch.device)
+PLAIN = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    type(...),
+    type(NotImplemented),
+    range,
+    torch.dtype,
+    torch.device,
+)
 STREAMS = (torch.Generator, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 # Of a class: what it is made with, not what it does.
 NOT_CONTENT = {
@@ -75,7 +88,10 @@ def code(modules: tuple[str, ...]) -> str:
         tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
+            if (
+                isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+                and ast.get_docstring(node, clean=False) is not None
+            ):
                 node.body = body[1:] or [ast.Pass()]
         found.update(f"{name}\n{ast.unparse(tree)}\n".encode())
     return found.hexdigest()
@@ -227,9 +243,13 @@ class _Describer:
             )
         if isinstance(value, nn.Module):
             return f"{self.words(type(value), at)}{self._state(self._of_module(value), at)}"
-        if isinstance(value, types.BuiltinFunctionType | types.MethodDescriptorType | types.WrapperDescriptorType | np.ufunc):
+        if isinstance(
+            value, types.BuiltinFunctionType | types.MethodDescriptorType | types.WrapperDescriptorType | np.ufunc
+        ):
             owner = getattr(value, "__self__", None)
-            bound = "" if owner is None or isinstance(owner, type | types.ModuleType) else f" of {self.words(owner, at)}"
+            bound = (
+                "" if owner is None or isinstance(owner, type | types.ModuleType) else f" of {self.words(owner, at)}"
+            )
             return f"{getattr(value, '__module__', None) or ''}.{getattr(value, '__qualname__', value.__name__)}{bound}"
         if isinstance(value, types.ModuleType):
             if _is_installed(value.__name__):

@@ -99,7 +99,9 @@ def correlation(
     x = [LOCATION[by](*pair) for pair in pairs] if by in LOCATION else list(by_pair(rows, by).values())
     x, y = np.array(x), np.array(list(pairs.values()))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError(f"measure = {measure!r} or by = {by!r} is NaN or infinite for a pair: finite values are needed")
+        raise ValueError(
+            f"measure = {measure!r} or by = {by!r} is NaN or infinite for a pair: finite values are needed"
+        )
     if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise ValueError(f"rows have {len(x)} pairs: at least 4 with different {by} and different {measure} are needed")
     resamples = check_count(resamples, "resamples")

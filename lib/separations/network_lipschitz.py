@@ -76,9 +76,20 @@ def local_lipschitz(
     Raises ValueError for a score that autograd cannot follow, RuntimeError if `max_steps` products do not reach `tol`.
     """
     event = tuple(model.event_shape)
-    tol, max_steps, generator = check_positive(tol, "tol"), check_count(max_steps, "max_steps"), check_generator(generator)
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.shape[x.ndim - len(event) :] != event or not x.numel():
-        raise ValueError(f"x is {tuple(x.shape) if isinstance(x, torch.Tensor) else x!r}: a tensor of shape (m, *{event}) is needed")
+    tol, max_steps, generator = (
+        check_positive(tol, "tol"),
+        check_count(max_steps, "max_steps"),
+        check_generator(generator),
+    )
+    if (
+        not isinstance(x, torch.Tensor)
+        or not x.is_floating_point()
+        or x.shape[x.ndim - len(event) :] != event
+        or not x.numel()
+    ):
+        raise ValueError(
+            f"x is {tuple(x.shape) if isinstance(x, torch.Tensor) else x!r}: a tensor of shape (m, *{event}) is needed"
+        )
     lead = tuple(x.shape[: max(0, x.ndim - len(event))])
     d, x = math.prod(event), x.detach().clone().requires_grad_()
     exact = is_exact(method, d)

@@ -174,7 +174,9 @@ class Denoiser(nn.Module):
             raise ValueError(f"event_shape = {self.event_shape}: {math.prod(network.event_shape)} values are needed")
         self.register_buffer("mean", mean.detach().clone() if isinstance(mean, Tensor) else torch.tensor(float(mean)))
         if not self.mean.isfinite().all():
-            raise ValueError(f"mean = {self.mean.tolist() if self.mean.ndim == 0 else 'a tensor'}: finite values are needed")
+            raise ValueError(
+                f"mean = {self.mean.tolist() if self.mean.ndim == 0 else 'a tensor'}: finite values are needed"
+            )
         if self.mean.ndim and self.mean.shape != self.event_shape:
             raise ValueError(f"mean has shape {tuple(self.mean.shape)}: a number or {self.event_shape} is needed")
 

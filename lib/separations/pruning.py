@@ -149,7 +149,9 @@ def head_magnitude(model: Denoiser) -> Tensor:
         out = block.attn.proj.weight.detach().double().reshape(-1, heads, size)
         for h in range(heads):
             found[l, h] = (out[:, h] @ value[h]).norm()
-        found[l] /= found[l, :heads].norm().clamp(min=torch.finfo(found.dtype).tiny)  # heads that can add nothing stay 0
+        found[l] /= (
+            found[l, :heads].norm().clamp(min=torch.finfo(found.dtype).tiny)
+        )  # heads that can add nothing stay 0
     return found
 
 
@@ -195,7 +197,9 @@ def _table(importance: HeadImportance | Tensor) -> Tensor:
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"importance is {type(importance).__name__}: a (layers, heads) tensor is needed") from None
     if values.ndim != 2 or values.is_complex():
-        raise ValueError(f"importance has shape {tuple(values.shape)}, {values.dtype}: (layers, heads) numbers are needed")
+        raise ValueError(
+            f"importance has shape {tuple(values.shape)}, {values.dtype}: (layers, heads) numbers are needed"
+        )
     if values.isinf().any():
         raise ValueError("importance has infinite values: finite ones, or NaN where there is no head, are needed")
     return values

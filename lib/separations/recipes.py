@@ -110,7 +110,9 @@ class Recipe:
         for name, module in (("schedule", schedules), ("times", timesteps)):
             kind = getattr(self, name) if name == "schedule" else (self.times or (None,))[0]
             if not isinstance(kind, str) or not isinstance(getattr(module, kind, None), type):
-                raise ValueError(f"{name} = {getattr(self, name)!r}: the name of a class of separations.{name} is needed")
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r}: the name of a class of separations.{name} is needed"
+                )
 
     def data(self) -> Images:
         """The images. The held-out ones depend on the data set and n_held_out only, so they are held out of every recipe."""
@@ -120,7 +122,9 @@ class Recipe:
                 f"n = {self.n}: from 1 to {whole.n - self.n_held_out}, {self.data_name} has {whole.n} images, {self.n_held_out} held out"
             )
         held_out, pool = whole.split(self.n_held_out)
-        chosen = pool if self.n == pool.n else pool.split(self.n, torch.Generator().manual_seed(stream(self.seed, SPLIT)))[0]
+        chosen = (
+            pool if self.n == pool.n else pool.split(self.n, torch.Generator().manual_seed(stream(self.seed, SPLIT)))[0]
+        )
         mean, std = _moments(chosen.x)
         scaled = [(part.x - mean) / std for part in (chosen, held_out)]
         return Images(*scaled, chosen, held_out, mean, std)

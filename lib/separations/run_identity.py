@@ -67,4 +67,6 @@ def check_same_run(path: Path, was: Mapping[str, str], now: Mapping[str, str], s
     if "network" in differ and not set(differ) & set(NAMED):
         told.append("the network has another class, size or dtype, or other weights that are trained")
     other = "model" if "network" in differ else "run"
-    raise ValueError(f"checkpoint = {path} belongs to another {other}: {'; '.join(told)}; the same, or another file, is needed")
+    raise ValueError(
+        f"checkpoint = {path} belongs to another {other}: {'; '.join(told)}; the same, or another file, is needed"
+    )

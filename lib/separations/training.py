@@ -76,7 +76,11 @@ def train(
     Arguments are checked at the call. A loss or gradient that is not finite raises FloatingPointError before the update, and
     too little memory raises MemoryError; both say which checkpoint is left.
     """
-    steps, batch, save_every = check_count(steps, "steps"), check_count(batch, "batch"), check_count(save_every, "save_every")
+    steps, batch, save_every = (
+        check_count(steps, "steps"),
+        check_count(batch, "batch"),
+        check_count(save_every, "save_every"),
+    )
     lr, weight_decay = check_positive(lr, "lr"), check_real(weight_decay, "weight_decay", "a number >= 0", low=0)
     if not isinstance(model, Denoiser):
         raise ValueError(f"model is {type(model).__name__}: a Denoiser is needed")

@@ -158,7 +158,9 @@ class Run:
             check_finite(one, name)
         self.rows = torch.cat([one.detach() for one in sets]).to(next(self.model.parameters()))
         if not self.rows.isfinite().all():
-            raise ValueError(f"data is too large for {self.rows.dtype}, the dtype of the model: smaller values are needed")
+            raise ValueError(
+                f"data is too large for {self.rows.dtype}, the dtype of the model: smaller values are needed"
+            )
         self.sizes = torch.tensor([len(s) for s in sets]).expand(self.c)[:, None]
         self.first = self.sizes.cumsum(0) - self.sizes if len(sets) > 1 else torch.zeros_like(self.sizes)
 
