@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from separations import checkpoints, files, recipes
+from separations import checkpoints, files, recipes, recipes_command
 from separations.checkpoints import load_model, save_model
 from separations.dit import DiT, DiTConfig
 from separations.networks import MLP, Denoiser
@@ -167,7 +167,7 @@ def test_a_generator_that_this_process_used_for_the_run_may_go_on(tmp_path):
 
 def test_what_cannot_be_compared_is_said_at_the_first_call(tmp_path):
     stream = (i for i in range(3))
-    with pytest.raises(ValueError, match="'stream' that augment closes over is a builtins.generator"):
+    with pytest.raises(ValueError, match=r"'stream' that augment closes over is a builtins\.generator"):
         fit(tmp_path / "run.safetensors", augment=lambda x, g: (stream, x)[1])
     assert not list(tmp_path.iterdir())
     fit(None, augment=lambda x, g: (stream, x)[1])  # without a checkpoint nothing is compared
@@ -305,7 +305,7 @@ def test_models_that_a_file_would_not_give_back_are_refused(tmp_path):
 
     net = DiT(DiTConfig(image=(1, 4, 4), patch=2, width=16, depth=1, heads=2))
     for dtype in (torch.int8, torch.bool, torch.complex64, "float16", torch.float8_e4m3fn):
-        with pytest.raises(ValueError, match="dtype = .*: one of float16, bfloat16"):
+        with pytest.raises(ValueError, match=r"dtype = .*: one of float16, bfloat16"):
             save_model(tmp_path / "m", Denoiser(net, VPLinear()), dtype=dtype)
     with pytest.raises(ValueError, match="schedule = "):
         save_model(tmp_path / "m", Denoiser(net, Mine()))
@@ -440,6 +440,15 @@ def test_the_data_of_a_recipe_do_not_depend_on_the_threads():
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*found)
+
+
+def test_the_command_says_what_is_wrong_in_one_line_before_it_trains(tmp_path, capsys):
+    (tmp_path / "users.safetensors").write_text("not ours")
+    for arguments in (["imagenet"], ["--threads", "0"], []):
+        assert recipes_command.main([*arguments, "--out", str(tmp_path)]) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.count("\n") == 1 and "Traceback" not in said.err
+    assert [path.name for path in tmp_path.iterdir()] == ["users.safetensors"]
 
 
 def test_uniform_times_with_equal_ends_are_no_other_run(tmp_path):

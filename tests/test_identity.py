@@ -149,9 +149,9 @@ def with_attribute(value):
     ("value", "where"),
     [
         (lambda: (i for i in range(3)), "times is a builtins.generator"),
-        (lambda: with_attribute(open(os.devnull)), "times.stream is a _io.TextIOWrapper"),
+        (lambda: with_attribute(sys.__stdout__), "times.stream is a _io.TextIOWrapper"),
         (lambda: (lambda lock: lambda t: lock)(threading.Lock()), "the variable 'lock' that times closes over is a _thread.lock"),
-        (lambda: compiled_from("def f(t): return g", g=open(os.devnull)), "the global 'g' that times reads"),
+        (lambda: compiled_from("def f(t): return g", g=sys.__stdout__), "the global 'g' that times reads"),
         (lambda: functools.partial(scaled, top=torch.Generator()), "Generator: its state is not part of a checkpoint"),
         (lambda: with_attribute([np.random.default_rng(0)]), r"times.stream\[0\] is a Generator"),
         (lambda: torch.zeros(2, device="meta"), "times is a torch.Tensor"),

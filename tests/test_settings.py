@@ -124,7 +124,7 @@ def test_what_functions_give_is_checked_before_the_update(options, word):
 
 def test_a_weight_that_gives_nan_is_blamed_and_not_the_learning_rate():
     with pytest.raises(
-        FloatingPointError, match="step 1: the loss is nan.*The weight gives values that are not finite"
+        FloatingPointError, match=r"step 1: the loss is nan.*The weight gives values that are not finite"
     ):
         fit(weight=lambda t: t * NAN)
 

@@ -81,15 +81,8 @@ def local_lipschitz(
         check_count(max_steps, "max_steps"),
         check_generator(generator),
     )
-    if (
-        not isinstance(x, torch.Tensor)
-        or not x.is_floating_point()
-        or x.shape[x.ndim - len(event) :] != event
-        or not x.numel()
-    ):
-        raise ValueError(
-            f"x is {tuple(x.shape) if isinstance(x, torch.Tensor) else x!r}: a tensor of shape (m, *{event}) is needed"
-        )
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        raise ValueError(f"x is {x.dtype if isinstance(x, torch.Tensor) else x!r}: a floating-point tensor is needed")
     lead = tuple(x.shape[: max(0, x.ndim - len(event))])
     d, x = math.prod(event), x.detach().clone().requires_grad_()
     exact = is_exact(method, d)
