@@ -1,6 +1,5 @@
 """Exact resume after SIGKILL, whole files, refusals, two processes against one, clear stops, models in files."""
 
-import json
 import os
 import signal
 import subprocess
@@ -93,13 +92,14 @@ def test_sigkill_at_any_moment_loses_nothing(tmp_path):
     assert 0 < reached < 400 and torch.equal(weights(resumed), weights(whole))
 
 
-def test_a_finished_run_is_not_run_again(tmp_path):
-    path = tmp_path / "run.safetensors"
-    for _ in run(model(), checkpoint=path):
-        pass
+def test_a_finished_run_is_not_run_again_and_gives_its_last_record(tmp_path):
+    path, whole = tmp_path / "run.safetensors", model()
+    *_, last = run(whole, checkpoint=path)
     again = model()
-    assert list(run(again, checkpoint=path)) == []
-    assert list(run(model(), checkpoint=path, steps=24)) == []
+    before, (record,) = path.read_bytes(), run(again, checkpoint=path)
+    assert record.step == 24 and torch.equal(weights(again), weights(whole)) and path.read_bytes() == before
+    assert (record.loss, record.grad_norm, record.lr) == (last.loss, last.grad_norm, last.lr)
+    assert torch.equal(weights(record.ema), weights(last.ema))
 
 
 def test_longer_is_allowed_at_a_constant_rate_only(tmp_path):
@@ -299,8 +299,8 @@ def test_files_that_are_no_models(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="format"):
         checkpoints.load_model(tmp_path / "other.safetensors")
-    meta = {"format": checkpoints.FORMAT, "model": json.dumps({"schedule": {"name": "OS"}}), "facts": "{}"}
-    save_file({"mean": torch.zeros(())}, tmp_path / "wrong.safetensors", meta)
+    about = {"model": {"schedule": {"name": "OS"}}, "facts": {}}
+    checkpoints._write(tmp_path / "wrong.safetensors", "model", {"mean": torch.zeros(())}, about)
     with pytest.raises(ValueError, match="no model of this library"):
         checkpoints.load_model(tmp_path / "wrong.safetensors")
     with pytest.raises(ValueError, match="Denoiser of a DiT"):

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_memory
+from .checks import check_memory, check_whole
 from .dit_blocks import SIZES, DiTBlock, DiTConfig, FinalLayer, PatchEmbed, TimestepEmbedder, dit_config, positions
+from .settings_checks import check_generator
 
 __all__ = ["SIZES", "DiT", "DiTConfig", "dit_config"]
 
@@ -30,6 +31,7 @@ class DiT(nn.Module):
 
     def __init__(self, config: DiTConfig | None = None, *, generator: torch.Generator | None = None):
         super().__init__()
+        check_generator(generator)
         self.config = config = config or DiTConfig()
         self.event_shape = config.image
         D = config.width
@@ -102,13 +104,13 @@ class DiT(nn.Module):
 
     def with_heads(self, kept: Sequence[Sequence[int]]) -> "DiT":
         """A smaller network with the listed heads of each block only, weights copied: the same output as masking the others."""
-        bad = len(kept) != self.config.depth or any(
-            not 0 <= h < n or len(set(k)) < len(k) for k, n in zip(kept, self.config.heads) for h in k
-        )
-        if bad:
+        if len(kept) != self.config.depth or any(len(set(k)) < len(k) for k in kept):
             raise ValueError(
                 f"kept = {kept}: for each of {self.config.depth} blocks, distinct heads that it has are needed"
             )
+        kept = [
+            [check_whole(h, f"kept[{l}]", 0, n - 1) for h in k] for l, (k, n) in enumerate(zip(kept, self.config.heads))
+        ]
         small = DiT(replace(self.config, heads=tuple(len(k) for k in kept)))
         state = self.state_dict()
         for l, k in enumerate(kept):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_count
+from .checks import check_count, check_whole
 from .dit_kernels import attention, linear, mlp
+from .settings_checks import check_positive, check_wholes
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,17 @@ class DiTConfig:
 
     def __post_init__(self):
         for name in ("patch", "width", "depth"):
-            check_count(getattr(self, name), name)
-        image = tuple(self.image)
+            object.__setattr__(self, name, check_count(getattr(self, name), name))
+        image = check_wholes(self.image, "image")
         if len(image) != 3 or any(size < 1 for size in image) or any(size % self.patch for size in image[1:]):
             raise ValueError(
                 f"image = {self.image}, patch = {self.patch}: (channels, height, width) is needed, patch divides both"
             )
-        heads = (self.heads,) * self.depth if isinstance(self.heads, int) else tuple(self.heads)
-        head_dim = self.head_dim or self.width // max(max(heads), 1)
-        if len(heads) != self.depth or any(h < 0 for h in heads) or max(heads) * head_dim > self.width:
+        many = isinstance(self.heads, list | tuple) or getattr(self.heads, "ndim", 0)
+        heads = check_wholes(self.heads, "heads", 0) if many else (check_whole(self.heads, "heads", 0),) * self.depth
+        made = self.width // max(1, *heads) if self.head_dim is None else self.head_dim
+        head_dim = check_count(made, "head_dim" if self.head_dim is not None else f"heads = {self.heads}, head_dim")
+        if len(heads) != self.depth or max(heads) * head_dim > self.width:
             raise ValueError(
                 f"heads = {self.heads}: a number, or {self.depth} numbers, each from 0 to {self.width // head_dim}, is needed"
             )
@@ -46,9 +49,10 @@ class DiTConfig:
             raise ValueError(f"heads = {self.heads}: a number that divides width = {self.width} is needed")
         if self.width % 4:
             raise ValueError(f"width = {self.width}: a multiple of 4 is needed (sines and cosines of two axes)")
-        if not 0 < self.mlp_ratio < math.inf:
-            raise ValueError(f"mlp_ratio = {self.mlp_ratio}: a positive number is needed")
-        for name, value in (("image", image), ("heads", heads), ("head_dim", head_dim)):
+        ratio = check_positive(self.mlp_ratio, "mlp_ratio")
+        if round(self.width * ratio) < 1:
+            raise ValueError(f"mlp_ratio = {ratio}, width = {self.width}: a hidden layer of at least 1 is needed")
+        for name, value in (("image", image), ("heads", heads), ("head_dim", head_dim), ("mlp_ratio", ratio)):
             object.__setattr__(self, name, value)
 
     @property

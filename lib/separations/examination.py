@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .checks import check_count
 from .features import DEFAULT, Features, features_of
 from .metrics import ImageQuality, MemorizationRatio, image_quality, memorization_ratio
 from .networks import Denoiser
 from .recipes import Images, Recipe
 from .samplers import generate
+from .seeds import MAX_STREAM, check_seed
+from .settings_checks import check_generator
 from .training import denoising_terms
 
 BATCH = 256  # noisy images at a time
@@ -76,6 +79,7 @@ def denoising_losses(
     Rows are taken in turn, with the same times and noise for both sets; their difference is what the network has learned of the
     training images themselves.
     """
+    draws, generator = check_count(draws, "draws"), check_generator(generator)
     times = recipe.time_distribution().sample(draws, generator)
     eps = torch.randn(draws, *images.train.shape[1:], generator=generator)
     device = next(model.parameters()).device
@@ -123,8 +127,9 @@ def along_training(
     """Train a recipe from its start and examine the averaged and the raw weights at `marks`, with the same m starts each time.
 
     marks: every so many steps, or the steps themselves. reference, steps: as in `examine`. draws: for `denoising_losses`.
-    progress: called with each `Record` of training before it is examined.
+    seed: of the starts, and the next number of `denoising_losses`. progress: called with each `Record` of training before it is examined.
     """
+    seed = check_seed(seed, most=MAX_STREAM - 1)
     model = recipe.untrained(tuple(images.train.shape[1:])).to(device)
 
     def look(which: Denoiser, features: Features | None) -> Examination:

@@ -22,6 +22,7 @@ from .estimates import Curve, check_confidence
 from .networks import Denoiser
 from .parameterizations import coefficients
 from .schedules import Time
+from .settings_checks import check_generator, check_real, check_weights
 from .training_run import loss_factor
 
 
@@ -41,6 +42,7 @@ def per_sample_gradients(
     """
     if model.copies is not None:
         raise ValueError(f"model has {model.copies} copies: a single network is needed, see model.copy(i)")
+    check_weights(model)
     check_points(x0, model.event_shape, "x0")
     if eps.shape != x0.shape:
         raise ValueError(f"eps has shape {tuple(eps.shape)}: the shape of x0, {tuple(x0.shape)}, is needed")
@@ -48,7 +50,7 @@ def per_sample_gradients(
     weights = {name: p.detach() for name, p in net.named_parameters()}
     buffers = dict(net.named_buffers())
     like = next(iter(weights.values()))
-    t = schedule.check_time(float(t))
+    t = schedule.check_time(check_real(t, "t", "one time"))
     alpha, sigma, log_snr, factor = (
         v.to(like)
         for v in (schedule.alpha(t), schedule.sigma(t), schedule.log_snr(t), loss_factor(weight, t, schedule))
@@ -108,7 +110,8 @@ class GradientSignal:
         generator=None,
     ) -> tuple[float, float]:
         """Percentile bootstrap of `slope` over the samples, which all times share."""
-        check_confidence(confidence), check_count(resamples, "resamples")
+        resamples = check_count(resamples, "resamples")
+        check_confidence(confidence), check_generator(generator)
         if generator is None:  # a fixed stream of its own: the same samples give the same interval
             generator = torch.Generator().manual_seed(0)
         kept = (self.snr >= low) & (self.snr <= high)
@@ -135,10 +138,13 @@ def gradient_signal(
     data: (n, *event_shape), drawn without replacement in turns. cross: also E g_s . E g_t for all pairs of times, which holds
     T * samples gradients in memory. ValueError for fewer than 2 samples and as `per_sample_gradients`.
     """
-    if check_count(samples, "samples") < 2:
+    samples, generator = check_count(samples, "samples"), check_generator(generator)
+    if samples < 2:
         raise ValueError(f"samples = {samples}: at least 2 are needed for a mean and its error")
     check_points(data, model.event_shape, "data")
     times = model.schedule.check_time(t).reshape(-1)
+    if len(times) == 0:
+        raise ValueError("t is empty: at least one time is needed")
     rounds = [torch.randperm(len(data), generator=generator) for _ in range(-(-samples // len(data)))]
     x0 = data[torch.cat(rounds)[:samples].to(data.device)]
     eps = randn(tuple(x0.shape), x0, generator)

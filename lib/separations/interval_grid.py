@@ -12,7 +12,7 @@ run in several processes, each with one thread; the rows do not depend on how ma
 import contextlib
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -21,11 +21,12 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from . import recipes, timesteps
-from .checks import check_count
+from . import recipes, seeds, timesteps
+from .checks import check_count, check_whole
 from .features import Features
 from .interval_measures import Experiment, draw, features, measures
 from .networks import Denoiser
+from .settings_checks import check_positive
 from .training import Record
 
 __all__ = [
@@ -44,7 +45,7 @@ __all__ = [
 
 def interval_pairs(step: int = 100, T: int = 1000) -> list[tuple[int, int]]:
     """All (low, high) with low < high among step, 2 step, ..., T: 45 pairs for 100 and 1000 (Vu et al. 2026, experiments)."""
-    check_count(step, "step"), check_count(T, "T")
+    step, T = check_count(step, "step"), check_count(T, "T")
     ends = range(step, T + 1, step)
     return [(low, high) for low in ends for high in ends if low < high]
 
@@ -68,13 +69,18 @@ class Job:
     high: float | None = None
 
     def __post_init__(self):
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 0:
-            raise ValueError(f"epochs = {self.epochs!r}: a whole number >= 0 is needed")
-        check_count(self.batch, "batch")
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"lr = {self.lr}: a positive number is needed")
-        if self.times is not None and not hasattr(timesteps, self.times[0]):
-            raise ValueError(f"times = {self.times!r}: a class of separations.timesteps and its arguments is needed")
+        checked = {
+            "epochs": check_whole(self.epochs, "epochs", 0), "batch": check_count(self.batch, "batch"), "lr": check_positive(self.lr, "lr"),
+            "seed": seeds.check_seed(self.seed),
+        }  # fmt: skip
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        for name in ("times", "weight"):
+            value = getattr(self, name)
+            pair = isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], str)
+            known = pair and isinstance(getattr(timesteps, value[0], None), type) and isinstance(value[1], Mapping)
+            if not known and (isinstance(value, tuple | list) or (name == "times" and value is not None)):
+                raise ValueError(f"{name} = {value!r}: a class of separations.timesteps and its arguments is needed")
 
 
 def interval_job(low: float, high: float, *, coverage: float = 0.5, **options) -> Job:
@@ -89,6 +95,15 @@ def epoch_updates(n: int, batch: int) -> int:
     return math.ceil(check_count(n, "n") / check_count(batch, "batch"))
 
 
+def stream(job: Job) -> int:
+    """Number of the random stream of a job's batches, times and noise: jobs with different seeds never share one.
+
+    The first 59 seeds lie among the streams of `Recipe.fine_tuning`, which trains on too: job seed s draws as a recipe of seed 17 s.
+    """
+    first = 3_000 + 17 * job.seed
+    return first if first < 4_000 else seeds.stream(job.seed, 17)
+
+
 def continued(
     model: Denoiser, recipe: recipes.Recipe, data: Tensor, job: Job, *, ema: float = 0.98
 ) -> Iterator[Record]:
@@ -98,10 +113,10 @@ def continued(
     """
     updates = epoch_updates(len(data), job.batch)
     weight = job.weight or recipe.prediction
-    if isinstance(weight, tuple):
+    if isinstance(weight, tuple | list):
         weight = getattr(timesteps, weight[0])(**weight[1], schedule=recipe.noise())
     changes = {} if job.times is None else {"times": replace(recipe, times=job.times).time_distribution()}
-    generator = torch.Generator().manual_seed(3_000 + 17 * job.seed)
+    generator = torch.Generator().manual_seed(stream(job))
     steps = check_count(job.epochs, "epochs") * updates
     return recipe.fine_tuning(
         model, data, steps=steps, lr=job.lr, ema=ema, warmup=0, batch=job.batch, every=updates, weight=weight,
@@ -178,9 +193,11 @@ def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> I
 
     The pretrained model is made first if it is not there. An error in a job is raised here, with its name.
     """
-    check_count(workers, "workers")
+    workers, jobs = check_count(workers, "workers"), list(jobs)
     if not jobs:
         raise ValueError("jobs is empty: at least one Job is needed")
+    if any(not isinstance(job, Job) for job in jobs):
+        raise ValueError("jobs has something that is no Job: see interval_job and Job")
     if workers == 1 or len(jobs) == 1:
         yield from (run_job(experiment, job) for job in jobs)
         return

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count
+from .checks import check_count, check_whole
 from .component_measures import component_distances, mean_distance
 from .examination import denoising_losses
 from .features import Features, features_of
@@ -14,6 +14,8 @@ from .networks import Denoiser
 from .quality import density_coverage, kernel_distance
 from .recipes import Images, Recipe
 from .samplers import generate
+from .seeds import MAX_STREAM, check_seed
+from .settings_checks import check_real
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,11 @@ class Experiment:
     sample_seed: int = 7
 
     def __post_init__(self):
-        check_count(self.m, "m"), check_count(self.draws, "draws"), check_count(self.steps, "steps")
+        for name in ("m", "draws", "steps"):
+            object.__setattr__(self, name, check_count(getattr(self, name), name))
+        object.__setattr__(self, "keep", check_whole(self.keep, "keep", 0))
+        object.__setattr__(self, "sample_seed", check_seed(self.sample_seed, "sample_seed", MAX_STREAM))
+        check_real(self.ema, "ema", "a decay in [0, 1)", low=0, high=1, open_high=True)
 
 
 def features(x: Tensor, images: Images, experiment: Experiment, source: str) -> Features:
@@ -85,8 +91,9 @@ def measures(
         seen = features(samples, images, experiment, "generated")
         found |= _with_ends("kernel", kernel_distance(seen, reference))
         found |= _with_ends("coverage", density_coverage(seen, reference)[1])
+    apart = 11 if experiment.sample_seed != 11 else 12  # another stream than that of the samples
     losses = denoising_losses(
-        model, experiment.recipe, images, experiment.draws, generator=torch.Generator().manual_seed(11)
+        model, experiment.recipe, images, experiment.draws, generator=torch.Generator().manual_seed(apart)
     )
     return found | dict(zip(("loss_train", "loss_held_out"), losses))
 

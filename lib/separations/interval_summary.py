@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .checks import check_count
+from .seeds import MAX_STREAM, check_seed
 
 __all__ = ["Correlation", "between_seeds", "by_pair", "correlation", "groups", "matrix"]
 
@@ -24,13 +25,22 @@ def by_pair(rows: Sequence[Mapping], measure: str) -> dict[tuple[float, float], 
     """
     found: dict[tuple[float, float], list[float]] = {}
     for row in rows:
-        if measure not in row:
-            raise ValueError(f"measure = {measure!r}: one of {', '.join(row)} is needed")
-        if row["low"] is not None:
-            found.setdefault((row["low"], row["high"]), []).append(float(row[measure]))
+        value = _value(row, measure)
+        if row.get("low") is not None and row.get("high") is not None:
+            found.setdefault((row["low"], row["high"]), []).append(value)
     if not found:
         raise ValueError("rows has no interval: rows with low and high are needed")
     return {pair: float(np.mean(values)) for pair, values in sorted(found.items())}
+
+
+def _value(row: Mapping, measure: str) -> float:
+    """A measure of a row as a number."""
+    if measure not in row:
+        raise ValueError(f"measure = {measure!r}: one of {', '.join(row)} is needed")
+    try:
+        return float(row[measure])
+    except (TypeError, ValueError):
+        raise ValueError(f"measure = {measure!r} is {row[measure]!r} in a row: a number is needed") from None
 
 
 def groups(rows: Sequence[Mapping], measure: str, by: str) -> dict[float, list[float]]:
@@ -83,14 +93,18 @@ def correlation(
     """
     if kind not in ("spearman", "pearson"):
         raise ValueError(f"kind = {kind!r}: 'spearman' or 'pearson' is needed")
-    pairs, rng = by_pair(rows, measure), np.random.default_rng(seed)
+    pairs, rng = by_pair(rows, measure), np.random.default_rng(check_seed(seed, most=MAX_STREAM))
     if by not in LOCATION and by not in rows[0]:
         raise ValueError(f"by = {by!r}: one of {', '.join([*LOCATION, *rows[0]])} is needed")
     x = [LOCATION[by](*pair) for pair in pairs] if by in LOCATION else list(by_pair(rows, by).values())
     x, y = np.array(x), np.array(list(pairs.values()))
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError(
+            f"measure = {measure!r} or by = {by!r} is NaN or infinite for a pair: finite values are needed"
+        )
     if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise ValueError(f"rows have {len(x)} pairs: at least 4 with different {by} and different {measure} are needed")
-    check_count(resamples, "resamples")
+    resamples = check_count(resamples, "resamples")
     ranks = kind == "spearman"
     value = float(_coefficients(x[None], y[None], ranks)[0])
     index = rng.integers(0, len(x), (resamples, len(x)))
@@ -117,7 +131,7 @@ def between_seeds(rows: Sequence[Mapping], measure: str) -> float | None:
     """Standard deviation of a measure between seeds of the same job, pooled over jobs; None if no job has two seeds."""
     found: dict[object, list[float]] = {}
     for row in rows:
-        found.setdefault((row["job"], row["epochs"]), []).append(float(row[measure]))
+        found.setdefault((row.get("job"), row.get("epochs")), []).append(_value(row, measure))
     repeated = [values for values in found.values() if len(values) > 1]
     if not repeated:
         return None

@@ -16,6 +16,7 @@ measures held the truth in 90 to 100 % of simulations; the low end are shares of
 The interval is about the mean of the statistic over fresh samples of the same counts: about "the distance at m = 1,000".
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor
 from .checks import check_count
 from .estimates import check_confidence, wilson_interval
 from .features import Features
+from .settings_checks import check_generator
 
 RESAMPLES = 200  # the 95 % quantile of 200 numbers is known to about 5 %
 
@@ -58,8 +60,8 @@ def half_samples(
     m: int, n: int, resamples: int = RESAMPLES, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """Row numbers of random halves of m and of n points, (resamples, m // 2) and (resamples, n // 2), rising in each row."""
-    check_count(resamples, "resamples")
-    if generator is None:  # a fixed stream of its own: the same samples give the same interval
+    m, n, resamples = check_count(m, "m"), check_count(n, "n"), check_count(resamples, "resamples")
+    if check_generator(generator) is None:  # a fixed stream of its own: the same samples give the same interval
         generator = torch.Generator().manual_seed(0)
 
     def halves(count: int) -> Tensor:
@@ -77,6 +79,8 @@ def half_sample_interval(
     trials: for a share of that many points, the interval is at least Wilson's, which is right if all but those points
     were known: halves that are all 0 or all 1 say nothing about their error.
     """
+    if not (math.isfinite(value) and halves.isfinite().all()):
+        raise ValueError(f"value = {value}: finite numbers, also on the halves, are needed")
     spread = float(torch.quantile((halves - halves.mean()).abs().double(), check_confidence(confidence)))
     low, high = value - spread, value + spread
     if trials is not None:

@@ -5,11 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import randn
+from .checks import check_count, randn
 from .krylov import extreme_pairs, is_exact
 from .networks import MLP, Denoiser
 from .parameterizations import coefficients
 from .schedules import Schedule, Time
+from .settings_checks import check_generator, check_positive, check_real, check_weights
 
 # sup |f'|, rounded up in the last digit; tests/test_lipschitz.py checks each on a grid.
 SLOPES = {"relu": 1.0, "tanh": 1.0, "sigmoid": 0.25, "softplus": 1.0, "silu": 1.0999, "gelu": 1.1290, "identity": 1.0}
@@ -23,6 +24,8 @@ def product_of_norms(network: torch.nn.Module, *, slope: float | None = None) ->
     Linear, elementwise activations, Identity, Flatten. slope: sup |f'| of an activation not known here. In float64.
     Raises ValueError for any other module. For the score of a `Denoiser` see `score_lipschitz_bound`.
     """
+    if isinstance(network, torch.nn.Module):
+        check_weights(network, "network")
     if isinstance(network, MLP):
         d, (first, *rest) = network.event_shape[0], network.weights
         norms = [torch.linalg.matrix_norm(w.double(), 2) for w in (first[..., :d, :], *rest)]
@@ -39,7 +42,8 @@ def _slope(activation, slope: float | None) -> float:
     name = getattr(activation, "__name__", type(activation).__name__).lower()
     if name == "leakyrelu":
         return max(1.0, abs(activation.negative_slope))
-    known = SLOPES | {"flatten": 1.0} | ({} if slope is None else {name: slope})
+    own = {} if slope is None else {name: check_real(slope, "slope", "a number >= 0", low=0)}
+    known = SLOPES | {"flatten": 1.0} | own
     if name not in known:
         raise ValueError(f"network has a {name}: Linear and {', '.join(known)} are known, or give slope=")
     return float(known[name])
@@ -72,6 +76,13 @@ def local_lipschitz(
     Raises ValueError for a score that autograd cannot follow, RuntimeError if `max_steps` products do not reach `tol`.
     """
     event = tuple(model.event_shape)
+    tol, max_steps, generator = (
+        check_positive(tol, "tol"),
+        check_count(max_steps, "max_steps"),
+        check_generator(generator),
+    )
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        raise ValueError(f"x is {x.dtype if isinstance(x, torch.Tensor) else x!r}: a floating-point tensor is needed")
     lead = tuple(x.shape[: max(0, x.ndim - len(event))])
     d, x = math.prod(event), x.detach().clone().requires_grad_()
     exact = is_exact(method, d)

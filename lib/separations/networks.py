@@ -17,20 +17,21 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .checks import check_count, check_finite, check_memory
+from .checks import check_count, check_finite, check_memory, check_whole
 from .parameterizations import PREDICTIONS, coefficients
 from .schedules import OU, Schedule, Time
+from .settings_checks import check_generator, check_positive, check_wholes
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 
 
 def one_each(generator: Generators, copies: int, name: str = "generator") -> list[torch.Generator | None]:
     """One generator a copy, from a list of `copies` generators or from one (or None) that all copies share in turn."""
-    if generator is None or isinstance(generator, torch.Generator):
-        return [generator] * copies
+    if not isinstance(generator, list | tuple):
+        return [check_generator(generator, name)] * copies
     if len(generator) != copies:
         raise ValueError(f"{name} has {len(generator)} generators: one, or one a copy ({copies}), is needed")
-    return list(generator)
+    return [check_generator(one, f"{name}[{i}]") for i, one in enumerate(generator)]
 
 
 class MLP(nn.Module):
@@ -60,10 +61,11 @@ class MLP(nn.Module):
         super().__init__()
         self.width, self.depth = check_count(width, "width"), check_count(depth, "depth")
         self.copies = None if copies is None else check_count(copies, "copies")
-        if isinstance(features, bool) or not isinstance(features, int) or features < 0:
-            raise ValueError(f"features = {features!r}: a whole number >= 0 of frequencies is needed")
-        self.event_shape, self.features, self.activation = (check_count(d, "d"),), features, activation
-        sizes = [d + 1 + 2 * features, *[width] * (depth - 1), d]
+        d, features, copies = check_count(d, "d"), check_whole(features, "features", 0), self.copies
+        if not callable(activation):
+            raise ValueError(f"activation = {activation!r}: an elementwise function is needed")
+        self.event_shape, self.features, self.activation = (d,), features, activation
+        sizes = [d + 1 + 2 * features, *[self.width] * (self.depth - 1), d]
         count = (copies or 1) * sum((a + 1) * b for a, b in zip(sizes, sizes[1:]))
         # weights, gradients and the two moments of Adam
         check_memory(4 * count, torch.get_default_dtype(), f"width = {width}, depth = {depth}, copies = {copies}")
@@ -102,8 +104,9 @@ class MLP(nn.Module):
 
     def copy(self, i: int) -> "MLP":
         """Copy i of a stack as a single network with weights of its own."""
-        if self.copies is None or not -self.copies <= i < self.copies:
-            raise ValueError(f"i = {i}: a copy of a stack of {self.copies or 'no'} copies is needed")
+        if self.copies is None:
+            raise ValueError(f"i = {i}: a copy of a stack of no copies is needed")
+        i = check_whole(i, "i", -self.copies, self.copies - 1)
         return self._with([p.detach()[i] for p in self.weights], [p.detach()[i] for p in self.biases], None)
 
     @classmethod
@@ -158,16 +161,22 @@ class Denoiser(nn.Module):
         event_shape: tuple[int, ...] | None = None,
     ):
         super().__init__()
-        if prediction not in PREDICTIONS:
+        if not isinstance(prediction, str) or prediction not in PREDICTIONS:
             raise ValueError(f"prediction = {prediction!r}: one of {', '.join(PREDICTIONS)} is needed")
-        if not 0 < data_std < math.inf:
-            raise ValueError(f"data_std = {data_std}: a positive number is needed")
+        if not isinstance(network, nn.Module) or not hasattr(network, "event_shape"):
+            raise ValueError(f"network is {type(network).__name__}: a module with an event_shape is needed")
+        if schedule is not None and (isinstance(schedule, type) or not hasattr(schedule, "log_snr")):
+            raise ValueError(f"schedule = {schedule!r}: a Schedule, or None, is needed")
         self.network, self.schedule = network, schedule or OU()
-        self.prediction, self.data_std = prediction, float(data_std)
-        self.event_shape = tuple(network.event_shape if event_shape is None else event_shape)
+        self.prediction, self.data_std = prediction, check_positive(data_std, "data_std")
+        self.event_shape = check_wholes(network.event_shape if event_shape is None else event_shape, "event_shape")
         if self.d != math.prod(network.event_shape):
             raise ValueError(f"event_shape = {self.event_shape}: {math.prod(network.event_shape)} values are needed")
         self.register_buffer("mean", mean.detach().clone() if isinstance(mean, Tensor) else torch.tensor(float(mean)))
+        if not self.mean.isfinite().all():
+            raise ValueError(
+                f"mean = {self.mean.tolist() if self.mean.ndim == 0 else 'a tensor'}: finite values are needed"
+            )
         if self.mean.ndim and self.mean.shape != self.event_shape:
             raise ValueError(f"mean has shape {tuple(self.mean.shape)}: a number or {self.event_shape} is needed")
 

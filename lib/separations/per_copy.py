@@ -44,8 +44,13 @@ class PerCopyAdamW(torch.optim.Adam):
 
     def _one_each(self, values, name: str, default: float) -> Tensor:
         """c numbers, float64, on the CPU."""
-        values = torch.full((self.copies,), default) if values is None else torch.as_tensor(values)
-        values = values.detach().double().cpu()
+        try:
+            values = torch.full((self.copies,), default) if values is None else torch.as_tensor(values)
+            values = values.detach().double().cpu()
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(
+                f"{name} = {values!r}: {self.copies} finite numbers >= 0, one a copy, are needed"
+            ) from None
         if values.shape != (self.copies,) or not values.isfinite().all() or (values < 0).any():
             raise ValueError(f"{name} = {values.tolist()}: {self.copies} finite numbers >= 0, one a copy, are needed")
         return values

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, randn
+from .checks import check_count, check_points, check_whole, randn
 from .dit import DiT
 from .networks import Denoiser
-from .training import loss_factor
+from .settings_checks import check_generator, check_real, check_weights
+from .training_run import draw_times, loss_factor
 
 AVERAGES = ("sample", "batch", "token")
 ORDERS = ("lowest", "highest", "random")
@@ -37,7 +38,12 @@ def mask_gradients(
     own xi, so the gradient of the sum is that of each sample. x0, eps: (m, *event_shape), t: (m,). weight: see `train`.
     """
     net = _dit_of(model)
+    check_points(x0, model.event_shape, "x0")
     t = model.schedule.check_time(t).to(x0.device)
+    if eps.shape != x0.shape or t.shape != x0.shape[:1]:
+        raise ValueError(
+            f"eps has shape {tuple(eps.shape)}, t {tuple(t.shape)}: that of x0, {tuple(x0.shape)}, and ({len(x0)},) are needed"
+        )
     column = t.reshape(-1, *[1] * (x0.ndim - 1))
     xt = model.schedule.alpha(column).to(x0) * x0 + model.schedule.sigma(column).to(x0) * eps
     shape = (len(x0), net.config.depth, max(net.config.heads), *([net.config.tokens] if per_token else []))
@@ -81,28 +87,36 @@ def head_importance(
     times: an object with ``.sample(m, generator)`` or such a function, as in `train`. samples: how many (x, t, noise) are drawn.
     average: what stands inside the absolute value: the gradient of a sample (the formula), of the mean of a batch (the
     pseudocode), or of a sample and token (the code of Liang et al. 2021). weight: which loss, see `train`.
-    Raises ValueError for a model without a DiT, bad data, an unknown average, or samples < 2 batches with average="batch".
+    Raises ValueError for a model without a DiT, without heads or with weights that are not finite, bad data or times, an unknown
+    average, or samples < 2 batches with average="batch".
     """
     net = _dit_of(model)
+    check_weights(model), check_generator(generator)
+    if not any(net.config.heads):
+        raise ValueError(f"model has heads = {net.config.heads}: at least one head is needed")
     check_points(data, model.event_shape, "data")
-    check_count(samples, "samples"), check_count(batch, "batch")
+    samples, batch = check_count(samples, "samples"), check_count(batch, "batch")
     if average not in AVERAGES:
         raise ValueError(f"average = {average!r}: one of {', '.join(AVERAGES)} is needed")
     if average == "batch" and samples < 2 * batch:
         raise ValueError(f"samples = {samples}, batch = {batch}: at least two batches are needed with average='batch'")
     like = next(net.parameters())
     draw, terms = getattr(times, "sample", times), []
+    if not callable(draw) or isinstance(times, type):
+        raise ValueError(f"times = {times!r}: a function (m, generator) or an object with .sample is needed")
     for done in range(0, samples, batch):
         m = min(batch, samples - done)
         device = None if generator is None else generator.device
         index = torch.randint(len(data), (m,), generator=generator, device=device)
         x0 = data[index.to(data.device)].to(like)
-        t = torch.as_tensor(draw(m, generator)).to(like.device)
+        t = draw_times(draw, m, generator).to(like.device)
         gradient = mask_gradients(
             model, x0, t, randn(tuple(x0.shape), x0, generator), weight=weight, per_token=average == "token"
         )
         terms.append(_inside(gradient.double(), average))
     terms, slots = torch.cat(terms).cpu(), net.head_slots()
+    if not terms[:, slots].isfinite().all():
+        raise ValueError("the gradients are not finite: a weight and times that give a finite loss are needed")
     mean = terms.mean(0).masked_fill(~slots, torch.nan)
     error = (terms.std(0) / len(terms) ** 0.5).masked_fill(~slots, torch.nan)
     norm = mean.nan_to_num().square().sum(1, keepdim=True).sqrt()
@@ -121,17 +135,23 @@ def _inside(gradient: Tensor, average: str) -> Tensor:
 def head_magnitude(model: Denoiser) -> Tensor:
     """Frobenius norm of the product of a head's value and output maps, over the L2 norm of its layer, (L, H): needs no data.
 
-    The rival "magnitude": what head h can add to a token is W_proj,h W_v,h times the token, whatever the attention is.
+    The rival "magnitude": what head h can add to a token is W_proj,h W_v,h times the token, whatever the attention is. NaN where
+    there is no head, a whole row of it for a layer that lost all; ValueError for weights that are not finite.
     """
     net = _dit_of(model)
+    check_weights(model)
     found = torch.full(net.head_slots().shape, torch.nan, dtype=torch.float64)
     for l, (block, heads) in enumerate(zip(net.blocks, net.config.heads)):
+        if heads == 0:
+            continue
         size = net.config.head_dim
         value = block.attn.qkv.weight.detach().double()[2 * heads * size :].reshape(heads, size, -1)
         out = block.attn.proj.weight.detach().double().reshape(-1, heads, size)
         for h in range(heads):
             found[l, h] = (out[:, h] @ value[h]).norm()
-        found[l] /= found[l, :heads].norm()
+        found[l] /= (
+            found[l, :heads].norm().clamp(min=torch.finfo(found.dtype).tiny)
+        )  # heads that can add nothing stay 0
     return found
 
 
@@ -149,18 +169,16 @@ def choose_heads(
     keeps, here 1 (the paper does not say); with 0 a layer may lose all of them. Raises ValueError for a ratio outside [0, 1),
     an unknown order, or a ratio that `at_least` does not leave room for.
     """
-    values = importance.score if isinstance(importance, HeadImportance) else torch.as_tensor(importance)
-    if values.ndim != 2:
-        raise ValueError(f"importance has shape {tuple(values.shape)}: (layers, heads) is needed")
-    if not 0 <= ratio < 1:
-        raise ValueError(f"ratio = {ratio}: a number in [0, 1) is needed")
+    values = _table(importance)
+    ratio = check_real(ratio, "ratio", "a number in [0, 1)", low=0, high=1, open_high=True)
+    at_least, generator = check_whole(at_least, "at_least", 0), check_generator(generator)
     if order not in ORDERS:
         raise ValueError(f"order = {order!r}: one of {', '.join(ORDERS)} is needed")
     slots = [(l, h) for l, h in (~values.isnan()).nonzero().tolist()]
     left = (~values.isnan()).sum(1).tolist()
     wanted = int(ratio * len(slots) + 1e-9)
     room = sum(max(n - at_least, 0) for n in left)
-    if isinstance(at_least, bool) or not isinstance(at_least, int) or at_least < 0 or wanted > room:
+    if wanted > room:
         raise ValueError(
             f"ratio = {ratio}, at_least = {at_least}: {wanted} of {len(slots)} heads are to go, but only {room} can if each layer keeps {at_least}"
         )
@@ -170,6 +188,21 @@ def choose_heads(
             chosen.append((l, h))
             left[l] -= 1
     return sorted(chosen)
+
+
+def _table(importance: HeadImportance | Tensor) -> Tensor:
+    """(L, H) numbers or NaN."""
+    try:
+        values = importance.score if isinstance(importance, HeadImportance) else torch.as_tensor(importance)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"importance is {type(importance).__name__}: a (layers, heads) tensor is needed") from None
+    if values.ndim != 2 or values.is_complex():
+        raise ValueError(
+            f"importance has shape {tuple(values.shape)}, {values.dtype}: (layers, heads) numbers are needed"
+        )
+    if values.isinf().any():
+        raise ValueError("importance has infinite values: finite ones, or NaN where there is no head, are needed")
+    return values
 
 
 def _ranked(slots, values: Tensor, order: str, generator) -> list[tuple[int, int]]:
@@ -185,15 +218,27 @@ def prune_heads(model: Denoiser, heads: list[tuple[int, int]]) -> Denoiser:
     The model itself is not changed. Raises ValueError for a head that is not there or is listed twice.
     """
     net = _dit_of(model)
-    gone = {(int(l), int(h)) for l, h in heads}
-    there = {(l, h) for l, n in enumerate(net.config.heads) for h in range(n)}
-    if len(gone) != len(heads) or not gone <= there:
+    listed = [_slot(one, net.config.depth, i) for i, one in enumerate(heads if hasattr(heads, "__iter__") else [heads])]
+    gone, there = set(listed), {(l, h) for l, n in enumerate(net.config.heads) for h in range(n)}
+    if len(gone) != len(listed) or not gone <= there:
         wrong = sorted(gone - there) or "a head listed twice"
         raise ValueError(
             f"heads has {wrong}: distinct (layer, head) out of {len(there)} heads, {net.config.heads} a layer, are needed"
         )
     kept = [[h for h in range(n) if (l, h) not in gone] for l, n in enumerate(net.config.heads)]
     return model.with_network(net.with_heads(kept))
+
+
+def _slot(one, depth: int, i: int) -> tuple[int, int]:
+    """One entry of a list of heads."""
+    try:
+        layer, head = one
+    except (TypeError, ValueError):
+        raise ValueError(f"heads[{i}] = {one!r}: a pair (layer, head) is needed") from None
+    try:
+        return check_whole(layer, "layer", 0, depth - 1), check_whole(head, "head", 0)
+    except ValueError as error:
+        raise ValueError(f"heads has {one!r} as entry {i}: {error}") from None
 
 
 def _dit_of(model: Denoiser) -> DiT:

@@ -11,22 +11,39 @@ import copy
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from . import checkpoints, schedules, timesteps
+from . import checkpoints, identity, run_identity, schedules, seeds, timesteps
+from .checks import check_count, check_whole
 from .data import DataSet, load
 from .dit import DiT, DiTConfig
 from .environment import cores, versions
 from .networks import Denoiser
+from .settings_checks import check_real
 from .training import Record, random_flip, train
 from .unet1d import UNet1D, UNet1DConfig
 
-__all__ = ["NAMES", "Images", "Recipe", "named", "trained"]
+__all__ = ["NAMES", "Images", "Recipe", "named", "stream", "trained"]
+
+# Whose code decides what a recipe gives: a model that was kept before one of them changed is trained again.
+CODE = (*run_identity.CODE, "recipes", "seeds")
+WHOLE = {"n": 1, "n_held_out": 1, "patch": 1, "width": 1, "depth": 1, "heads": 1, "steps": 1, "batch": 1, "warmup": 0}
+SPLIT, START, TRAINING, FINE_TUNING = range(4)  # what a stream of random numbers is for
+
+
+def stream(seed: int, purpose: int) -> int:
+    """Number of the random stream of a recipe's seed for a purpose: no two pairs share one. ValueError for a seed that would be cut.
+
+    Below 1000, 1000 purpose + seed, as the shipped models were made; from there on that of `seeds.stream`, which lies above all those.
+    """
+    seed = seeds.check_seed(seed)
+    return 1000 * purpose + seed if seed < 1000 else seeds.stream(seed, purpose)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +98,22 @@ class Recipe:
         None  # settings of a `UNet1DConfig`: the network is a UNet1D on signals, not a DiT; patch to heads say nothing then
     )
 
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name or self.name != Path(self.name).name or "\0" in self.name:
+            raise ValueError(f"name = {self.name!r}: text that can be the name of a file is needed")
+        for name, low in WHOLE.items():
+            object.__setattr__(self, name, check_whole(getattr(self, name), name, low))
+        object.__setattr__(self, "seed", seeds.check_seed(self.seed))
+        for name in ("lr", "weight_decay", "ema", "clip"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, check_real(getattr(self, name), name))
+        for name, module in (("schedule", schedules), ("times", timesteps)):
+            kind = getattr(self, name) if name == "schedule" else (self.times or (None,))[0]
+            if not isinstance(kind, str) or not isinstance(getattr(module, kind, None), type):
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r}: the name of a class of separations.{name} is needed"
+                )
+
     def data(self) -> Images:
         """The images. The held-out ones depend on the data set and n_held_out only, so they are held out of every recipe."""
         whole = load(self.data_name, size=self.size)
@@ -89,8 +122,10 @@ class Recipe:
                 f"n = {self.n}: from 1 to {whole.n - self.n_held_out}, {self.data_name} has {whole.n} images, {self.n_held_out} held out"
             )
         held_out, pool = whole.split(self.n_held_out)
-        chosen = pool if self.n == pool.n else pool.split(self.n, torch.Generator().manual_seed(self.seed))[0]
-        mean, std = float(chosen.x.mean()), float(chosen.x.std())
+        chosen = (
+            pool if self.n == pool.n else pool.split(self.n, torch.Generator().manual_seed(stream(self.seed, SPLIT)))[0]
+        )
+        mean, std = _moments(chosen.x)
         scaled = [(part.x - mean) / std for part in (chosen, held_out)]
         return Images(*scaled, chosen, held_out, mean, std)
 
@@ -106,7 +141,7 @@ class Recipe:
 
     def untrained(self, shape: tuple[int, ...]) -> Denoiser:
         """The model before training, from its seed; shape: (C, H, W), of a signal (length,)."""
-        generator = torch.Generator().manual_seed(1_000 + self.seed)
+        generator = torch.Generator().manual_seed(stream(self.seed, START))
         if self.unet is not None:
             if len(shape) != 1:
                 raise ValueError(f"unet = {self.unet}: signals are needed, {self.data_name} has rows of shape {shape}")
@@ -124,7 +159,7 @@ class Recipe:
             "steps": self.steps, "batch": self.batch, "lr": self.lr, "warmup": self.warmup, "decay": self.decay, "ema": self.ema,
             "weight_decay": self.weight_decay, "clip": self.clip, "times": self.time_distribution(), "weight": self.prediction,
             "optimiser": "adamw", "augment": random_flip if self.flip else None, "checkpoint": checkpoint,
-            "generator": torch.Generator().manual_seed(2_000 + self.seed),
+            "generator": torch.Generator().manual_seed(stream(self.seed, TRAINING)),
         }  # fmt: skip
         return train(model, data, every=every, **(settings | changes))
 
@@ -137,7 +172,8 @@ class Recipe:
         the weights at hand, and with a longer one than `steps` most of the result would be the model before fine-tuning. Draws are
         others than those of training; `changes` as in `training` (a `generator` of its own for a repetition).
         """
-        settings = {"decay": "constant", "generator": torch.Generator().manual_seed(3_000 + self.seed)}
+        steps = check_count(steps, "steps")
+        settings = {"decay": "constant", "generator": torch.Generator().manual_seed(stream(self.seed, FINE_TUNING))}
         copied = copy.deepcopy(model).requires_grad_(True)
         return self.training(
             copied, data, steps=steps, lr=lr, ema=ema, warmup=min(warmup, steps - 1), **(settings | changes)
@@ -148,7 +184,17 @@ class Recipe:
         found = {key: value for key, value in asdict(self).items() if key != "note"}
         if self.unet is None:  # older checkpoints know no such field
             del found["unet"]
-        return json.loads(json.dumps(found))
+        return json.loads(checkpoints.as_json(found, f"recipe {self.name}"))
+
+
+def _moments(x: Tensor) -> tuple[float, float]:
+    """Mean and standard deviation, on one thread: their last digits depend on the number of threads, and the data are the same on any."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return float(x.mean()), float(x.std())
+    finally:
+        torch.set_num_threads(threads)
 
 
 _ALL = {
@@ -199,8 +245,11 @@ NAMES = tuple(_ALL)
 
 def named(name: str, /, **changes) -> Recipe:
     """A shipped recipe by name, with changes of its fields, as named("mnist-memorizing", seed=3). ValueError for another name."""
-    if name not in _ALL:
+    if not isinstance(name, str) or name not in _ALL:
         raise ValueError(f"name = {name!r}: one of {', '.join(NAMES)} is needed")
+    unknown = sorted(changes.keys() - {one.name for one in fields(Recipe)})
+    if unknown:
+        raise ValueError(f"{unknown[0]} is no field of a recipe: {', '.join(one.name for one in fields(Recipe))} are")
     return replace(_ALL[name], **changes)
 
 
@@ -216,38 +265,52 @@ def trained(
     """The averaged model of a recipe, and its facts: shipped if this very recipe is, else from `folder`, else trained here.
 
     folder: where a model trained here is kept, and its checkpoint while it trains (killed and called again, it goes on);
-    None keeps nothing. data: recipe.data(), if it is at hand. progress: called with each `Record` of training. shipped: whether
-    the weights that come with the library may be taken. device: where it trains and where the model lies at the end.
+    None keeps nothing. A model that was kept is taken if recipe, data and the library's code of training are still the same; one that
+    cannot be written, as on a full disk, is a RuntimeWarning, and it is returned all the same. data: recipe.data(), if it is at hand.
+    progress: called with each `Record` of training. shipped: whether the weights that come with the library may be taken. device: where
+    it trains and where the model lies at the end. ValueError for a file that is damaged.
     """
-    path = _place(recipe, folder)
-    for place in (_shipped(recipe) if shipped else None, path):
-        if place is not None and place.is_file():
-            model, facts = checkpoints.load_model(place)
-            if facts.get("recipe") == recipe.words():
-                return model.to(device), facts
+    if recipe.ema is None:
+        raise ValueError("ema = None: the averaged model is what is kept, a decay is needed")
+    place = _shipped(recipe) if shipped else None
+    if place is not None:
+        model, facts = checkpoints.load_model(place)
+        if facts.get("recipe") == recipe.words():
+            return model.to(device), facts
     data, start = data or recipe.data(), time.monotonic()
+    about = {"recipe": recipe.words(), "data": identity.digest(data.train), "code": identity.code(CODE)}
+    path = _place(recipe, folder, about)
+    if path is not None and path.is_file():
+        model, facts = checkpoints.load_model(path)
+        if {name: facts.get(name) for name in about} == about:
+            return model.to(device), facts
     model = recipe.untrained(tuple(data.train.shape[1:])).to(device)
-    going = None if path is None else path.with_suffix(".training.safetensors")
+    going = None if path is None else path.with_name(f"{path.stem}.training.safetensors")
     for record in recipe.training(model, data.train, checkpoint=going):
         if progress is not None:
             progress(record)
     made = {"seconds": round(time.monotonic() - start), "cores": cores(), "threads": torch.get_num_threads()}
-    facts = {"recipe": recipe.words(), "made": made, "versions": versions()}
+    facts = {**about, "made": made, "versions": versions()}
     if path is not None:
-        checkpoints.save_model(path, record.ema, facts=facts)
-        going.unlink(missing_ok=True)
+        _keep(path, going, record.ema, facts)
     return record.ema, facts
 
 
-def _shipped(recipe: Recipe) -> Path | None:
+def _keep(path: Path, going: Path, model: Denoiser, facts: dict) -> None:
+    """Write the model and remove its checkpoint. If that fails the checkpoint stays, so that another call has only to write."""
     try:
-        return checkpoints.shipped(recipe.name)
-    except ValueError:
-        return None
+        checkpoints.save_model(path, model, facts=facts)
+        going.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(f"path = {path}: the trained model could not be kept ({error})", RuntimeWarning, stacklevel=3)
 
 
-def _place(recipe: Recipe, folder: str | Path | None) -> Path | None:
+def _shipped(recipe: Recipe) -> Path | None:
+    return checkpoints.shipped(recipe.name) if recipe.name in NAMES else None
+
+
+def _place(recipe: Recipe, folder: str | Path | None, about: dict) -> Path | None:
     if folder is None:
         return None
-    digest = hashlib.sha256(json.dumps(recipe.words(), sort_keys=True).encode()).hexdigest()[:10]
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:10]
     return Path(folder) / f"{recipe.name}-{digest}.safetensors"

@@ -9,12 +9,11 @@ from pathlib import Path
 import torch
 
 from . import checkpoints
+from .checkpoints import RECORD
 from .checks import check_count
 from .files import write_whole
-from .recipes import NAMES, named, trained
+from .recipes import NAMES, Recipe, named, trained
 from .training import Record
-
-RECORD = "checkpoints.json"
 
 
 def write_record(folder: Path) -> dict[str, dict]:
@@ -23,12 +22,12 @@ def write_record(folder: Path) -> dict[str, dict]:
     For each: SHA-256 and size of the file, and from the file its recipe, how it was made (seconds, cores, threads), versions.
     """
     found = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(Path(folder).glob("*.safetensors")):
         content = path.read_bytes()
         _, facts = checkpoints.load_model(path)
         digest = hashlib.sha256(content).hexdigest()
         found[path.stem] = {"file": path.name, "sha256": digest, "bytes": len(content), **facts}
-    write_whole(folder / RECORD, json.dumps(found, indent=1) + "\n")
+    write_whole(Path(folder) / RECORD, json.dumps(found, indent=1) + "\n")
     return found
 
 
@@ -39,19 +38,34 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", default="lib/separations/assets", help="folder of the files (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(check_count(options.threads, "threads"))
-    for name in options.names or NAMES:
-        recipe, out = named(name), Path(options.out)
-        work = out / f".{name}"  # a training that was killed goes on from here
-        sys.stdout.write(f"{name}: {recipe.steps} steps\n")
-        model, facts = trained(recipe, folder=work, shipped=False, progress=_tell)
-        checkpoints.save_model(out / f"{name}.safetensors", model, dtype=torch.float16, facts=facts)
-        for left in work.iterdir():
-            left.unlink()
-        work.rmdir()
-        digest = write_record(out)[name]["sha256"]
-        sys.stdout.write(f"{name}: {facts['made']['seconds']} s, SHA-256 {digest}\n")
+    try:
+        torch.set_num_threads(check_count(options.threads, "threads"))
+        names, out = options.names or list(NAMES), Path(options.out)
+        wanted = [named(name) for name in names]
+        for path in sorted(out.glob("*.safetensors")):  # what cannot be recorded is said before hours of training
+            if path.stem not in names:
+                checkpoints.load_model(path)
+        for recipe in wanted:
+            _train(recipe, out)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        return 2 if isinstance(error, ValueError) else 1
     return 0
+
+
+def _train(recipe: Recipe, out: Path) -> None:
+    """Train one recipe, write its model and the record, and remove what training left beside them."""
+    name = recipe.name
+    work = out / f".{name}"  # a training that was killed goes on from here
+    sys.stdout.write(f"{name}: {recipe.steps} steps\n")
+    model, facts = trained(recipe, folder=work, shipped=False, progress=_tell)
+    checkpoints.save_model(out / f"{name}.safetensors", model, dtype=torch.float16, facts=facts)
+    for left in work.glob(f"{name}-*.safetensors"):
+        left.unlink()
+    if not any(work.iterdir()):
+        work.rmdir()
+    digest = write_record(out)[name]["sha256"]
+    sys.stdout.write(f"{name}: {facts['made']['seconds']} s, SHA-256 {digest}\n")
 
 
 def _tell(record: Record) -> None:

@@ -20,9 +20,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .checks import check_count
+from .checks import check_count, check_whole
 from .networks import Denoiser, Generators
 from .schedules import OU, Schedule
+from .settings_checks import check_positive, check_real, check_weights
 from .timesteps import LogSNRUniform, uniform
 from .training_run import EMA, Record, Run, denoising_terms, loss_factor
 
@@ -68,40 +69,56 @@ def train(
     clip: largest norm of the gradient of a copy. augment: a function (x0, generator) -> x0 on each batch, as `random_flip`.
     generator: one for all, or a list of c: copy i then sees the draws of a single network trained with generator[i].
     checkpoint: a file (safetensors), written whole at the start, every `save_every` steps and at the end; if it is there, the run
-    goes on from it, provided the arguments are the same (a larger `steps` is allowed with decay="constant").
+    goes on from it, provided that data, model and arguments are the same in content (a larger `steps` is allowed with
+    decay="constant"); a finished run gives its last record again. A disk that is full is a RuntimeWarning: the run goes on.
     accelerator: an `accelerate.Accelerator` ("no" or "bf16"); all processes need equal generators, and `batch` is that of all together.
 
     Arguments are checked at the call. A loss or gradient that is not finite raises FloatingPointError before the update, and
     too little memory raises MemoryError; both say which checkpoint is left.
     """
-    check_count(steps, "steps"), check_count(save_every, "save_every")
-    run = Run(model, data, times, weight, check_count(batch, "batch"), generator, accelerator)
-    if not 0 < lr < math.inf or not 0 <= weight_decay < math.inf:
-        raise ValueError(f"lr = {lr}, weight_decay = {weight_decay}: lr > 0 and weight_decay >= 0 are needed")
+    steps, batch, save_every = (
+        check_count(steps, "steps"),
+        check_count(batch, "batch"),
+        check_count(save_every, "save_every"),
+    )
+    lr, weight_decay = check_positive(lr, "lr"), check_real(weight_decay, "weight_decay", "a number >= 0", low=0)
+    if not isinstance(model, Denoiser):
+        raise ValueError(f"model is {type(model).__name__}: a Denoiser is needed")
+    path = None if checkpoint is None else _path(checkpoint)
+    if path is None or not path.exists():
+        check_weights(model)
+    run = Run(model, data, times, weight, batch, generator, accelerator)
+    warmup = check_whole(warmup, "warmup", 0, steps - 1)
     run.optimiser = _optimiser(optimiser, model, lr, weight_decay)
     run.rate = _rate(decay, lr, warmup, steps)
     run.ema = None if ema is None else EMA(model, ema)
-    if clip is not None and not 0 < clip < math.inf:
-        raise ValueError(f"clip = {clip}: a positive number, or None, is needed")
+    clip = None if clip is None else check_real(clip, "clip", "a positive number, or None,", low=0, open_low=True)
     if augment is not None and not callable(augment):
         raise ValueError(f"augment = {augment!r}: a function (x0, generator), or None, is needed")
     run.clip, run.augment = clip, augment
-    if isinstance(every, Iterable):
-        marks = {check_count(step, "every") for step in every}
-    else:
-        marks = set(range(check_count(every, "every"), steps, every))
-    if checkpoint is not None:
+    marks = _marks(every, steps)
+    if path is not None:
         settings = {
-            "steps": steps, "batch": batch, "lr": lr, "weight_decay": weight_decay, "warmup": warmup, "ema": ema, "clip": clip,
-            "decay": decay, "weight": weight, "optimiser": optimiser, "times": times, "augment": augment,
+            "steps": steps, "batch": batch, "lr": lr, "weight_decay": weight_decay, "warmup": warmup,
+            "ema": None if ema is None else run.ema.decay, "clip": clip, "decay": decay, "weight": weight, "optimiser": optimiser,
+            "times": times, "augment": augment, "precision": getattr(accelerator, "mixed_precision", "no"),
         }  # fmt: skip
-        run.open(Path(checkpoint), save_every, {name: _word(value) for name, value in settings.items()})
+        run.open(path, save_every, settings)
     return run.records(steps, marks | {steps})
 
 
-def _word(value) -> str:
-    """An argument as a word that two runs can compare: a function by its name, anything else by what it prints."""
-    return getattr(value, "__qualname__", None) or repr(value)
+def _marks(every: int | Iterable[int], steps: int) -> set[int]:
+    """The steps with a record."""
+    if isinstance(every, Iterable) and getattr(every, "ndim", 1):
+        return {check_count(step, "every") for step in every}
+    first = check_count(every, "every")
+    return set(range(first, steps, first))
+
+
+def _path(checkpoint: str | Path) -> Path:
+    if not isinstance(checkpoint, str | Path) or Path(checkpoint).is_dir():
+        raise ValueError(f"checkpoint = {str(checkpoint)!r}: the path of a file, not of a folder, is needed")
+    return Path(checkpoint)
 
 
 def random_flip(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -113,9 +130,11 @@ def random_flip(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 def _optimiser(make, model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError("model has no weight that asks for gradients: at least one is needed")
     if callable(make):
         return make(parameters, lr=lr, weight_decay=weight_decay)
-    if make not in OPTIMISERS:
+    if not isinstance(make, str) or make not in OPTIMISERS:
         raise ValueError(f"optimiser = {make!r}: one of {', '.join(OPTIMISERS)} or a function is needed")
     return OPTIMISERS[make](parameters, lr=lr, weight_decay=weight_decay, fused=True)  # one kernel for all weights
 
@@ -123,15 +142,14 @@ def _optimiser(make, model: nn.Module, lr: float, weight_decay: float) -> torch.
 def _rate(decay, lr: float, warmup: int, steps: int) -> Callable[[int], float]:
     """Learning rate of step 1, 2, ..., steps."""
     shapes = {"constant": lambda u: 1.0, "cosine": lambda u: (1 + math.cos(math.pi * u)) / 2}
-    if not callable(decay) and decay not in shapes:
+    if not callable(decay) and not (isinstance(decay, str) and decay in shapes):
         raise ValueError(f"decay = {decay!r}: one of {', '.join(shapes)} or a function of the fraction done is needed")
-    if isinstance(warmup, bool) or not isinstance(warmup, int) or not 0 <= warmup < steps:
-        raise ValueError(f"warmup = {warmup!r}: a whole number in [0, steps = {steps}) is needed")
     shape = decay if callable(decay) else shapes[decay]
 
     def rate(step: int) -> float:
         if step <= warmup:
             return lr * step / warmup
-        return lr * shape((step - 1 - warmup) / (steps - warmup))
+        u = (step - 1 - warmup) / (steps - warmup)
+        return lr * check_real(shape(u), f"decay({u:g})", "a finite number >= 0", low=0)
 
     return rate

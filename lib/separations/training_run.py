@@ -2,7 +2,8 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from .checkpoints import read_state, write_state
 from .checks import check_finite, randn
 from .networks import Denoiser, Generators, one_each
 from .parameterizations import PREDICTIONS, loss_weight
+from .run_identity import check_same_run, words_of_run
 from .schedules import Schedule
+from .settings_checks import check_real
 from .timesteps import LogSNRUniform, uniform
 
 
@@ -33,9 +36,8 @@ class EMA:
     """Exponential moving average of the weights, mean <- decay mean + (1 - decay) weights, begun at the weights at hand."""
 
     def __init__(self, model: nn.Module, decay: float):
-        if not 0 <= decay < 1:
-            raise ValueError(f"ema = {decay}: a decay in [0, 1) is needed")
-        self.decay, self.model = decay, copy.deepcopy(model).requires_grad_(False)
+        self.decay = check_real(decay, "ema", "a decay in [0, 1)", low=0, high=1, open_high=True)
+        self.model = copy.deepcopy(model).requires_grad_(False)
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
@@ -68,12 +70,32 @@ def denoising_terms(
 def loss_factor(weight: str | Callable[[Tensor], Tensor], t: Tensor, schedule: Schedule) -> Tensor:
     """Factor on the squared error of eps that `weight` asks for, shape of t; see `denoising_terms`."""
     _check_weight(weight)
-    return weight(t) / schedule.sigma(t) ** 2 if callable(weight) else loss_weight("eps", weight, t, schedule=schedule)
+    if not callable(weight):
+        return loss_weight("eps", weight, t, schedule=schedule)
+    given = weight(t)
+    factor = given / schedule.sigma(t) ** 2 if isinstance(given, int | float | Tensor) else None
+    if factor is None or factor.shape != t.shape:
+        what = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else repr(given)
+        raise ValueError(f"weight gave {what} for t of shape {tuple(t.shape)}: a tensor of the shape of t is needed")
+    return factor
 
 
 def _check_weight(weight) -> None:
-    if not callable(weight) and weight not in PREDICTIONS:
+    if isinstance(weight, type) or not (callable(weight) or (isinstance(weight, str) and weight in PREDICTIONS)):
         raise ValueError(f"weight = {weight!r}: one of {', '.join(PREDICTIONS)} or a function of t is needed")
+
+
+def draw_times(times: Callable, m: int, generator: torch.Generator | None) -> Tensor:
+    """times(m, generator) as (m,) numbers; ValueError for anything else. Whether the schedule allows them is checked where they are used."""
+    given = times(m, generator)
+    try:
+        t = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        t = None
+    if t is None or t.shape != (m,) or t.is_complex() or t.dtype is torch.bool:
+        what = type(given).__name__ if t is None else f"{t.dtype} of shape {tuple(t.shape)}"
+        raise ValueError(f"times gave {what} for m = {m}: {m} times in a tensor of shape ({m},) are needed")
+    return t.detach()
 
 
 class _Loss(nn.Module):
@@ -96,13 +118,14 @@ class Run:
     clip: float | None = None
     augment: Callable[..., Tensor] | None = None
     checkpoint: Path | None = None
+    ended: Record | None = None  # of a finished run
 
     def __init__(self, model: Denoiser, data, times, weight, batch: int, generator: Generators, accelerator=None):
         _check_weight(weight)
         ends = model.schedule.time_from_log_snr(torch.tensor([7.0, -5.0], dtype=torch.float64)).tolist()
         times = LogSNRUniform(*ends, model.schedule) if times is None else times
         self.times = getattr(times, "sample", times)
-        if not callable(self.times):
+        if not callable(self.times) or isinstance(times, type):
             raise ValueError(f"times = {times!r}: a function (m, generator) or an object with .sample is needed")
         self.model, self.batch, self.step, self.seconds = model, batch, 0, 0.0
         self.total, self.last = 0.0, 0  # sum of the losses since the last record, and its step
@@ -118,18 +141,26 @@ class Run:
 
     def _load(self, data) -> None:
         """All sets in one tensor `rows`; set i begins at first[i] and has sizes[i] rows, both (c, 1)."""
+        if not isinstance(data, Tensor | list | tuple):
+            raise ValueError(f"data is {type(data).__name__}: a tensor, or a list of tensors, one a copy, is needed")
         sets = [data] if isinstance(data, Tensor) else list(data)
         if len(sets) not in {1, self.c}:
             raise ValueError(f"data has {len(sets)} sets: one, or one a copy ({self.c}), is needed")
         for i, one in enumerate(sets):
             name = "data" if isinstance(data, Tensor) else f"data[{i}]"
+            if not isinstance(one, Tensor):
+                raise ValueError(f"{name} is {type(one).__name__}: a tensor is needed")
             if not one.is_floating_point() or one.shape[1:] != self.model.event_shape or len(one) == 0:
                 want = ", ".join(map(str, ("n", *self.model.event_shape)))
                 raise ValueError(
                     f"{name} is {tuple(one.shape)}, {one.dtype}: a floating-point ({want}) tensor is needed"
                 )
             check_finite(one, name)
-        self.rows = torch.cat(sets).to(next(self.model.parameters()))
+        self.rows = torch.cat([one.detach() for one in sets]).to(next(self.model.parameters()))
+        if not self.rows.isfinite().all():
+            raise ValueError(
+                f"data is too large for {self.rows.dtype}, the dtype of the model: smaller values are needed"
+            )
         self.sizes = torch.tensor([len(s) for s in sets]).expand(self.c)[:, None]
         self.first = self.sizes.cumsum(0) - self.sizes if len(sets) > 1 else torch.zeros_like(self.sizes)
 
@@ -138,7 +169,7 @@ class Run:
         m, rows = self.batch, self.rows
         parts = []
         for c, g in self.groups:
-            where, t = uniform(c * m, g), torch.as_tensor(self.times(c * m, g))
+            where, t = uniform(c * m, g), draw_times(self.times, c * m, g)
             parts.append((where.reshape(c, m), t.reshape(c, m), randn((c, m, *rows.shape[1:]), rows, g)))
         where, t, eps = (torch.cat(p) if len(p) > 1 else p[0] for p in zip(*parts))
         # In float64 u < 1 gives floor(u n) < n for every n below 2^52.
@@ -165,9 +196,10 @@ class Run:
         """One step of the optimiser; loss and norm of the gradient before clipping, () or (c,)."""
         x0, t, eps = self.draw()
         if self.augment is not None:
-            x0 = self.augment(x0, self.generators[0])
+            x0 = self._augmented(x0)
         if self.accelerator is not None:
             x0, t, eps = (self._share(v) for v in (x0, t, eps))
+        self.times_seen = t
         self.optimiser.zero_grad()
         loss = self.loss(x0, t, eps)
         loss.sum().backward()
@@ -187,6 +219,13 @@ class Run:
         self.step += 1
         return loss.detach(), norm
 
+    def _augmented(self, x0: Tensor) -> Tensor:
+        found = self.augment(x0, self.generators[0])
+        if not isinstance(found, Tensor) or found.shape != x0.shape:
+            what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise ValueError(f"augment gave {what} for x0 of shape {tuple(x0.shape)}: a tensor of its shape is needed")
+        return found
+
     def _clip(self, norm: Tensor) -> None:
         factor = (self.clip / norm.clamp(min=self.clip)).reshape(-1)  # (c,)
         for p in self.model.parameters():
@@ -203,66 +242,83 @@ class Run:
         where = f"step {self.step + 1}" + ("" if self.model.copies is None else f", copy {i}")
         raise FloatingPointError(
             f"{where}: the loss is {loss.reshape(-1)[i]:g}, the norm of its gradient {norm.reshape(-1)[i]:g}; the weights "
-            f"of step {self.step} are kept{self._left()}. A smaller lr than {self.rate(self.step + 1):g} is the usual cure"
+            f"of step {self.step} are kept{self._left()}. {self._cure()}"
         )
+
+    def _cure(self) -> str:
+        """What to do about a loss that is not finite: the weight may be to blame, else the learning rate."""
+        weight = self.loss.weight if isinstance(self.loss, _Loss) else "eps"
+        if callable(weight) and not loss_factor(weight, self.times_seen, self.model.schedule).isfinite().all():
+            return "The weight gives values that are not finite at these times: finite ones are needed"
+        return f"A smaller lr than {self.rate(self.step + 1):g} is the usual cure"
 
     def _left(self) -> str:
         return "" if self.checkpoint is None else f", and the checkpoint of step {self.saved} in {self.checkpoint}"
 
-    def open(self, path: Path, save_every: int, settings: dict[str, str]) -> None:
+    def open(self, path: Path, save_every: int, settings: Mapping) -> None:
         """Go on from the checkpoint if it is there; write the first one otherwise."""
         if any(g is None for g in self.generators):
             raise ValueError("generator = None: a torch.Generator is needed with a checkpoint, for its state is saved")
-        self.checkpoint, self.save_every, self.settings, self.saved = path, save_every, settings, 0
+        self.checkpoint, self.save_every, self.saved = path, save_every, 0
+        self.settings = words_of_run(self.model, self.rows, self.sizes, self.generators, path, settings)
         if path.exists():
             self._restore()
         else:
             self.save()
 
-    def save(self) -> None:
-        """Write everything that the rest of the run depends on; only the first of several processes writes."""
+    def save(self, record: Record | None = None) -> None:
+        """Write everything that the rest of the run depends on; only the first of several processes writes.
+
+        record: of this very step, so that a finished run can hand over its last one again.
+        """
+        if self.accelerator is None or self.accelerator.is_main_process:
+            last = {} if record is None else {"loss": record.loss, "grad_norm": record.grad_norm}
+            write_state(
+                self.checkpoint,
+                modules=self._modules(),
+                optimiser=self.optimiser,
+                generators=self.generators,
+                numbers={"total": self.total, **last},
+                facts={
+                    "step": self.step,
+                    "last": self.last,
+                    "seconds": self.seconds,
+                    "lr": None if record is None else record.lr,
+                    "settings": self.settings,
+                },
+            )
         self.saved = self.step
-        if self.accelerator is not None and not self.accelerator.is_main_process:
-            return
-        write_state(
-            self.checkpoint,
-            modules={"model": self.model, **({"ema": self.ema.model} if self.ema else {})},
-            optimiser=self.optimiser,
-            generators=self.generators,
-            numbers={"total": self.total},
-            facts={
-                "step": self.step,
-                "last": self.last,
-                "seconds": self.seconds,
-                "rows": len(self.rows),
-                "settings": self.settings,
-            },
-        )
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model, **({"ema": self.ema.model} if self.ema else {})}
+
+    def _keep(self, record: Record | None) -> None:
+        """`save`, but a disk that is full does not take the training along: it stays in memory and the earlier file stays whole."""
+        try:
+            self.save(record)
+        except OSError as error:
+            warnings.warn(
+                f"checkpoint = {self.checkpoint}: step {self.step} could not be written ({error}); the file still holds step "
+                f"{self.saved}, and training goes on",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _restore(self) -> None:
-        modules = {"model": self.model, **({"ema": self.ema.model} if self.ema else {})}
-
-        def check(facts: dict) -> None:
-            was, now = dict(facts["settings"]), dict(self.settings)
-            longer = int(now["steps"]) >= facts["step"] and now["decay"] == "'constant'"
-            if longer and was["decay"] == now["decay"]:
-                was.pop("steps"), now.pop("steps")
-            differ = [f"{k} = {now[k]} (it was {was.get(k)})" for k in now if now[k] != was.get(k)]
-            differ += (
-                [] if facts["rows"] == len(self.rows) else [f"data has {len(self.rows)} rows (it had {facts['rows']})"]
-            )
-            if differ:
-                raise ValueError(
-                    f"checkpoint = {self.checkpoint} belongs to another run: {', '.join(differ)}; the same, or another file, is needed"
-                )
-
         facts, numbers = read_state(
-            self.checkpoint, modules=modules, optimiser=self.optimiser, generators=self.generators, check=check
-        )
+            self.checkpoint, modules=self._modules(), optimiser=self.optimiser, generators=self.generators,
+            check=lambda facts: check_same_run(self.checkpoint, facts["settings"], self.settings, facts["step"]),
+        )  # fmt: skip
         self.step, self.last, self.seconds = facts["step"], facts["last"], facts["seconds"]
         self.saved, self.total = self.step, numbers["total"].to(self.rows)
+        if "loss" in numbers:
+            loss, norm = (numbers[name].to(self.rows.device) for name in ("loss", "grad_norm"))
+            self.ended = Record(self.step, loss, norm, facts["lr"], self.seconds, self.ema.model if self.ema else None)
 
     def records(self, steps: int, marks: set[int]) -> Iterator[Record]:
+        """The records of the steps that are left; of a finished run its last one, so that what was trained can be delivered."""
+        if self.step >= steps and self.ended is not None:
+            yield self.ended
         while self.step < steps:
             start = time.perf_counter()
             try:
@@ -273,7 +329,7 @@ class Run:
             self.seconds += time.perf_counter() - start
             record = self._record(norm) if self.step in marks else None
             if self.checkpoint is not None and (self.step % self.save_every == 0 or self.step == steps):
-                self.save()
+                self._keep(record)
             if record is not None:
                 yield record
 

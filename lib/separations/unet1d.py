@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from .checks import check_count, check_memory
 from .dit_blocks import Attention, TimestepEmbedder, positions
+from .settings_checks import check_generator, check_wholes
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class UNet1DConfig:
     heads: int = 4
 
     def __post_init__(self):
-        object.__setattr__(self, "factors", tuple(self.factors))
+        object.__setattr__(self, "factors", check_wholes(self.factors, "factors"))
         for name in ("length", "width", "blocks", "heads"):
-            check_count(getattr(self, name), name)
-        if not self.factors or any(check_count(f, "factors") < 1 for f in self.factors):
+            object.__setattr__(self, name, check_count(getattr(self, name), name))
+        if not self.factors:
             raise ValueError(f"factors = {self.factors}: a whole number >= 1 a level is needed")
         halvings = len(self.factors) - 1
         if self.length % 2**halvings:
@@ -94,6 +95,7 @@ class UNet1D(nn.Module):
 
     def __init__(self, config: UNet1DConfig | None = None, *, generator: torch.Generator | None = None):
         super().__init__()
+        check_generator(generator)
         self.config = config = config or UNet1DConfig()
         self.event_shape = (config.length,)
         channels, E = [config.width * f for f in config.factors], 4 * config.width
