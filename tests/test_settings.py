@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from separations import interval_grid, interval_summary, seeds
+from separations.checks import check_real, check_wholes
 from separations.dit import DiT, DiTConfig
 from separations.examination import along_training
 from separations.gradient_signal import gradient_signal
@@ -17,7 +18,6 @@ from separations.per_copy import PerCopyAdamW
 from separations.pruning import choose_heads, head_importance, head_magnitude, mask_gradients, prune_heads
 from separations.recipes import named
 from separations.schedules import OU, VPLinear
-from separations.settings_checks import check_real, check_wholes
 from separations.timesteps import Uniform
 from separations.training import train
 from separations.unet1d import UNet1D, UNet1DConfig

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_memory, check_whole
+from .checks import check_generator, check_memory, check_whole
 from .dit_blocks import SIZES, DiTBlock, DiTConfig, FinalLayer, PatchEmbed, TimestepEmbedder, dit_config, positions
-from .settings_checks import check_generator
 
 __all__ = ["SIZES", "DiT", "DiTConfig", "dit_config"]
 

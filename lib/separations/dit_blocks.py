@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_count, check_whole
+from .checks import check_count, check_positive, check_whole, check_wholes
 from .dit_kernels import attention, linear, mlp
-from .settings_checks import check_positive, check_wholes
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .checks import check_count
+from .checks import check_count, check_generator
 from .features import DEFAULT, Features, features_of
 from .metrics import ImageQuality, MemorizationRatio, image_quality, memorization_ratio
 from .networks import Denoiser
 from .recipes import Images, Recipe
 from .samplers import generate
 from .seeds import MAX_STREAM, check_seed
-from .settings_checks import check_generator
 from .training import denoising_terms
 
 BATCH = 256  # noisy images at a time

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_real
+from .checks import as_numbers, as_real, check_count
 from .diffused import Diffused
 from .distributions import Empirical
 from .estimates import Estimate
@@ -99,7 +99,7 @@ def kl_gap(
     out the second term, that is t1 = inf for OU. Common points and noise in both terms.
     """
     schedule, empirical = schedule_of(schedule), as_empirical(data, truth, allow_singular)
-    check_real(t0, "t0")
+    as_real(t0, "t0")
     if t1 is not None:
         _check_interval(t0, t1)
     times = check_times(torch.tensor([t0] if t1 is None else [t0, t1]), empirical, schedule)
@@ -113,5 +113,5 @@ def kl_gap(
 
 
 def _check_interval(t0: float, t1: float) -> None:
-    if not 0 < check_real(t0, "t0") < check_real(t1, "t1") < math.inf:
+    if not 0 < as_real(t0, "t0") < as_real(t1, "t1") < math.inf:
         raise ValueError(f"t0 = {t0}, t1 = {t1}: 0 < t0 < t1 is needed")

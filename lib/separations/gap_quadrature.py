@@ -7,7 +7,7 @@ converges faster than any power of the spacing once it resolves the integrand, s
 import torch
 from torch import Tensor
 
-from .checks import check_real
+from .checks import as_real
 from .diffused import Diffused
 from .distributions import Empirical
 from .gap_control import as_empirical
@@ -48,12 +48,12 @@ def quadrature_error(
 
 def _integrate(data, truth, t, schedule, tolerance, allow_singular, *, under_truth: bool) -> float:
     empirical = as_empirical(data, truth, allow_singular)
-    if not 0 < check_real(tolerance, "tolerance") < 1:
+    if not 0 < as_real(tolerance, "tolerance") < 1:
         raise ValueError(f"tolerance = {tolerance}: a number in (0, 1) is needed")
     if empirical.event_shape != (1,):
         raise ValueError(f"data has points of shape {tuple(empirical.event_shape)}: quadrature needs shape (1,)")
     empirical = Empirical(torch.as_tensor(empirical.data).double())
-    t = float(check_times(check_real(t, "t"), empirical, schedule)[0])
+    t = float(check_times(as_real(t, "t"), empirical, schedule)[0])
     low, high = _range(empirical if not under_truth else truth, t, schedule)
     sigma, points, previous = float(schedule.sigma(t)), 257, None
     while points <= MAX_POINTS:

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_generator, check_model, check_real, check_result, randn
+from .checks import as_numbers, as_real, check_count, check_generator, check_model, check_result, randn
 from .diffused import Diffused
 from .distributions import Empirical, GaussianMixture
 from .estimates import Curve, Estimate
@@ -142,7 +142,7 @@ def predicted_gap(
     n = as_numbers(n, "n")
     if not (n >= 1).all():
         raise ValueError(f"n = {n.min().item():g}: n >= 1 is needed")
-    x, z, sigma = _noisy(truth, float(schedule.check_time(check_real(t, "t"))), samples, schedule, generator)
+    x, z, sigma = _noisy(truth, float(schedule.check_time(as_real(t, "t"))), samples, schedule, generator)
     density = information_density(truth, x, z, sigma, t, schedule)
     squared = (z / sigma + truth.score(x, t, schedule=schedule)).flatten(1).square().sum(1).double()
     others = torch.log((n - 1).clamp(min=torch.finfo(torch.float64).tiny)).reshape(-1, 1)

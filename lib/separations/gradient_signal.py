@@ -17,12 +17,11 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .checks import check_count, check_points, randn
+from .checks import check_count, check_generator, check_points, check_real, check_weights, randn
 from .estimates import Curve, check_confidence
 from .networks import Denoiser
 from .parameterizations import coefficients
 from .schedules import Time
-from .settings_checks import check_generator, check_real, check_weights
 from .training_run import loss_factor
 
 

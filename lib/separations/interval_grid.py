@@ -22,11 +22,10 @@ import torch
 from torch import Tensor
 
 from . import recipes, seeds, timesteps
-from .checks import check_count, check_whole
+from .checks import check_count, check_positive, check_whole
 from .features import Features
 from .interval_measures import Experiment, draw, features, measures
 from .networks import Denoiser
-from .settings_checks import check_positive
 from .training import Record
 
 __all__ = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_whole
+from .checks import check_count, check_real, check_whole
 from .component_measures import component_distances, mean_distance
 from .examination import denoising_losses
 from .features import Features, features_of
@@ -15,7 +15,6 @@ from .quality import density_coverage, kernel_distance
 from .recipes import Images, Recipe
 from .samplers import generate
 from .seeds import MAX_STREAM, check_seed
-from .settings_checks import check_real
 
 
 @dataclass(frozen=True)

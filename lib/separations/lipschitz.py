@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 
 from .checks import (
+    as_real,
     check_count,
     check_generator,
     check_model,
     check_points,
-    check_real,
     check_result,
     check_shaped,
     check_whole,
@@ -53,7 +53,7 @@ def hessian_extremes(
     schedule, x = schedule_of(schedule), check_points(x, _event_shape(law)).detach().double()
     max_steps = check_count(max_steps, "max_steps")
     check_generator(generator)
-    if not 0 < check_real(tol, "tol") < 1:
+    if not 0 < as_real(tol, "tol") < 1:
         raise ValueError(f"tol = {tol}: a number in (0, 1) is needed")
     exact = is_exact(method, law.d)
     law._prepare(x, t, schedule)  # checks t
@@ -196,7 +196,7 @@ def sup_hessian_norm(
     schedule = schedule_of(schedule)
     if not isinstance(law, (Empirical, GaussianMixture)):
         raise ValueError(f"law is {type(law).__name__}: an Empirical or a GaussianMixture is needed")
-    t = check_real(t, "t")
+    t = as_real(t, "t")
     check_generator(generator)
     if not schedule.alpha(schedule.check_time(t)) > 0:
         raise ValueError(f"t = {t:g}: alpha is 0 there, an earlier t is needed")

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_real, randn
+from .checks import as_real, check_count, check_generator, randn
 from .diffused import Diffused
 from .distributions import Empirical
 from .estimates import Curve
@@ -100,7 +100,7 @@ def loss_gap(
     pairs = check_samples(samples, antithetic)
     max_samples = check_count(max_samples, "max_samples")
     check_generator(generator)
-    if relative_error is not None and not 0 < check_real(relative_error, "relative_error") < math.inf:
+    if relative_error is not None and not 0 < as_real(relative_error, "relative_error") < math.inf:
         raise ValueError(f"relative_error = {relative_error}: a positive number, or None, is needed")
     draws = Draws(empirical, antithetic, stratified, generator)
     control = control_for(empirical, truth, schedule)

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count
+from .checks import check_count, check_generator
 from .estimates import check_confidence, wilson_interval
 from .features import Features
-from .settings_checks import check_generator
 
 RESAMPLES = 200  # the 95 % quantile of 200 numbers is known to about 5 %
 

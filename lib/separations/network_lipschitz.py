@@ -5,12 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import check_count, randn
+from .checks import check_count, check_generator, check_positive, check_real, check_weights, randn
 from .krylov import extreme_pairs, is_exact
 from .networks import MLP, Denoiser
 from .parameterizations import coefficients
 from .schedules import Schedule, Time
-from .settings_checks import check_generator, check_positive, check_real, check_weights
 
 # sup |f'|, rounded up in the last digit; tests/test_lipschitz.py checks each on a grid.
 SLOPES = {"relu": 1.0, "tanh": 1.0, "sigmoid": 0.25, "softplus": 1.0, "silu": 1.0999, "gelu": 1.1290, "identity": 1.0}

@@ -17,10 +17,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .checks import check_count, check_finite, check_memory, check_whole
+from .checks import check_count, check_finite, check_generator, check_memory, check_positive, check_whole, check_wholes
 from .parameterizations import PREDICTIONS, coefficients
 from .schedules import OU, Schedule, Time
-from .settings_checks import check_generator, check_positive, check_wholes
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 

@@ -11,7 +11,7 @@ quantile functions. All points have shape (m, 1), as everywhere in the library; 
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_finite, check_model, check_points, check_real
+from .checks import as_numbers, as_real, check_count, check_finite, check_model, check_points
 from .distributions import GaussianMixture
 from .schedules import Schedule, schedule_of
 
@@ -23,7 +23,7 @@ def _components(mixture: GaussianMixture, t: float, schedule: Schedule | None) -
     if mixture.event_shape != (1,):
         raise ValueError(f"mixture has event shape {mixture.event_shape}: one dimension, (1,), is needed")
     schedule = schedule_of(schedule)
-    t = schedule.check_time(check_real(t, "t"), zero=True)
+    t = schedule.check_time(as_real(t, "t"), zero=True)
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     variance = alpha**2 * mixture.variances[:, 0].double() + sigma**2
     return alpha * mixture.means.double().mT, variance.sqrt().expand(mixture.K)[None]

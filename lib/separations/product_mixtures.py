@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_finite, check_real, generator_device
+from .checks import as_numbers, as_real, check_count, check_finite, generator_device
 from .coordinate_laws import StudentLaw, UniformLaw, attach
 from .diffused import Diffused
 from .distributions import widened
@@ -191,7 +191,7 @@ class StudentMixture(ProductMixture):
         piece: int = 2**20,
     ):
         super().__init__(means, scale, weights, piece, "scale")
-        self.df = check_real(df, "df")
+        self.df = as_real(df, "df")
         if not 0 < self.df < math.inf:
             raise ValueError(f"df = {self.df:g}: a positive number is needed")
         self.law = StudentLaw(self.df)

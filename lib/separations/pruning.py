@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, check_whole, randn
+from .checks import check_count, check_generator, check_points, check_real, check_weights, check_whole, randn
 from .dit import DiT
 from .networks import Denoiser
-from .settings_checks import check_generator, check_real, check_weights
 from .training_run import draw_times, loss_factor
 
 AVERAGES = ("sample", "batch", "token")

@@ -20,12 +20,11 @@ import torch
 from torch import Tensor
 
 from . import checkpoints, identity, run_identity, schedules, seeds, timesteps
-from .checks import check_count, check_whole
+from .checks import check_count, check_real, check_whole
 from .data import DataSet, load
 from .dit import DiT, DiTConfig
 from .environment import cores, versions
 from .networks import Denoiser
-from .settings_checks import check_real
 from .training import Record, random_flip, train
 from .unet1d import UNet1D, UNet1DConfig
 

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.polynomial import Chebyshev, Polynomial
 
-from .checks import check_count, check_real
+from .checks import as_real, check_count
 from .relu import ReLUNetwork, affine, compose, identity, parallel, route
 
 __all__ = [
@@ -31,7 +31,7 @@ SHORTEST = 2.0**-6  # range of an exponential below which the quartic term of it
 
 def check_error(error: float, scale: float = 1.0, name: str = "error") -> float:
     """error, if it is positive and float64 can deliver it for values of size `scale`; ValueError otherwise."""
-    if not 0 < check_real(error, name) < math.inf:
+    if not 0 < as_real(error, name) < math.inf:
         raise ValueError(f"{name} = {error!r}: a positive number is needed")
     if error < 2 * FLOOR * scale:
         raise ValueError(
@@ -42,7 +42,7 @@ def check_error(error: float, scale: float = 1.0, name: str = "error") -> float:
 
 def check_range(low: float, high: float, floor: float = -math.inf) -> tuple[float, float]:
     """low and high as floats; ValueError unless floor < low < high, both finite."""
-    low, high = check_real(low, "low"), check_real(high, "high")
+    low, high = as_real(low, "low"), as_real(high, "high")
     if not (floor < low < high < math.inf and low > -math.inf):
         above = "" if floor == -math.inf else f"{floor:g} < "
         raise ValueError(f"low = {low!r}, high = {high!r}: finite {above}low < high is needed")
@@ -71,7 +71,7 @@ def square_on(low: float, high: float, error: float) -> ReLUNetwork:
 
 def square(bound: float, error: float) -> ReLUNetwork:
     """x -> x^2 on [-bound, bound], at most `error` off, always from above."""
-    if not 0 < check_real(bound, "bound") < math.inf:
+    if not 0 < as_real(bound, "bound") < math.inf:
         raise ValueError(f"bound = {bound!r}: a positive number is needed")
     return square_on(-bound, bound, error)
 
@@ -82,9 +82,9 @@ def product(bound_x: float, bound_y: float, error: float) -> ReLUNetwork:
     With x, y scaled to [-1, 1], x y = ((x + y)/2)^2 - ((x - y)/2)^2. Both squares err upwards by at most the same amount,
     so their difference errs by no more than one of them.
     """
-    bound_x, bound_y = check_real(bound_x, "bound_x"), check_real(bound_y, "bound_y")
+    bound_x, bound_y = as_real(bound_x, "bound_x"), as_real(bound_y, "bound_y")
     for name, bound in (("bound_x", bound_x), ("bound_y", bound_y)):
-        if not 0 < check_real(bound, name) < math.inf:
+        if not 0 < as_real(bound, name) < math.inf:
             raise ValueError(f"{name} = {bound!r}: a positive number is needed")
     scale = bound_x * bound_y
     one = square(1.0, check_error(error, scale) / scale)

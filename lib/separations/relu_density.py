@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, check_real, check_whole, randn
+from .checks import as_real, check_count, check_points, check_whole, randn
 from .relu import ReLUNetwork, affine, clip, compose, identity, route, shared
 from .relu_bricks import check_error, piecewise_linear, product, square
 from .relu_scores import ScoreNetwork
@@ -41,7 +41,7 @@ class HolderLaw:
             raise ValueError(f"factor = {factor!r}: a function of (m, d) is needed")
         if not isinstance(bounds, tuple | list) or len(bounds) != 2:
             raise ValueError(f"bounds = {bounds!r}: two numbers, (low, high), are needed")
-        check_real(bounds[0], "bounds[0]"), check_real(bounds[1], "bounds[1]"), check_real(rate, "rate")
+        as_real(bounds[0], "bounds[0]"), as_real(bounds[1], "bounds[1]"), as_real(rate, "rate")
         if not 0 < bounds[0] <= bounds[1] < math.inf or not 0 < rate < math.inf:
             raise ValueError(f"bounds = {bounds}, rate = {rate}: 0 < low <= high < inf and a positive rate are needed")
         self.factor, self.bounds, self.rate = factor, (float(bounds[0]), float(bounds[1])), float(rate)
@@ -118,7 +118,7 @@ def holder_score_network(
     error, most = check_error(error), check_count(most, "most")
     if not isinstance(law, HolderLaw):
         raise ValueError(f"law = {law!r}: a HolderLaw is needed")
-    if not 0 < check_real(beta, "beta") <= (3 if law.d == 1 else 2):
+    if not 0 < as_real(beta, "beta") <= (3 if law.d == 1 else 2):
         raise ValueError(f"beta = {beta!r}: a number in (0, {3 if law.d == 1 else 2}] is needed in d = {law.d}")
     alpha, sigma = _levels(t, schedule)
     half = _window(law, alpha, sigma, error)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_real
+from .checks import as_real, check_count
 from .distributions import Empirical, GaussianMixture
 from .estimates import Estimate
 from .losses import fisher_divergence
@@ -110,13 +110,13 @@ def empirical_score_network(data, t, error: float, *, schedule: Schedule | None 
 
 def _one_time(t) -> float:
     try:
-        return check_real(t, "t")
+        return as_real(t, "t")
     except ValueError:
         raise ValueError(f"t = {t!r}: a number, or for the empirical score a range (t0, T), is needed") from None
 
 
 def _time_range(t, schedule: Schedule) -> tuple[float, float]:
-    if len(t) != 2 or not 0 < check_real(t[0], "t[0]") < check_real(t[1], "t[1]") < math.inf:
+    if len(t) != 2 or not 0 < as_real(t[0], "t[0]") < as_real(t[1], "t[1]") < math.inf:
         raise ValueError(f"t = {t!r}: a range (t0, T) with 0 < t0 < T < inf is needed")
     if schedule != OU():
         raise ValueError(f"schedule = {schedule}: a network that reads t is built for OU() only")

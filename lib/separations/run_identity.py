@@ -16,7 +16,7 @@ from .networks import Denoiser
 
 # Whose code decides what training computes: with other code a run that goes on would be neither the one nor the other.
 CODE = (
-    "checks", "dit", "dit_blocks", "dit_kernels", "networks", "parameterizations", "per_copy", "schedules", "settings_checks", "timesteps",
+    "checks", "dit", "dit_blocks", "dit_kernels", "networks", "parameterizations", "per_copy", "schedules", "timesteps",
     "timesteps_interval", "training", "training_run", "unet1d",
 )  # fmt: skip
 NAMED = ("schedule", "prediction", "data_std", "mean", "event_shape")  # of a model, each told by its name

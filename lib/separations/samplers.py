@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_generator, check_model, check_real, check_shape, check_shaped, randn
+from .checks import as_numbers, as_real, check_count, check_generator, check_model, check_shape, check_shaped, randn
 from .diffused import HALVES
 from .schedules import Schedule, schedule_of
 
@@ -28,7 +28,7 @@ def prior(
     """Start of generation, N(0, sigma(t)^2 I), of the given shape."""
     schedule = schedule_of(schedule)
     like = torch.empty(0, dtype=dtype, device=device)
-    t = schedule.check_time(check_real(t, "t"))
+    t = schedule.check_time(as_real(t, "t"))
     return schedule.sigma(t).to(like) * randn(check_shape(shape), like, generator)
 
 
@@ -51,7 +51,7 @@ def log_snr_times(t_hi: float, t_lo: float, steps: int, *, schedule: Schedule | 
 
 
 def _check_range(t_hi: float, t_lo: float, steps: int) -> int:
-    if not 0 < check_real(t_lo, "t_lo") < check_real(t_hi, "t_hi") < math.inf:
+    if not 0 < as_real(t_lo, "t_lo") < as_real(t_hi, "t_hi") < math.inf:
         raise ValueError(f"t_hi = {t_hi}, t_lo = {t_lo}: 0 < t_lo < t_hi < inf is needed (early stopping at t_lo)")
     return check_count(steps, "steps")
 
@@ -125,7 +125,7 @@ def ddim(
     """
     schedule = schedule_of(schedule)
     check_generator(generator)
-    if not 0 <= check_real(eta, "eta") <= 1:
+    if not 0 <= as_real(eta, "eta") <= 1:
         raise ValueError(f"eta = {eta}: a number in [0, 1] is needed")
 
     def step(x, t, s):
@@ -220,7 +220,7 @@ class Switch:
         if not parts:
             raise ValueError("parts is empty: {(t_hi, t_lo): model, ...} is needed")
         for (hi, lo), model in parts.items():
-            check_real(hi, "t_hi"), check_real(lo, "t_lo"), check_model(model, "score", name=f"parts[{hi}, {lo}]")
+            as_real(hi, "t_hi"), as_real(lo, "t_lo"), check_model(model, "score", name=f"parts[{hi}, {lo}]")
         self.parts = dict(sorted(parts.items(), reverse=True))
         edges = list(self.parts)
         for hi, lo in edges:

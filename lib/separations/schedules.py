@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from .checks import as_numbers, check_real, check_whole
+from .checks import as_numbers, as_real, check_whole
 
 Time = float | Tensor
 
@@ -129,7 +129,7 @@ class VPLinear(Schedule):
     t_max = 1.0
 
     def __post_init__(self):
-        check_real(self.beta_min, "beta_min"), check_real(self.beta_max, "beta_max")
+        as_real(self.beta_min, "beta_min"), as_real(self.beta_max, "beta_max")
         if not 0 < self.beta_min <= self.beta_max < math.inf:
             raise ValueError(
                 f"beta_min = {self.beta_min}, beta_max = {self.beta_max}: 0 < beta_min <= beta_max < inf is needed"
@@ -182,7 +182,7 @@ class DDPM(Schedule):
 
     def __post_init__(self):
         object.__setattr__(self, "steps", check_whole(self.steps, "steps", 1))
-        check_real(self.beta_first, "beta_first"), check_real(self.beta_last, "beta_last")
+        as_real(self.beta_first, "beta_first"), as_real(self.beta_last, "beta_last")
         if not 0 < self.beta_first <= self.beta_last < 1:
             raise ValueError(
                 f"beta_first = {self.beta_first}, beta_last = {self.beta_last}: 0 < beta_first <= beta_last < 1 is needed"
@@ -233,7 +233,7 @@ class VPCosine(Schedule):
     t_max = 1.0
 
     def __post_init__(self):
-        if not 0 <= check_real(self.s, "s") < 1:
+        if not 0 <= as_real(self.s, "s") < 1:
             raise ValueError(f"s = {self.s}: 0 <= s < 1 is needed")
 
     @property
@@ -273,7 +273,7 @@ class VE(Schedule):
     sigma_max: float = 80.0
 
     def __post_init__(self):
-        if not 0 < check_real(self.sigma_max, "sigma_max") < math.inf:
+        if not 0 < as_real(self.sigma_max, "sigma_max") < math.inf:
             raise ValueError(f"sigma_max = {self.sigma_max}: a positive number is needed")
 
     @property

@@ -37,7 +37,9 @@ def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
         "reason": "",
     }
     try:
-        overrides = checked_parameters(read_notebook(notebook), overrides_for(notebook, params_file(root, profile)), key)[1]
+        overrides = checked_parameters(
+            read_notebook(notebook), overrides_for(notebook, params_file(root, profile)), key
+        )[1]
     except ValueError as error:
         return row | {"reason": str(error)}
     overrides |= {name: value for name, value in ON_CPU.items() if overrides.get(name, value) != value}

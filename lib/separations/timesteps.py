@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_real, generator_device, uniform
+from .checks import as_numbers, as_real, check_count, generator_device, uniform
 from .schedules import OU, Schedule, check_schedule
 from .timesteps_interval import ConfidenceInterval, DiscreteTimes, MinSNR, contribution
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def _check_interval(t_min: float, t_max: float) -> None:
-    if not 0 < check_real(t_min, "t_min") < check_real(t_max, "t_max") < math.inf:
+    if not 0 < as_real(t_min, "t_min") < as_real(t_max, "t_max") < math.inf:
         raise ValueError(f"t_min = {t_min}, t_max = {t_max}: 0 < t_min < t_max is needed")
 
 
@@ -68,7 +68,7 @@ class Beta:
 
     def __post_init__(self):
         _check_interval(self.t_min, self.t_max)
-        if not (0 < check_real(self.a, "a") < math.inf and 0 < check_real(self.b, "b") < math.inf):
+        if not (0 < as_real(self.a, "a") < math.inf and 0 < as_real(self.b, "b") < math.inf):
             raise ValueError(f"a = {self.a}, b = {self.b}: positive numbers are needed")
 
     def sample(self, m: int, generator: torch.Generator | None = None) -> Tensor:
@@ -146,7 +146,7 @@ class LogNormal:
 
     def __post_init__(self):
         check_schedule(self.schedule)
-        mean, std, limit = (check_real(getattr(self, name), name) for name in ("mean", "std", "limit"))
+        mean, std, limit = (as_real(getattr(self, name), name) for name in ("mean", "std", "limit"))
         if not (math.isfinite(mean) and 0 < std < math.inf and 0 < limit < math.inf):
             raise ValueError(
                 f"mean = {self.mean}, std = {self.std}, limit = {self.limit}: finite, std > 0 and limit > 0, are needed"

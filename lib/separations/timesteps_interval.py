@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_real, uniform
+from .checks import as_numbers, as_real, check_count, uniform
 from .schedules import Schedule, VPLinear, check_schedule
 
 
@@ -34,17 +34,17 @@ class ConfidenceInterval:
 
     def __post_init__(self):
         check_schedule(self.schedule)
-        if not 0 < check_real(self.T, "T") < math.inf:
+        if not 0 < as_real(self.T, "T") < math.inf:
             raise ValueError(f"T = {self.T}: a positive number of steps is needed")
-        if not 0 <= check_real(self.low, "low") < check_real(self.high, "high") <= self.T:
+        if not 0 <= as_real(self.low, "low") < as_real(self.high, "high") <= self.T:
             raise ValueError(f"low = {self.low}, high = {self.high}: 0 <= low < high <= T = {self.T:g} is needed")
-        if not 0 < check_real(self.coverage, "coverage") < 1:
+        if not 0 < as_real(self.coverage, "coverage") < 1:
             raise ValueError(f"coverage = {self.coverage}: a number in (0, 1) is needed")
         if self.t_max is None and math.isinf(self.schedule.t_max):
             raise ValueError(
                 f"t_max = None: {self.schedule} has no last time, the time that step T stands for is needed"
             )
-        if self.t_max is not None and not 0 < check_real(self.t_max, "t_max") <= self.schedule.t_max:
+        if self.t_max is not None and not 0 < as_real(self.t_max, "t_max") <= self.schedule.t_max:
             raise ValueError(f"t_max = {self.t_max}: a number in (0, {self.schedule.t_max:g}] is needed")
 
     @property
@@ -133,7 +133,7 @@ class DiscreteTimes:
         object.__setattr__(self, "T", check_count(self.T, "T"))
         if not callable(getattr(self.times, "sample", None)) or not callable(getattr(self.times, "cdf", None)):
             raise ValueError(f"times = {self.times!r}: a distribution with .sample and .cdf is needed")
-        if not 0 < check_real(self.t_max, "t_max") < math.inf:
+        if not 0 < as_real(self.t_max, "t_max") < math.inf:
             raise ValueError(f"t_max = {self.t_max}: a positive number is needed")
 
     def steps(self, m: int, generator: torch.Generator | None = None) -> Tensor:
@@ -170,7 +170,7 @@ class MinSNR:
 
     def __post_init__(self):
         check_schedule(self.schedule)
-        if not 0 < check_real(self.gamma, "gamma") < math.inf:
+        if not 0 < as_real(self.gamma, "gamma") < math.inf:
             raise ValueError(f"gamma = {self.gamma}: a positive number is needed")
 
     def __call__(self, t) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, check_real, check_shaped, randn
+from .checks import as_real, check_count, check_points, check_shaped, randn
 from .distributions import Diffused, Empirical, GaussianMixture
 from .estimates import Estimate
 from .one_dimension import cdf, quantile_map
@@ -44,7 +44,7 @@ def standard_normal(event_shape: tuple[int, ...], dtype: torch.dtype = torch.flo
 
 def blurred(data: Tensor, std: float) -> Law:
     """The training set convolved with N(0, std^2 I): (1/n) sum_i N(x_i, std^2 I). data: (n, *event_shape)."""
-    std = check_real(std, "std")
+    std = as_real(std, "std")
     return Law(Empirical(data), std, VE(sigma_max=max(std, 1.0)))
 
 

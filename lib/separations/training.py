@@ -20,10 +20,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .checks import check_count, check_whole
+from .checks import check_count, check_positive, check_real, check_weights, check_whole
 from .networks import Denoiser, Generators
 from .schedules import OU, Schedule
-from .settings_checks import check_positive, check_real, check_weights
 from .timesteps import LogSNRUniform, uniform
 from .training_run import EMA, Record, Run, denoising_terms, loss_factor
 

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoints import read_state, write_state
-from .checks import check_finite, randn
+from .checks import check_finite, check_real, randn
 from .networks import Denoiser, Generators, one_each
 from .parameterizations import PREDICTIONS, loss_weight
 from .run_identity import check_same_run, words_of_run
 from .schedules import Schedule
-from .settings_checks import check_real
 from .timesteps import LogSNRUniform, uniform
 
 

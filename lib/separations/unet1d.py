@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_count, check_memory
+from .checks import check_count, check_generator, check_memory, check_wholes
 from .dit_blocks import Attention, TimestepEmbedder, positions
-from .settings_checks import check_generator, check_wholes
 
 
 @dataclass(frozen=True)
