@@ -1,6 +1,7 @@
 """Checks of arguments, and random numbers from a generator on any device. Every error names the argument, its value and what is allowed."""
 
 import os
+from numbers import Real
 from operator import index
 
 import numpy as np
@@ -45,6 +46,27 @@ def check_whole(value: object, name: str, low: int, high: int | None = None) -> 
         allowed = f">= {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name} = {value!r}: a whole number {allowed} is needed")
     return whole
+
+
+def check_real(value: object, name: str) -> float:
+    """value as a float, if it is one real number of any library (NaN and infinity included); ValueError for anything else."""
+    if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise ValueError(f"{name} = {value!r}: a number is needed")
+    return float(value)
+
+
+def check_generator(generator: object) -> torch.Generator | None:
+    """generator, if it is a torch.Generator or None; ValueError otherwise."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator = {generator!r}: a torch.Generator, or None, is needed")
+    return generator
+
+
+def generator_device(generator: object, default: torch.device | str = "cpu") -> torch.device:
+    """The device on which a generator draws; `default` for None."""
+    return torch.device(default) if check_generator(generator) is None else generator.device
 
 
 def randn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -16,12 +16,13 @@ measures held the truth in 90 to 100 % of simulations; the low end are shares of
 The interval is about the mean of the statistic over fresh samples of the same counts: about "the distance at m = 1,000".
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .checks import check_count
+from .checks import check_count, check_generator
 from .estimates import check_confidence, wilson_interval
 from .features import Features
 
@@ -58,8 +59,8 @@ def half_samples(
     m: int, n: int, resamples: int = RESAMPLES, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """Row numbers of random halves of m and of n points, (resamples, m // 2) and (resamples, n // 2), rising in each row."""
-    check_count(resamples, "resamples")
-    if generator is None:  # a fixed stream of its own: the same samples give the same interval
+    resamples = check_count(resamples, "resamples")
+    if check_generator(generator) is None:  # a fixed stream of its own: the same samples give the same interval
         generator = torch.Generator().manual_seed(0)
 
     def halves(count: int) -> Tensor:
@@ -96,7 +97,12 @@ def measured(
     within: tuple[float, float],
     trials: int | None = None,
 ) -> Measure:
-    """The measure from its value and its values on half-samples (resamples,). how: what else belongs in the label."""
+    """The measure from its value and its values on half-samples (resamples,). how: what else belongs in the label.
+
+    ValueError where they are not finite: the features are too large for it.
+    """
+    if not math.isfinite(value) or not halves.isfinite().all():
+        raise ValueError(f"{name} overflows float64: smaller features are needed")
     low, high = half_sample_interval(value, halves, check_confidence(confidence), within, trials)
     label, at_half = f"{name} ({samples.extractor}{how})", float(halves.mean())
     names = (samples.extractor, samples.source, reference.source)
