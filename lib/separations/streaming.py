@@ -409,10 +409,15 @@ def _first_of_each(query: Tensor, squared: Tensor, k: int, m: int) -> Tensor:
     return order[rank < k]
 
 
+def _row_sums(x: Tensor) -> Tensor:
+    """Sums (p,) of rows (p, d) that do not depend on p: several threads would share a single row, and sum in another order."""
+    return torch.cat([x, x]).sum(1)[:1] if len(x) == 1 else x.sum(1)
+
+
 def squared_differences(x: Tensor, y: Tensor, i: Tensor, j: Tensor, most: int = 2**22) -> Tensor:
     """|x_i - y_j|^2 for pairs of row numbers i, j (p,), by explicit differences in the dtype of x, (p,)."""
     step = max(1, most // x.shape[1])
-    pieces = [(x[a] - y[b]).square().sum(1) for a, b in zip(i.split(step), j.split(step))]
+    pieces = [_row_sums((x[a] - y[b]).square()) for a, b in zip(i.split(step), j.split(step))]
     return torch.cat(pieces) if pieces else x.new_zeros(0)
 
 
@@ -421,7 +426,7 @@ def _exact_squared(x: Tensor, rows: Rows, index: Tensor, exponent: int, most: in
     query = torch.arange(len(x), device=x.device).repeat_interleave(index.shape[1])
     step = max(1, most // rows.d)
     pieces = [
-        (x[q] - rows.take(r, x.device, torch.float64, exponent)).square().sum(1)
+        _row_sums((x[q] - rows.take(r, x.device, torch.float64, exponent)).square())
         for q, r in zip(query.split(step), index.flatten().split(step))
     ]
     return torch.cat(pieces).view_as(index)
