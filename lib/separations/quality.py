@@ -120,7 +120,7 @@ def frechet_distance(
     value = _torch_fidelity_frechet(x, y) if regular else max(0.0, float(_frechet(x, y)))
     pairs = zip(*half_samples(len(x), len(y), resamples, generator))
     halves = torch.stack([_frechet(x.index_select(0, i), y.index_select(0, j)) for i, j in pairs])
-    value, halves = float(scaled(torch.tensor(value).double(), 2 * exponent)), scaled(halves, 2 * exponent)
+    value, halves = scaled(value, 2 * exponent), scaled(halves, 2 * exponent)
     return measured("Fréchet distance", how, value, halves, samples, reference, confidence, (0, torch.inf))
 
 

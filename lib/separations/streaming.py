@@ -17,6 +17,7 @@ so that no square over- or underflows; queries too far out for float32 are done 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -36,14 +37,16 @@ PLAIN = 40  # data whose largest magnitude lies between 2^-PLAIN and 2^PLAIN are
 DTYPES = ("float16", "bfloat16", "float32", "float64", "f2", "f4", "f8")  # of torch, and as numpy writes another order of bytes
 REACH = {torch.float32: 1e15, torch.float64: 1e140}  # largest |x - a D| / s whose logits and their factors stay finite
 
+Number = TypeVar("Number", Tensor, float)
+
 
 def working(dtype: torch.dtype) -> torch.dtype:
     """The dtype to compute in: float64 for float64, float32 for all shorter ones."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def scaled(x: Tensor, exponent: int) -> Tensor:
-    """x 2^exponent for x in float64, exact but at the ends of the range; by two factors, for one alone may overflow."""
+def scaled(x: Number, exponent: int) -> Number:
+    """x 2^exponent for a number or a tensor in float64, exact but at the ends of the range; by two factors, for one alone may overflow."""
     if exponent == 0:
         return x
     half = exponent // 2
