@@ -5,6 +5,7 @@ So distances come from a matrix product, and those that it cannot tell from a ra
 in float64. The answer is that of explicit differences throughout. Neither depends on the unit of the features.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ def precision_recall(
     check_pair(samples, reference, k)
     x, y = _points(samples, reference)
     radii_x, radii_y = _Radii(x, k), _Radii(y, k)
-    across = _distances(x, y, radii_x, radii_y)
+    across = _distances(x, y, (radii_x, 0), (radii_y, 1))
     single = across.float()  # half the memory traffic; the values themselves are in float64
     turned = single.T.contiguous()
 
@@ -70,7 +71,7 @@ def density_coverage(
     check_pair(samples, reference, k)
     x, y = _points(samples, reference)
     radii = _Radii(y, k)
-    across = _distances(x, y, None, radii)
+    across = _distances(x, y, (radii, 1))
 
     def both(distances: Tensor, i: Tensor, j: Tensor) -> tuple[float, float]:
         inside = _inside(distances, i, radii(j))
@@ -126,30 +127,35 @@ class _Product:
         self.squared = torch.cdist(left, right).square_()
         self.norms = left.norm(dim=1), right.norm(dim=1)
 
-    def error(self, i: Tensor | slice, j: Tensor | slice) -> Tensor:
-        """Bound for row numbers i and j (p,), or for all columns of some rows."""
-        left, right = self.norms[0][i], self.norms[1][j]
-        both = left[:, None] + right if isinstance(j, slice) else left + right
-        return 4 * difference_rounding(self.x.shape[1]) * both**2
+    def parts(self) -> Iterator[Tensor]:
+        """Row numbers, so many at a time that a few arrays of their distances are small."""
+        yield from torch.arange(len(self.x)).split(max(1, 2**20 // len(self.y)))
+
+    def error(self, i: Tensor, j: Tensor | None = None) -> Tensor:
+        """Bounds for pairs of row numbers (p,), or for rows i and all columns (p, v)."""
+        left, right = self.norms[0][i], self.norms[1] if j is None else self.norms[1][j]
+        return 4 * difference_rounding(self.x.shape[1]) * ((left[:, None] if j is None else left) + right) ** 2
 
     def correct(self, i: Tensor, j: Tensor) -> None:
         """Explicit differences in place of the product for pairs of row numbers (p,)."""
         self.squared[i, j] = squared_differences(self.x, self.y, i, j)
 
 
-def _distances(x: _Points, y: _Points, radii_x: "_Radii | None", radii_y: "_Radii") -> Tensor:
-    """Distances of all points (m, n), exact wherever a radius about either of the two points may be as large."""
+def _distances(x: _Points, y: _Points, *balls: "tuple[_Radii, int]") -> Tensor:
+    """Distances of all points (m, n), and the radii of balls, exact wherever a product cannot tell one from the other.
+
+    balls: radii with the axis along which their centres lie.
+    """
     product = _Product(x.rows, y.rows)
-    for part in torch.arange(len(x.rows)).split(max(1, 2**20 // len(y.rows))):
-        squared, error = product.squared[part], product.error(part, slice(None))
-        for radii, centre in ((radii_x, 0), (radii_y, 1)):
-            if radii is None:
-                continue
-            most = radii.listed[:, -1]
-            i, j = (squared - error <= (most[part, None] if centre == 0 else most)).nonzero(as_tuple=True)
-            listed = radii.listed[part[i] if centre == 0 else j]
-            tied = ((listed - squared[i, j, None]).abs() <= error[i, j, None]).any(1)
+    for part in product.parts():
+        squared, error = product.squared[part], product.error(part)
+        for radii, axis in balls:
+            most = radii.most[part, None] if axis == 0 else radii.most
+            i, j = (squared - error <= most).nonzero(as_tuple=True)
+            tied = radii.settle(part[i] if axis == 0 else j, squared[i, j], error[i, j])
             product.correct(part[i[tied]], j[tied])
+    for radii, _ in balls:
+        radii.sort()
     return y.spread(x.spread(product.squared.sqrt_(), 0), 1)
 
 
@@ -157,15 +163,34 @@ class _Radii:
     """Distance of each point to its k-th nearest other point, within any subset of the points."""
 
     def __init__(self, points: _Points, k: int):
-        self.k = k
+        self.k, self.group = k, points.group
         # In a half every other neighbour is missing: among so many, fewer than k are there once in 1e8 cases.
         reach = min(len(points.group) - 1, 8 * k + 16)
-        squared = _among_themselves(points.rows, reach)
-        spread = points.spread(points.spread(squared, 0), 1).fill_diagonal_(torch.inf)
-        near, self.neighbour = spread.topk(reach, largest=False)
-        self.distance = near.sqrt()
+        self.product = _among_themselves(points.rows, reach)
+        spread = points.spread(points.spread(self.product.squared, 0), 1)
+        masked = spread.masked_fill(torch.eye(len(spread), dtype=torch.bool), torch.inf)
+        self.neighbour = masked.topk(reach, largest=False).indices  # (n, reach)
+        # Of the distinct rows: their neighbours by number, squared distances, bounds of error; what copies add is only zeros.
         first = torch.from_numpy(np.unique(points.group.numpy(), return_index=True)[1])
-        self.listed = near[first]  # (u, reach), squared, of the distinct rows
+        self.near = points.group[self.neighbour[first]]
+        own = torch.arange(len(first))[:, None].expand_as(self.near)
+        self.listed, self.error = self.product.squared[own, self.near], self.product.error(own.flatten(), self.near.flatten())
+        self.error = self.error.view_as(self.listed)
+        self.most = (self.listed + self.error).amax(1)
+        self.sort()
+
+    def settle(self, centre: Tensor, squared: Tensor, error: Tensor) -> Tensor:
+        """Which squared distances (p,) from centres (p,) may equal a radius, (p,) bool; those radii are made exact."""
+        close = (self.listed[centre] - squared[:, None]).abs() <= self.error[centre] + error[:, None]
+        which, column = close.nonzero(as_tuple=True)
+        self.product.correct(*torch.stack([centre[which], self.near[centre[which], column]]).unique(dim=1))
+        return close.any(1)
+
+    def sort(self) -> None:
+        """Distances of the neighbours in rising order, once those that are settled are so."""
+        group = self.group
+        self.distance, order = self.product.squared[group[:, None], group[self.neighbour]].sqrt().sort(1)
+        self.neighbour = self.neighbour.gather(1, order)
 
     def __call__(self, subset: Tensor) -> Tensor:
         """Radii (n,) of the points of a subset (s,) of row numbers, s > k, among themselves; -1 for all others."""
@@ -178,15 +203,18 @@ class _Radii:
         return radii
 
 
-def _among_themselves(rows: Tensor, reach: int) -> Tensor:
-    """Squared distances of distinct rows (u, u), exact for all pairs that may be among the `reach` nearest of either."""
+def _among_themselves(rows: Tensor, reach: int) -> _Product:
+    """Squared distances of distinct rows (u, u); exact where the product cannot tell which `reach` others are the nearest."""
     product = _Product(rows, rows)
-    for part in torch.arange(len(rows)).split(max(1, 2**20 // len(rows))):
-        squared, error = product.squared[part], product.error(part, slice(None))
+    product.squared.fill_diagonal_(0)
+    for part in product.parts():
+        squared, error = product.squared[part], product.error(part)
         most = (squared + error).topk(min(reach + 1, len(rows)), largest=False).values[:, -1:]
-        i, j = (squared - error <= most).nonzero(as_tuple=True)
+        possible = squared - error <= most
+        possible &= (possible.sum(1) > reach + 1)[:, None]
+        i, j = possible.nonzero(as_tuple=True)
         product.correct(part[i], j)
-    return product.squared
+    return product
 
 
 def _inside(distances: Tensor, rows: Tensor, radii: Tensor) -> np.ndarray:
