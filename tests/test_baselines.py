@@ -193,7 +193,10 @@ LATTICE = torch.tensor([[0.0], [2.0], [4.0]])
         (lambda: chance_level(math.nan), "d = nan"),
         (lambda: chance_level(3, math.nan), "threshold = nan"),
         (lambda: intrinsic_dimension(0.5), "fresh is float"),
-        (lambda: intrinsic_dimension(memorization_ratio(LATTICE[:1] + torch.ones(4, 1), LATTICE)), "d1 = d2 in every row"),
+        (
+            lambda: intrinsic_dimension(memorization_ratio(LATTICE[:1] + torch.ones(4, 1), LATTICE)),
+            "d1 = d2 in every row",
+        ),
         (lambda: excess_ratio([0.0], LATTICE, LATTICE), "samples is list"),
         (lambda: excess_ratio(LATTICE, [0.0], LATTICE), "train is list"),
         (lambda: against_held_out(LATTICE, LATTICE, None), "held_out is NoneType"),

@@ -160,6 +160,8 @@ def test_components_in_16_bits_and_with_gradients():
         (lambda: wasserstein([1.0], torch.ones(3)), "x is list"),
         (lambda: jensen_shannon(torch.ones(3), torch.tensor([math.nan])), "y has NaN"),
         (lambda: jensen_shannon(torch.ones(3), torch.zeros(3), bins=0), "bins = 0"),
+        (lambda: jensen_shannon(torch.ones(3), torch.zeros(3), ends=1.0), "ends = 1.0"),
+        (lambda: jensen_shannon(torch.ones(3), torch.zeros(3), ends=(0.0, math.inf)), "ends = "),
         (lambda: jensen_shannon(torch.ones(3), torch.zeros(3), ends=(2.0, 3.0)), "values of both samples between them"),
         (lambda: distances(cloud(3, 0) * 1e308, -cloud(3, 1)), "samples has NaN|overflow"),
     ],

@@ -164,7 +164,12 @@ def test_numbers_of_any_library_are_taken():
     other = memorization_ratio(
         samples, train, np.float32(0.25), confidence=np.float64(0.9), resamples=np.int64(100), generator=None
     )
-    assert (plain.low, plain.high, plain.ratio, plain.threshold) == (other.low, other.high, other.ratio, other.threshold)
+    assert (plain.low, plain.high, plain.ratio, plain.threshold) == (
+        other.low,
+        other.high,
+        other.ratio,
+        other.threshold,
+    )
     assert wilson_interval(np.int64(3), np.int32(10)) == wilson_interval(3, 10)
 
 
@@ -181,6 +186,9 @@ def test_numbers_of_any_library_are_taken():
         (lambda: memorization_ratio(TRAIN, None), "train is NoneType"),
         (lambda: memorization_ratio(TRAIN.numpy(), TRAIN), "samples is ndarray"),
         (lambda: memorization_ratio(TRAIN, "set"), "train is str"),
+        (lambda: memorization_ratio(TRAIN.to_sparse(), TRAIN), "samples is torch.sparse_coo"),
+        (lambda: memorization_ratio(TRAIN, TRAIN.to(torch.float8_e4m3fn)), "train is torch.float8_e4m3fn"),
+        (lambda: memorization_ratio(TRAIN, TRAIN, resamples=10**14), "resamples = 100000000000000: .* GB of memory"),
         (lambda: memorization_ratio(TRAIN[:, :0], TRAIN[:, :0]), "at least one value a point"),
         (lambda: wilson_interval(2.5, 10), "k = 2.5"),
         (lambda: wilson_interval(1, 10, math.nan), "confidence = nan"),

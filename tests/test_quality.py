@@ -379,7 +379,9 @@ def test_shares_are_those_of_explicit_differences(name):
 @pytest.mark.parametrize("D", [64, 1280])
 def test_exact_copies_are_precise_and_cover_all(D):
     x = normal(60, D, 46).repeat(6, 1)
-    precision, recall, density, coverage = four_shares(x, x[torch.randperm(360, generator=torch.Generator().manual_seed(0))])
+    precision, recall, density, coverage = four_shares(
+        x, x[torch.randperm(360, generator=torch.Generator().manual_seed(0))]
+    )
     assert (precision, recall, coverage) == (1, 1, 1) and density == pytest.approx(6 / 5)  # six copies inside, k = 5
 
 
@@ -389,20 +391,22 @@ def test_quality_in_another_unit(unit):
     assert four_shares(x * unit, y * unit) == four_shares(x, y)
     small = 2.0 ** math.copysign(400, math.log(unit))
     plain, other = (frechet_distance(made(x * u), made(y * u), 4, resamples=3) for u in (1.0, small))
-    assert [v / small / small for v in (other.value, other.low, other.high)] == pytest.approx([plain.value, plain.low, plain.high])
+    assert [v / small / small for v in (other.value, other.low, other.high)] == pytest.approx(
+        [plain.value, plain.low, plain.high]
+    )
 
 
 def test_what_overflows_is_an_error():
     x, y = made(normal(20, 3, 49) * 1e170), made(normal(20, 3, 50) * 1e170)
     with pytest.raises(ValueError, match="Fréchet distance overflows"):
         frechet_distance(x, y)
-    with pytest.raises(ValueError, match="features up to .*sixth powers"):
+    with pytest.raises(ValueError, match=r"features up to .*sixth powers"):
         kernel_distance(x, y)
 
 
 def test_a_blank_reference_is_refused_or_measured():
     blank, x = made(torch.full((30, 9), -1.0), "blank"), made(normal(30, 9, 51))
-    with pytest.raises(ValueError, match="reference has 30 points that are all equal .blank, in coordinates"):
+    with pytest.raises(ValueError, match=r"reference has 30 points that are all equal \(blank, in coordinates"):
         image_quality(x, blank, components=4)
     result = image_quality(x, blank, components=None, resamples=5)
     variances = float(x.values.double().var(0).sum() + (x.values.double().mean(0) + 1).square().sum())
@@ -439,6 +443,10 @@ def test_features_in_16_bits():
     [
         (lambda: image_quality(A, B, components=2, generator=3), "generator = 3"),
         (lambda: precision_recall(A, B, k="3"), "k = '3'"),
+        (lambda: density_coverage(A, B, k=None), "k = None"),
+        (lambda: kernel_distance(A, B, resamples=10**13), "resamples = 10000000000000: .* GB of memory"),
+        (lambda: half_samples(-1, 4), "m = -1"),
+        (lambda: made(torch.zeros(9, 0)), "at least one feature"),
         (lambda: kernel_distance(A, B, confidence=math.nan), "confidence = nan"),
         (lambda: kernel_distance(A, B, confidence=None), "confidence = None"),
         (lambda: frechet_distance(A, B, 2.0), "components = 2.0"),

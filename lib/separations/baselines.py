@@ -151,7 +151,8 @@ def memorized_distinct(samples: Tensor, train: Tensor, radius: float, threshold:
     """
     check_sets(train, samples=samples)
     threshold = _check_threshold(threshold)
-    if not 0 <= check_real(radius, "radius") < math.inf:
+    radius = check_real(radius, "radius")
+    if not 0 <= radius < math.inf:
         raise ValueError(f"radius = {radius}: a finite number >= 0 is needed")
     flat, points = samples.reshape(len(samples), -1), train.detach().reshape(len(train), -1)
     memorized = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)

@@ -12,8 +12,9 @@ from torch import Tensor
 def check_points(x: object, event_shape: tuple[int, ...], name: str = "x") -> Tensor:
     """x, if it is a finite floating-point tensor of shape (m, *event_shape) with m >= 1; ValueError otherwise."""
     want = f"(m, {', '.join(map(str, event_shape))})"
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+    plain = isinstance(x, Tensor) and x.layout == torch.strided  # neither sparse nor of a library's own making
+    if not plain or not x.is_floating_point() or x.dtype.itemsize < 2:
+        kind = x.dtype if plain else x.layout if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"{name} is {kind}: a floating-point tensor of shape {want} is needed")
     if x.ndim == 0 or tuple(x.shape[1:]) != tuple(event_shape) or len(x) == 0:
         raise ValueError(f"{name} has shape {tuple(x.shape)}: shape {want} with m >= 1 is needed")

@@ -8,12 +8,13 @@ None of them knows a copy from a new sample: read them beside `metrics.memorizat
 points (`component_distances(held_out, train)`), which is what an honest sample would have.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_points
+from .checks import check_count, check_generator, check_memory, check_points, check_real
 from .estimates import check_confidence
 from .features import principal_axes
 from .measures import RESAMPLES, half_sample_interval, half_samples
@@ -133,8 +134,13 @@ def jensen_shannon(x: Tensor, y: Tensor, bins: int = 30, ends: tuple[float, floa
     from scipy.spatial.distance import jensenshannon
 
     bins, x, y = check_count(bins, "bins"), _numbers(x, "x"), _numbers(y, "y")
-    low, high = (float(min(x.min(), y.min())), float(max(x.max(), y.max()))) if ends is None else ends
-    if not low < high:
+    if ends is None:
+        low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    elif isinstance(ends, tuple | list) and len(ends) == 2:
+        low, high = (check_real(end, "ends") for end in ends)
+    else:
+        raise ValueError(f"ends = {ends!r}: two numbers (low, high) are needed")
+    if not -math.inf < low < high < math.inf:
         raise ValueError(f"ends = ({low:g}, {high:g}): low < high is needed; all values are equal")
     counts = [torch.histc(z, bins, low, high).numpy() for z in (x, y)]
     if not all(count.any() for count in counts):
@@ -161,6 +167,7 @@ def mean_distance(
     confidence, resamples = check_confidence(confidence), check_count(resamples, "resamples")
     check_generator(generator)
     each = distances(samples, train, nearest_only=nearest_only, per_value=per_value)
+    check_memory(2 * resamples * len(each), torch.float64, f"resamples = {resamples}")
     if generator is None:  # a fixed stream of its own: the same samples give the same interval
         generator = torch.Generator().manual_seed(0)
     draws = torch.randint(len(each), (resamples, len(each)), generator=generator, device=generator.device).cpu()

@@ -52,6 +52,8 @@ class Features:
     def __post_init__(self):
         values = self.values
         check_points(values, tuple(values.shape[1:]) if getattr(values, "ndim", 0) == 2 else ("D",), "values")
+        if values.shape[1] == 0:
+            raise ValueError(f"values has shape {tuple(values.shape)}: at least one feature is needed")
 
     def __len__(self) -> int:
         return len(self.values)

@@ -19,6 +19,8 @@ class LocalGaussians:
         from sklearn.cluster import KMeans
 
         check_points(data, tuple(data.shape[1:]) if isinstance(data, Tensor) and data.ndim > 1 else ("d",), "data")
+        if data[0].numel() == 0:
+            raise ValueError(f"data has shape {tuple(data.shape)}: at least one value a point is needed")
         K, rank, seed = check_count(K, "K"), check_whole(rank, "rank", 0), check_whole(seed, "seed", 0, 2**32 - 1)
         data = data.detach().cpu().to(working(data.dtype))
         if K > (distinct := len(data.flatten(1).unique(dim=0))):
@@ -30,7 +32,9 @@ class LocalGaussians:
         self.group = torch.from_numpy(group).long()  # (n,) component of each training point
         counts = torch.bincount(self.group, minlength=K)
         if not counts.all():
-            raise ValueError(f"K = {K}: only {int((counts > 0).sum())} groups can be told apart in {flat.dtype}; take less")
+            raise ValueError(
+                f"K = {K}: only {int((counts > 0).sum())} groups can be told apart in {flat.dtype}; take less"
+            )
         found = [_mean_and_factor(small[self.group == k], rank) for k in range(K)]
         self.means, self.factors = (tuple(scaled(z.double(), exponent).to(z.dtype) for z in zs) for zs in zip(*found))
         self.weights = counts.double() / len(flat)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator
+from .checks import check_count, check_generator, check_memory
 from .estimates import check_confidence, wilson_interval
 from .features import Features
 
@@ -59,7 +59,8 @@ def half_samples(
     m: int, n: int, resamples: int = RESAMPLES, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """Row numbers of random halves of m and of n points, (resamples, m // 2) and (resamples, n // 2), rising in each row."""
-    resamples = check_count(resamples, "resamples")
+    m, n, resamples = check_count(m, "m"), check_count(n, "n"), check_count(resamples, "resamples")
+    check_memory(3 * resamples * max(m, n), torch.int64, f"resamples = {resamples}")  # numbers, their order, its halves
     if check_generator(generator) is None:  # a fixed stream of its own: the same samples give the same interval
         generator = torch.Generator().manual_seed(0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_points, check_real
+from .checks import check_count, check_generator, check_memory, check_points, check_real
 from .estimates import check_confidence, wilson_interval
 from .quality import (
     ImageQuality,
@@ -101,6 +101,7 @@ def memorization_ratio(
     check_sets(train, samples=samples), check_generator(generator)
     threshold, confidence = _check_threshold(threshold), check_confidence(confidence)
     resamples = check_count(resamples, "resamples")
+    check_memory(3 * resamples, torch.float64, f"resamples = {resamples}")
     flat, first = train.reshape(len(train), -1), torch.arange(len(train))
     if merge_duplicates:
         first = _first_of_equal(flat)

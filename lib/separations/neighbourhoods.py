@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .checks import check_count
 from .features import Features
 from .measures import RESAMPLES, Measure, check_pair, feature_values, half_samples, measured
 from .streaming import difference_rounding, peak, scaled, size_exponent, squared_differences
@@ -31,7 +32,7 @@ def precision_recall(
     r_k(y): distance of y to its k-th nearest other reference point. Both fall with fewer points or more features, so
     compare at equal counts only. The intervals count the randomness of the balls as well as that of the points in them.
     """
-    check_pair(samples, reference, k)
+    check_pair(samples, reference, check_count(k, "k"))
     x, y = _points(samples, reference)
     radii_x, radii_y = _Radii(x, k), _Radii(y, k)
     across = _distances(x, y, (radii_x, 0), (radii_y, 1))
@@ -46,7 +47,8 @@ def precision_recall(
     inside_y = across <= radii_y(torch.arange(len(y.group)))
     inside_x = across <= radii_x(torch.arange(len(x.group)))[:, None]
     values = [float(inside.double().mean()) for inside in (inside_y.any(1), inside_x.any(0))]
-    halves = torch.tensor([shares(i, j) for i, j in zip(*half_samples(len(samples), len(reference), resamples, generator))])
+    pairs = zip(*half_samples(len(samples), len(reference), resamples, generator))
+    halves = torch.tensor([shares(i, j) for i, j in pairs])
     rest = (samples, reference, confidence, (0, 1))
     return (
         measured("precision", f", k = {k}", values[0], halves[:, 0], *rest, trials=len(samples)),
@@ -68,7 +70,7 @@ def density_coverage(
     Balls stand around reference points only, so samples far out widen nothing, as they can in `precision_recall`. For equal
     laws and counts density is 1 on average (it may exceed 1) and coverage about 1 - 2^-k.
     """
-    check_pair(samples, reference, k)
+    check_pair(samples, reference, check_count(k, "k"))
     x, y = _points(samples, reference)
     radii = _Radii(y, k)
     across = _distances(x, y, (radii, 1))
@@ -174,8 +176,8 @@ class _Radii:
         first = torch.from_numpy(np.unique(points.group.numpy(), return_index=True)[1])
         self.near = points.group[self.neighbour[first]]
         own = torch.arange(len(first))[:, None].expand_as(self.near)
-        self.listed, self.error = self.product.squared[own, self.near], self.product.error(own.flatten(), self.near.flatten())
-        self.error = self.error.view_as(self.listed)
+        self.listed = self.product.squared[own, self.near]
+        self.error = self.product.error(own.flatten(), self.near.flatten()).view_as(self.listed)
         self.most = (self.listed + self.error).amax(1)
         self.sort()
 

@@ -53,7 +53,8 @@ def patch_matches(
     check_sets(train, samples=samples)
     if len(train) < 2:
         raise ValueError("train has 1 points: at least 2 are needed to have a second nearest")
-    if not check_real(contrast, "contrast") >= 0:
+    contrast = check_real(contrast, "contrast")
+    if not contrast >= 0:
         raise ValueError(f"contrast = {contrast}: a standard deviation >= 0 is needed")
     ours, theirs = cut_patches(samples, size), cut_patches(train, size)
     textured = _spread(ours) >= contrast

@@ -139,7 +139,9 @@ def kernel_distance(
     check_pair(samples, reference)
     x, y = feature_values(samples), feature_values(reference)
     if (largest := max(peak(x), peak(y))) > LARGEST:
-        raise ValueError(f"features up to {largest:.1e}: at most {LARGEST:.0e} are possible, their sixth powers overflow float64")
+        raise ValueError(
+            f"features up to {largest:.1e}: at most {LARGEST:.0e} are possible, their sixth powers overflow float64"
+        )
     kernels = _cubic(x, x).fill_diagonal_(0), _cubic(y, y).fill_diagonal_(0), _cubic(x, y)
     value = _discrepancy(*kernels, torch.ones(1, len(x)).double(), torch.ones(1, len(y)).double())
     i, j = half_samples(len(x), len(y), resamples, generator)

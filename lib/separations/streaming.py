@@ -34,7 +34,15 @@ MAX_CANDIDATES = 512  # rows of D a query may select in the sharp way
 SAFETY = 8.0  # factor on eps |x| |D|: the rounding error of a float32 inner product (tests/test_streaming.py checks it)
 WORST = 8.0  # factor on SAFETY: coordinates that are all alike round to the same side (the same tests)
 PLAIN = 40  # data whose largest magnitude lies between 2^-PLAIN and 2^PLAIN are taken as they are
-DTYPES = ("float16", "bfloat16", "float32", "float64", "f2", "f4", "f8")  # of torch, and as numpy writes another order of bytes
+DTYPES = (
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "f2",
+    "f4",
+    "f8",
+)  # the last three: numpy's, in another order of bytes
 REACH = {torch.float32: 1e15, torch.float64: 1e140}  # largest |x - a D| / s whose logits and their factors stay finite
 
 Number = TypeVar("Number", Tensor, float)

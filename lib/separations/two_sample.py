@@ -18,7 +18,7 @@ import torch
 from scipy.spatial.distance import cdist, pdist
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_points, check_real, check_whole
+from .checks import check_count, check_generator, check_memory, check_points, check_real, check_whole
 from .streaming import peak, scaled, size_exponent
 
 _STREAM = 7_046_029_254  # no seed that a sample is likely to have been drawn with
@@ -122,6 +122,7 @@ def permutation_test(
     m, N = check_whole(m, "m", 0), len(similarity)
     if similarity.shape != (N, N) or not 0 < m < N:
         raise ValueError(f"similarity has shape {similarity.shape} and m = {m}: (N, N) with 0 < m < N is needed")
+    check_memory(3 * (permutations + 1) * N, torch.float64, f"permutations = {permutations}")
     h = np.full((permutations + 1, N), -1 / (N - m))  # one row a labelling, the observed one first
     h[0, :m] = 1 / m
     if check_generator(generator) is None:  # a fixed stream of its own: the same samples give the same p-value
@@ -138,7 +139,8 @@ def permutation_test(
 def _matrix(similarity: object) -> np.ndarray:
     """The similarities as a finite float64 array with two axes."""
     try:
-        found = np.asarray(similarity.detach().cpu() if isinstance(similarity, Tensor) else similarity, dtype=np.float64)
+        given = similarity.detach().cpu() if isinstance(similarity, Tensor) else similarity
+        found = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"similarity is {type(similarity).__name__}: an (N, N) array of numbers is needed") from None
     if found.ndim != 2 or not np.isfinite(found).all():
@@ -158,6 +160,8 @@ def _check_samples(x: Tensor, y: Tensor, least: int = 2) -> tuple[np.ndarray, np
     shape = tuple(x.shape[1:]) if isinstance(x, Tensor) and x.ndim > 1 else ("d",)
     for name, sample in {"x": x, "y": y}.items():
         check_points(sample, shape, name)
+        if sample[0].numel() == 0:
+            raise ValueError(f"{name} has shape {tuple(sample.shape)}: at least one value a point is needed")
         if len(sample) < least:
             raise ValueError(f"{name} has 1 point: at least 2 are needed")
     exponent = size_exponent(peak(x), peak(y))
