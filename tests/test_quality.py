@@ -118,10 +118,10 @@ def test_precision_recall_density_coverage_against_scikit_learn():
 
 def test_radii_within_a_subset():
     points, subset = normal(70, 3, 8), torch.arange(0, 70, 2)
-    from separations.neighbourhoods import _Radii
+    from separations.neighbourhoods import _distinct, _Radii
 
     within = torch.cdist(points[subset], points[subset]).kthvalue(4).values  # itself and three others
-    radii = _Radii(points, 3)(subset)
+    radii = _Radii(_distinct(points), 3)(subset)
     torch.testing.assert_close(radii[subset], within)
     assert (radii[1::2] == -1).all()
 
@@ -323,3 +323,140 @@ A, B = made(normal(20, 3, 34)), made(normal(20, 3, 35), "reference")
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# Copies, ties, few points, other units
+
+
+def shares_by_differences(x, y, k=3, k_density=5):
+    """Precision, recall, density, coverage from float64 differences, as they are defined."""
+    x, y = x.double().numpy(), y.double().numpy()
+    squares = lambda a, b: np.stack([((row - b) ** 2).sum(1) for row in a])  # noqa: E731
+
+    def radii(z, k):
+        own = squares(z, z)
+        np.fill_diagonal(own, np.inf)
+        return np.sort(own, 1)[:, k - 1]
+
+    across = squares(x, y)
+    inside = across <= radii(y, k_density)
+    precision, recall = (across <= radii(y, k)).any(1).mean(), (across <= radii(x, k)[:, None]).any(0).mean()
+    return [precision, recall, inside.sum() / (k_density * len(x)), inside.any(0).mean()]
+
+
+def four_shares(x, y):
+    both = (made(x), made(y, "reference"))
+    return [float(each) for each in (*precision_recall(*both, resamples=2), *density_coverage(*both, resamples=2))]
+
+
+def hard_pairs():
+    g = torch.Generator().manual_seed(40)
+    some, few, many = normal(40, 30, 41), normal(12, 1280, 42), normal(40, 9, 43)
+    huge = torch.cat([some, some[:1] * 0 + 1e10])
+    whole = lambda *shape: torch.randint(0, 3, shape, generator=g).float()  # noqa: E731
+    line = torch.rand(50, 1, generator=g).double()
+    return {
+        "points held six times": (few.repeat(6, 1), few.repeat(6, 1)),
+        "the same in another order": (few.repeat(6, 1).float(), few.repeat_interleave(6, 0).float()),
+        "near-duplicates": (torch.cat([some, some + 1e-7]) + 100, torch.cat([some - 1e-7, some]) + 100),
+        "one point far out": (huge, torch.cat([some + 0.01, some[:1] * 0 - 3e9])),
+        "all points equal": (torch.full((20, 700), 0.1), torch.full((30, 700), 0.1)),
+        "equal points elsewhere": (torch.full((20, 700), 0.1), torch.full((30, 700), 0.3)),
+        "points along the diagonal": (line[:30].expand(-1, 600), line[20:].expand(-1, 600)),
+        "one feature": (normal(30, 1, 44), normal(33, 1, 45)),
+        "whole numbers": (whole(80, 3), whole(90, 3)),
+        "a lattice and its middles": (whole(80, 3), whole(90, 3) + 0.5),
+        "far from the origin": (many + 1e8, many.flip(0) + 1e8),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", hard_pairs())
+def test_shares_are_those_of_explicit_differences(name):
+    x, y = hard_pairs()[name]
+    assert four_shares(x, y) == pytest.approx(shares_by_differences(x, y), rel=1e-12)
+
+
+@pytest.mark.parametrize("times", [1, 5, 6])
+@pytest.mark.parametrize("D", [64, 1280])
+def test_exact_copies_are_precise_and_cover_all(D, times):
+    x = normal(60, D, 46)
+    precision, recall, density, coverage = four_shares(x.repeat(times, 1), x.repeat(6, 1))
+    assert (precision, recall, coverage) == (1, 1, 1) and density == pytest.approx(6 / 5)  # six copies inside, k = 5
+
+
+@pytest.mark.parametrize("unit", [2.0**560, 2.0**-560])
+def test_quality_in_another_unit(unit):
+    x, y = normal(40, 9, 47), normal(40, 9, 48) + 0.3
+    assert four_shares(x * unit, y * unit) == four_shares(x, y)
+    small = 2.0 ** math.copysign(400, math.log(unit))
+    plain, other = (frechet_distance(made(x * u), made(y * u), 4, resamples=3) for u in (1.0, small))
+    assert [v / small / small for v in (other.value, other.low, other.high)] == pytest.approx(
+        [plain.value, plain.low, plain.high]
+    )
+
+
+def test_what_overflows_is_an_error():
+    x, y = made(normal(20, 3, 49) * 1e170), made(normal(20, 3, 50) * 1e170)
+    with pytest.raises(ValueError, match="Fréchet distance overflows"):
+        frechet_distance(x, y)
+    with pytest.raises(ValueError, match=r"features up to .*sixth powers"):
+        kernel_distance(x, y)
+
+
+def test_a_blank_reference_is_refused_or_measured():
+    blank, x = made(torch.full((30, 9), -1.0), "blank"), made(normal(30, 9, 51))
+    with pytest.raises(ValueError, match=r"reference has 30 points that are all equal \(blank, in coordinates"):
+        image_quality(x, blank, components=4)
+    result = image_quality(x, blank, components=None, resamples=5)
+    variances = float(x.values.double().var(0).sum() + (x.values.double().mean(0) + 1).square().sum())
+    assert float(result.frechet) == pytest.approx(variances)  # |mu_x - mu_y|^2 + tr S_x
+    assert [float(each) for each in (result.precision, result.density, result.coverage)] == [0, 0, 0]
+    assert float(image_quality(blank, x, components=4, resamples=5).recall) == 0
+
+
+def test_axes_that_the_reference_does_not_vary_in_are_left_out_and_the_label_says_so():
+    few = normal(10, 50, 52)
+    reference, x = made(few.repeat(8, 1), "copies"), made(normal(80, 50, 53))
+    result = frechet_distance(x, reference, 40, resamples=3)
+    assert result.label == "Fréchet distance (coordinates, PCA 9: all that vary)"
+    assert float(result) == pytest.approx(float(frechet_distance(x, reference, 9, resamples=3)))
+
+
+def test_frechet_distance_of_few_points_and_of_one_feature():
+    x, y = normal(20, 60, 54), normal(20, 1, 55)
+    assert float(frechet_distance(made(x), made(x), None, resamples=3)) < 1e-9 * float(x.square().sum())
+    moved = float(frechet_distance(made(2 * y + 3), made(y), resamples=3))
+    assert moved == pytest.approx(float((y.mean() + 3) ** 2 + y.var()))
+
+
+def test_features_in_16_bits():
+    x, y = (normal(40, 9, seed) for seed in (56, 57))
+    for kind in (torch.float16, torch.bfloat16):
+        found = image_quality(made(x.to(kind)), made(y.to(kind)), components=4, resamples=3)
+        want = image_quality(made(x.to(kind).double()), made(y.to(kind).double()), components=4, resamples=3)
+        assert [float(each) for each in found] == [float(each) for each in want]
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: image_quality(A, B, components=2, generator=3), "generator = 3"),
+        (lambda: precision_recall(A, B, k="3"), "k = '3'"),
+        (lambda: density_coverage(A, B, k=None), "k = None"),
+        (lambda: kernel_distance(A, B, resamples=10**13), "resamples = 10000000000000: .* GB of memory"),
+        (lambda: half_samples(-1, 4), "m = -1"),
+        (lambda: made(torch.zeros(9, 0)), "at least one feature"),
+        (lambda: kernel_distance(A, B, confidence=math.nan), "confidence = nan"),
+        (lambda: kernel_distance(A, B, confidence=None), "confidence = None"),
+        (lambda: frechet_distance(A, B, 2.0), "components = 2.0"),
+        (lambda: image_quality(A, torch.zeros(9, 1, 8, 8), extractor=3), "extractor is int"),
+    ],
+)
+def test_bad_arguments_of_other_kinds(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_counts_of_any_library():
+    plain = precision_recall(A, B, 3, resamples=4)
+    assert precision_recall(A, B, np.int64(3), resamples=np.int32(4)) == plain

@@ -106,3 +106,55 @@ def test_constant_samples_have_p_value_one():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("unit", [2.0**560, 2.0**-560])
+def test_tests_do_not_depend_on_the_unit(unit):
+    x, y = normal(30), normal(40, seed=1, shift=0.8)
+    assert energy_distance(x * unit, y * unit) == energy_distance(x, y) * unit
+    for plain, other in (
+        (energy_test(x, y), energy_test(x * unit, y * unit)),
+        (mmd_test(x, y), mmd_test(x * unit, y * unit)),
+        (mmd_test(x, y, bandwidth=0.5), mmd_test(x * unit, y * unit, bandwidth=0.5 * unit)),
+    ):
+        assert plain.p_value == other.p_value
+    assert energy_test(x * unit, y * unit).null == pytest.approx(energy_test(x, y).null * unit)
+
+
+def test_samples_in_16_bits_are_those_numbers_in_float64():
+    for kind in (torch.float16, torch.bfloat16):
+        x, y = normal(30).to(kind) * 50, normal(40, seed=1).to(kind) * 50
+        assert energy_test(x, y).statistic == energy_test(x.double(), y.double()).statistic
+
+
+def test_a_bandwidth_far_below_all_distances_leaves_the_copies():
+    x = normal(10)
+    assert np.isfinite(mmd_test(x, x + 1, bandwidth=1e-300).statistic)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: energy_test(normal(5), normal(5), generator=3), "generator = 3"),
+        (lambda: mmd_test(normal(5), normal(5), bandwidth="wide"), "bandwidth = 'wide'"),
+        (lambda: mmd_test(normal(5), normal(5), bandwidth=float("nan")), "bandwidth = nan"),
+        (lambda: p_values([1.0], normal(5), 2), "x is list"),
+        (lambda: p_values(normal(5), normal(5), 2, generator="g"), "generator = 'g'"),
+        (lambda: permutation_test(np.full((4, 4), np.nan), 2), "similarity has shape"),
+        (lambda: permutation_test("none", 2), "similarity is str"),
+        (lambda: permutation_test(np.eye(4), 2.0), "m = 2.0"),
+        (lambda: permutation_test(np.eye(4), 4), "m = 4"),
+        (lambda: energy_distance(normal(3) * 1e308, -normal(3) * 1e308), "x has NaN|overflows"),
+    ],
+)
+def test_bad_arguments_of_other_kinds(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_similarities_of_any_library():
+    x = normal(6)
+    kernel = x @ x.mT
+    plain = permutation_test(kernel.numpy(), 3)
+    other = permutation_test(kernel, np.int64(3), permutations=np.int32(199))
+    assert (plain.statistic, plain.p_value) == (other.statistic, other.p_value)

@@ -6,9 +6,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .checks import check_points
-from .metrics import MemorizationRatio, _check_threshold, memorization_ratio, wilson_interval
-from .streaming import Rows, nearest
+from .checks import as_real
+from .metrics import (
+    MemorizationRatio,
+    _check_threshold,
+    _is_memorized,
+    check_sets,
+    memorization_ratio,
+    wilson_interval,
+)
+from .streaming import Rows, nearest_distances, nearest_scaled, peak, scaled, size_exponent
 
 
 def chance_level(d: float, threshold: float = 1 / 9) -> float:
@@ -18,7 +25,7 @@ def chance_level(d: float, threshold: float = 1 / 9) -> float:
     balls out to the two nearest points are the first two arrivals of a Poisson process, so (d1 / d2)^d is uniform on (0, 1).
     With threshold = 1/9 it is 3^-d. ValueError unless d > 0 and 0 < threshold < 1.
     """
-    if not d > 0:
+    if not as_real(d, "d") > 0:
         raise ValueError(f"d = {d}: a positive dimension is needed")
     return _check_threshold(threshold) ** (d / 2)
 
@@ -28,14 +35,19 @@ def intrinsic_dimension(fresh: MemorizationRatio) -> tuple[float, float]:
 
     Since (d1 / d2)^d is uniform, -log(d1 / d2) is exponential with rate d; the estimate is (m - 1) / sum log(d2 / d1)
     (Facco et al. 2017, who estimate the same rate by a linear fit). Rows with d1 = d2 = 0 cannot occur among distinct points;
-    a row with d1 = 0 is an exact copy, hence not fresh: ValueError. ValueError for fewer than 3 samples.
+    a row with d1 = 0 is an exact copy, hence not fresh: ValueError. ValueError for fewer than 3 samples, and if all rows have
+    d1 = d2 (a training set with copies that were not merged, or a lattice).
     """
+    if not isinstance(fresh, MemorizationRatio):
+        raise ValueError(f"fresh is {type(fresh).__name__}: what memorization_ratio returns is needed")
     if fresh.m < 3:
         raise ValueError(f"fresh has {fresh.m} samples: at least 3 are needed")
     if not (fresh.d1 > 0).all():
         row = int((fresh.d1 <= 0).nonzero()[0])
         raise ValueError(f"fresh has an exact copy of a training point (first in row {row}): fresh samples are needed")
-    estimate = (fresh.m - 1) / float((fresh.d2 / fresh.d1).double().log().sum())
+    if not (rates := float((fresh.d2 / fresh.d1).double().log().sum())) > 0:
+        raise ValueError("fresh has d1 = d2 in every row: training points at different distances are needed")
+    estimate = (fresh.m - 1) / rates
     return estimate, estimate / math.sqrt(fresh.m - 2)
 
 
@@ -73,7 +85,7 @@ def excess_ratio(
     not used in training. The interval joins the two Wilson intervals (Newcombe 1998, method 10); it covers the draw of the
     samples and of the held-out points, not that of the training set. Errors as in `memorization_ratio`.
     """
-    check_points(held_out, tuple(train.shape[1:]), "held_out")
+    check_sets(train, samples=samples, held_out=held_out)
     ours, theirs = (
         memorization_ratio(x, train, threshold, confidence=confidence, resamples=1) for x in (samples, held_out)
     )
@@ -96,7 +108,7 @@ class HeldOutComparison:
 
     def copied(self, threshold: float = 1 / 9) -> Tensor:
         """Samples with d_train^2 <= threshold d_held_out^2, (m,) bool: duplicates in the training set do not matter."""
-        return self.d_train.square() <= _check_threshold(threshold) * self.d_held_out.square()
+        return _is_memorized(self.d_train, self.d_held_out, _check_threshold(threshold))
 
     @property
     def closer(self) -> float:
@@ -122,16 +134,10 @@ def against_held_out(samples: Tensor, train: Tensor, held_out: Tensor) -> HeldOu
     n / (n + n'): a null value that holds in every dimension. Compare Meehan et al. (2020), who compare the distances of
     samples to the training set with those of held-out points.
     """
-    shape = tuple(train.shape[1:])
-    (
-        check_points(train, shape, "train"),
-        check_points(held_out, shape, "held_out"),
-        check_points(samples, shape, "samples"),
-    )
+    check_sets(train, held_out=held_out, samples=samples)
     flat = samples.reshape(len(samples), -1)
     d_train, d_held_out = (
-        nearest(flat, Rows(points.reshape(len(points), -1).to(flat.dtype)), k=1)[0][:, 0].sqrt()
-        for points in (train, held_out)
+        nearest_distances(flat, Rows(points.reshape(len(points), -1)), k=1)[0][:, 0] for points in (train, held_out)
     )
     return HeldOutComparison(d_train, d_held_out, len(train), len(held_out))
 
@@ -143,16 +149,17 @@ def memorized_distinct(samples: Tensor, train: Tensor, radius: float, threshold:
     start from: a low quantile of the distance of held-out points to the training set. ValueError if radius < 0, or if
     for some sample all training points lie within radius of its nearest one.
     """
-    shape = tuple(train.shape[1:])
-    check_points(train, shape, "train"), check_points(samples, shape, "samples"), _check_threshold(threshold)
+    check_sets(train, samples=samples)
+    threshold = _check_threshold(threshold)
+    radius = as_real(radius, "radius")
     if not 0 <= radius < math.inf:
         raise ValueError(f"radius = {radius}: a finite number >= 0 is needed")
-    flat, points = samples.reshape(len(samples), -1), train.reshape(len(train), -1).to(samples.dtype)
+    flat, points = samples.reshape(len(samples), -1), train.detach().reshape(len(train), -1)
     memorized = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
     rows, todo, k = Rows(points), torch.arange(len(flat), device=flat.device), 4
     while len(todo):
         k = min(k, len(points))
-        squared, index = nearest(flat[todo], rows, k=k)
+        squared, index, _ = nearest_scaled(flat[todo], rows, k=k)  # the unit does not matter for their ratios
         distinct = _apart(points, index) > radius  # (m, k); the first column is never distinct
         found, second = distinct.any(1), distinct.int().argmax(1, keepdim=True)
         memorized[todo[found]] = (squared[:, 0] <= threshold * squared.gather(1, second)[:, 0])[found]
@@ -165,5 +172,7 @@ def memorized_distinct(samples: Tensor, train: Tensor, radius: float, threshold:
 
 def _apart(points: Tensor, index: Tensor) -> Tensor:
     """Distances of the points named in index (m, k) to the one in the first column, (m, k) float64."""
-    first = points[index[:, 0]].double()
-    return torch.stack([(points[column].double() - first).norm(dim=1) for column in index.unbind(1)], 1)
+    exponent = size_exponent(peak(points))
+    first, *others = (scaled(points[column.to(points.device)].double(), -exponent) for column in index.unbind(1))
+    apart = [(each - first).norm(dim=1) for each in (first, *others)]
+    return scaled(torch.stack(apart, 1), exponent).to(index.device)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 def check_points(x: object, event_shape: tuple[int, ...], name: str = "x") -> Tensor:
     """x, if it is a finite floating-point tensor of shape (m, *event_shape) with m >= 1; ValueError otherwise."""
     want = f"(m, {', '.join(map(str, event_shape))})"
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+    plain = isinstance(x, Tensor) and x.layout == torch.strided  # neither sparse nor of a library's own making
+    if not plain or not x.is_floating_point() or x.dtype.itemsize < 2:
+        kind = x.dtype if plain else x.layout if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"{name} is {kind}: a floating-point tensor of shape {want} is needed")
     if x.ndim == 0 or tuple(x.shape[1:]) != tuple(event_shape) or len(x) == 0:
         raise ValueError(f"{name} has shape {tuple(x.shape)}: shape {want} with m >= 1 is needed")
@@ -64,7 +65,10 @@ def as_real(value: object, name: str) -> float:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: a number is needed")
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise ValueError(f"{name} = {value!r}: a number is needed")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} has {len(str(value))} digits: a number that a float can hold is needed") from None
 
 
 def as_numbers(value: object, name: str, *, nan: bool = False) -> Tensor:

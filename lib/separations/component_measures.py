@@ -8,16 +8,26 @@ None of them knows a copy from a new sample: read them beside `metrics.memorizat
 points (`component_distances(held_out, train)`), which is what an honest sample would have.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points
+from .checks import as_real, check_count, check_generator, check_memory, check_points
 from .estimates import check_confidence
 from .features import principal_axes
 from .measures import RESAMPLES, half_sample_interval, half_samples
-from .streaming import Rows, nearest
+from .metrics import check_sets
+from .streaming import (
+    Rows,
+    difference_rounding,
+    nearest_distances,
+    peak,
+    scaled,
+    size_exponent,
+    squared_differences,
+)
 
 
 @dataclass(frozen=True)
@@ -64,15 +74,16 @@ def component_distances(
     above 0 for two samples of one law, the more so the fewer there are (`at_half` shows it), so the intervals are those of
     `measures`, by half-sampling: a bootstrap would add to the bias. ValueError for shapes that differ or too few points.
     """
-    shape = tuple(train.shape[1:])
-    check_points(train, shape, "train"), check_points(samples, shape, "samples")
-    check_count(bins, "bins"), check_confidence(confidence)
+    check_sets(train, samples=samples)
+    components, bins = check_count(components, "components"), check_count(bins, "bins")
+    confidence = check_confidence(confidence)
     for name, x in (("samples", samples), ("train", train)):
         if len(x) < 4:
             raise ValueError(f"{name} has {len(x)} points: at least 4 are needed, to have halves")
-    flat = train.flatten(1).double().cpu()
+    exponent = size_exponent(peak(samples), peak(train))
+    other, flat = (scaled(z.detach().flatten(1).double().cpu(), -exponent) for z in (samples, train))
     mean, axes = principal_axes(flat, components)
-    x, y = (samples.flatten(1).double().cpu() - mean) @ axes, (flat - mean) @ axes
+    x, y = (other - mean) @ axes, (flat - mean) @ axes
     total = float((flat - mean).square().sum())
     halves = [(i, j) for i, j in zip(*half_samples(len(x), len(y), resamples, generator))]
     found = {
@@ -80,7 +91,17 @@ def component_distances(
         for kind in (wasserstein, jensen_shannon)
     }
     explained = tuple((y.square().sum(0) / total).tolist())
-    return ComponentDistances(found[wasserstein], found[jensen_shannon], explained, x, y)
+    inside = tuple(_in_unit(each, exponent) for each in found[wasserstein])
+    return ComponentDistances(inside, found[jensen_shannon], explained, scaled(x, exponent), scaled(y, exponent))
+
+
+def _in_unit(distance: Distance, exponent: int) -> Distance:
+    """A distance that was found in units of 2^exponent. ValueError where it overflows."""
+    numbers = (distance.value, distance.low, distance.high, distance.at_half)
+    found = scaled(torch.tensor(numbers, dtype=torch.float64), exponent)
+    if not found.isfinite().all():
+        raise ValueError("distances overflow float64: smaller values of samples and train are needed")
+    return Distance(*found.tolist())
 
 
 def _distance(kind, x: Tensor, y: Tensor, halves: list, bins: int, confidence: float) -> Distance:
@@ -96,7 +117,13 @@ def wasserstein(x: Tensor, y: Tensor) -> float:
     """Wasserstein-1 distance of two samples of numbers (m,), (n,), in their units."""
     from scipy.stats import wasserstein_distance
 
+    x, y = _numbers(x, "x"), _numbers(y, "y")
     return float(wasserstein_distance(x.numpy(), y.numpy()))
+
+
+def _numbers(x: object, name: str) -> Tensor:
+    """A sample of numbers (m,) as float64; ValueError for anything else."""
+    return check_points(x, (), name).detach().double().cpu()
 
 
 def jensen_shannon(x: Tensor, y: Tensor, bins: int = 30, ends: tuple[float, float] | None = None) -> float:
@@ -106,10 +133,18 @@ def jensen_shannon(x: Tensor, y: Tensor, bins: int = 30, ends: tuple[float, floa
     """
     from scipy.spatial.distance import jensenshannon
 
-    low, high = (float(min(x.min(), y.min())), float(max(x.max(), y.max()))) if ends is None else ends
-    if not low < high:
+    bins, x, y = check_count(bins, "bins"), _numbers(x, "x"), _numbers(y, "y")
+    if ends is None:
+        low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    elif isinstance(ends, tuple | list) and len(ends) == 2:
+        low, high = (as_real(end, "ends") for end in ends)
+    else:
+        raise ValueError(f"ends = {ends!r}: two numbers (low, high) are needed")
+    if not -math.inf < low < high < math.inf:
         raise ValueError(f"ends = ({low:g}, {high:g}): low < high is needed; all values are equal")
-    counts = [torch.histc(z.double(), bins, low, high).numpy() for z in (x, y)]
+    counts = [torch.histc(z, bins, low, high).numpy() for z in (x, y)]
+    if not all(count.any() for count in counts):
+        raise ValueError(f"ends = ({low:g}, {high:g}): values of both samples between them are needed")
     return float(jensenshannon(*counts, base=2))
 
 
@@ -129,11 +164,13 @@ def mean_distance(
     the mean over all of them, which mostly measures how wide both sets are. per_value: divided by sqrt(d), so that images of
     different sizes compare.
     """
+    confidence, resamples = check_confidence(confidence), check_count(resamples, "resamples")
+    check_generator(generator)
     each = distances(samples, train, nearest_only=nearest_only, per_value=per_value)
-    check_confidence(confidence), check_count(resamples, "resamples")
+    check_memory(2 * resamples * len(each), torch.float64, f"resamples = {resamples}")
     if generator is None:  # a fixed stream of its own: the same samples give the same interval
         generator = torch.Generator().manual_seed(0)
-    draws = torch.randint(len(each), (resamples, len(each)), generator=generator)
+    draws = torch.randint(len(each), (resamples, len(each)), generator=generator, device=generator.device).cpu()
     tail = (1 - confidence) / 2
     ends = torch.quantile(each[draws].mean(1), torch.tensor([tail, 1 - tail], dtype=torch.float64))
     return Distance(float(each.mean()), float(ends[0]), float(ends[1]))
@@ -141,12 +178,25 @@ def mean_distance(
 
 def distances(samples: Tensor, train: Tensor, *, nearest_only: bool = False, per_value: bool = True) -> Tensor:
     """The distance of each sample to the training set, (m,) float64; see `mean_distance`."""
-    shape = tuple(train.shape[1:])
-    check_points(train, shape, "train"), check_points(samples, shape, "samples")
-    x, y = samples.flatten(1).double().cpu(), train.flatten(1).double().cpu()
-    if nearest_only:
-        found = nearest(x, Rows(y), k=1)[0][:, 0].sqrt()
-    else:
-        centre = y.mean(0)
-        found = torch.cat([torch.cdist(part - centre, y - centre).mean(1) for part in x.split(256)])
-    return found / (y.shape[1] ** 0.5 if per_value else 1.0)
+    check_sets(train, samples=samples)
+    exponent = size_exponent(peak(samples), peak(train))
+    x, y = (scaled(z.detach().flatten(1).double().cpu(), -exponent) for z in (samples, train))
+    found = nearest_distances(x, Rows(y), k=1)[0][:, 0] if nearest_only else _mean_over_all(x, y)
+    found = scaled(found / (y.shape[1] ** 0.5 if per_value else 1.0), exponent)
+    if not found.isfinite().all():
+        raise ValueError("distances overflow float64: smaller values of samples and train are needed")
+    return found
+
+
+def _mean_over_all(x: Tensor, y: Tensor) -> Tensor:
+    """Mean distance of each row of x to the rows of y, (m,); those that a product knows to few digits by differences."""
+    centre = y.mean(0)
+    left, right = x - centre, y - centre
+    parts = []
+    for part in torch.arange(len(x)).split(256):
+        squared = torch.cdist(left[part], right).square()
+        error = 4 * difference_rounding(x.shape[1]) * (left[part].norm(dim=1)[:, None] + right.norm(dim=1)) ** 2
+        i, j = (error > 1e-4 * squared).nonzero(as_tuple=True)
+        squared[i, j] = squared_differences(x, y, part[i], j)
+        parts.append(squared.sqrt().mean(1))
+    return torch.cat(parts)

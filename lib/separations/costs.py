@@ -7,6 +7,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from .checks import check_count
+
 
 def _onednn_product(x, weight, *_, **__) -> int:
     """The linear map of oneDNN, by which `dit_kernels` goes on a CPU: x (rows, in), weight (out, in)."""
@@ -43,8 +45,9 @@ def count_flops(step: Callable[[], object]) -> int:
 
 def seconds(step: Callable[[], object], repeats: int = 5) -> list[float]:
     """Wall-clock seconds of step(), `repeats` times after one run to warm up, in rising order."""
-    if repeats < 1:
-        raise ValueError(f"repeats = {repeats}: at least 1 is needed")
+    repeats = check_count(repeats, "repeats")
+    if not callable(step):
+        raise ValueError(f"step is {type(step).__name__}: a function without arguments is needed")
     step()
     found = []
     for _ in range(repeats):

@@ -207,6 +207,8 @@ class Empirical(Diffused):
             if isinstance(data, Tensor)
             else isinstance(data, np.ndarray) and data.dtype.kind == "f"
         )
+        if isinstance(data, Tensor) and data.layout != torch.strided:
+            raise ValueError(f"data has the layout {data.layout}: a dense tensor is needed, as data.to_dense()")
         if not floating:
             raise ValueError(f"data is {getattr(data, 'dtype', type(data).__name__)}: floating-point values are needed")
         if data.ndim < 2 or 0 in data.shape:

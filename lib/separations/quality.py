@@ -7,8 +7,10 @@
     density     number of reference balls around a sample over k, coverage: share of reference balls with a sample
                                                                                      (Naeem et al. 2020)
 
-The Fréchet distance, precision and recall are computed by torch-fidelity. Its kernel distance is a mean over subsets of
-equal size; ours takes all pairs at once. Two results compare only with equal features, reference set and counts.
+The Fréchet distance is computed by torch-fidelity where both covariances are regular; where points are few, by singular
+values, for the root of a singular matrix product is known to half the digits only. Its precision and recall leave ties to
+rounding (see `neighbourhoods`), and its kernel distance is a mean over subsets of equal size; ours takes all pairs at once.
+No covariance is inverted and no axis is divided by its spread, so few points blow nothing up. Two results compare only with equal features, reference set and counts.
 """
 
 from collections.abc import Iterator
@@ -17,9 +19,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from .checks import check_count
 from .features import DEFAULT, Extractor, Features, features_of, principal_axes
 from .measures import RESAMPLES, Measure, check_pair, feature_values, half_samples, measured
 from .neighbourhoods import density_coverage, precision_recall
+from .streaming import peak, scaled, size_exponent
 
 __all__ = [
     "Features",
@@ -32,6 +36,8 @@ __all__ = [
     "kernel_distance",
     "precision_recall",
 ]
+
+LARGEST = 1e48  # feature whose sixth power, in sums of many, still fits float64
 
 
 @dataclass(frozen=True)
@@ -96,19 +102,25 @@ def frechet_distance(
 
     Moments from m samples make it too large, by about D^2 / m in units of one feature's variance, and with m <= D the
     covariances are singular. So by default it is taken along the first `components` principal axes of the reference (in
-    the label; found once, on the whole reference; of other directions it sees nothing). components=None, or as many as
-    there are features: all of them (with D > 1,000 half a minute for the interval). The bias remains: compare at equal
-    counts only; 2 value - at_half takes off its first order (Chong and Forsyth 2020).
+    the label; found once, on the whole reference; of other directions it sees nothing). Where the reference varies in fewer
+    directions, these are all that is used, as the label then says; ValueError if its points are all equal. components=None, or
+    as many as there are features: all of them (with D > 1,000 half a minute for the interval). The bias remains: compare at
+    equal counts only; 2 value - at_half takes off its first order (Chong and Forsyth 2020).
     """
     check_pair(samples, reference)
     x, y = feature_values(samples), feature_values(reference)
     how = ""
-    if components is not None and components < x.shape[1]:
-        mean, axes = principal_axes(y, components)
-        x, y, how = (x - mean) @ axes, (y - mean) @ axes, f", PCA {components}"
-    value = _torch_fidelity_frechet(x, y)
+    if components is not None and check_count(components, "components") < x.shape[1]:
+        mean, axes = _reference_axes(reference, y, components)
+        x, y, how = (x - mean) @ axes, (y - mean) @ axes, f", PCA {axes.shape[1]}"
+        how += "" if axes.shape[1] == components else ": all that vary"
+    exponent = size_exponent(peak(x), peak(y))
+    x, y = scaled(x, -exponent), scaled(y, -exponent)
+    regular = min(len(x), len(y)) > x.shape[1] > 1
+    value = _torch_fidelity_frechet(x, y) if regular else max(0.0, float(_frechet(x, y)))
     pairs = zip(*half_samples(len(x), len(y), resamples, generator))
     halves = torch.stack([_frechet(x.index_select(0, i), y.index_select(0, j)) for i, j in pairs])
+    value, halves = scaled(value, 2 * exponent), scaled(halves, 2 * exponent)
     return measured("Fréchet distance", how, value, halves, samples, reference, confidence, (0, torch.inf))
 
 
@@ -126,6 +138,10 @@ def kernel_distance(
     """
     check_pair(samples, reference)
     x, y = feature_values(samples), feature_values(reference)
+    if (largest := max(peak(x), peak(y))) > LARGEST:
+        raise ValueError(
+            f"features up to {largest:.1e}: at most {LARGEST:.0e} are possible, their sixth powers overflow float64"
+        )
     kernels = _cubic(x, x).fill_diagonal_(0), _cubic(y, y).fill_diagonal_(0), _cubic(x, y)
     value = _discrepancy(*kernels, torch.ones(1, len(x)).double(), torch.ones(1, len(y)).double())
     i, j = half_samples(len(x), len(y), resamples, generator)
@@ -133,6 +149,15 @@ def kernel_distance(
     halves = _discrepancy(*kernels, *chosen)
     unbounded = (-torch.inf, torch.inf)
     return measured("kernel distance", ", cubic", float(value), halves, samples, reference, confidence, unbounded)
+
+
+def _reference_axes(reference: Features, y: Tensor, components: int) -> tuple[Tensor, Tensor]:
+    if bool((y == y[0]).all()):
+        raise ValueError(
+            f"reference has {len(y)} points that are all equal ({reference.source}, in {reference.extractor}): a Fréchet distance "
+            "along principal axes needs points that differ; components=None takes all features"
+        )
+    return principal_axes(y, components, fewer=True)
 
 
 def _torch_fidelity_frechet(x: Tensor, y: Tensor) -> float:

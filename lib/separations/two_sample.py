@@ -18,7 +18,8 @@ import torch
 from scipy.spatial.distance import cdist, pdist
 from torch import Tensor
 
-from .checks import check_count, check_points
+from .checks import as_real, check_count, check_generator, check_memory, check_points, check_whole
+from .streaming import peak, scaled, size_exponent
 
 _STREAM = 7_046_029_254  # no seed that a sample is likely to have been drawn with
 
@@ -39,9 +40,9 @@ class TwoSampleTest:
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
     """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| of two samples, >= 0. x: (m, *event_shape), y: (n, *event_shape)."""
-    x, y = _check_samples(x, y)
+    x, y, exponent = _check_samples(x, y)
     within = 2 * (pdist(x).sum() / len(x) ** 2 + pdist(y).sum() / len(y) ** 2)
-    return float(max(2 * cdist(x, y).mean() - within, 0.0))
+    return _in_unit(max(2 * cdist(x, y).mean() - within, 0.0), exponent)
 
 
 def energy_test(
@@ -52,9 +53,11 @@ def energy_test(
     It is blind to no difference between two laws with finite means, and it has no scale to choose.
     ValueError for samples of different shape, with NaN, or of fewer than 2 points.
     """
-    x, y = _check_samples(x, y)
+    x, y, exponent = _check_samples(x, y)
     z = np.concatenate([x, y])
-    return permutation_test(-cdist(z, z), len(x), permutations=permutations, generator=generator)
+    found = permutation_test(-cdist(z, z), len(x), permutations=permutations, generator=generator)
+    null = scaled(torch.from_numpy(found.null), exponent).numpy()
+    return TwoSampleTest(_in_unit(found.statistic, exponent), found.p_value, found.m, found.n, null)
 
 
 def mmd_test(
@@ -70,14 +73,17 @@ def mmd_test(
     bandwidth: in units of x; by default the median distance in the pooled sample, which does not depend on the labels, so
     that the test stays exact. A small bandwidth sees fine detail, a large one sees means.
     """
-    x, y = _check_samples(x, y)
+    if bandwidth is not None and not 0 < as_real(bandwidth, "bandwidth") < np.inf:
+        raise ValueError(f"bandwidth = {bandwidth}: a positive number is needed")
+    x, y, exponent = _check_samples(x, y)
     z = np.concatenate([x, y])
     distance = cdist(z, z)
     if bandwidth is None:
-        bandwidth = float(np.median(distance[np.triu_indices(len(z), 1)])) or 1.0  # equal points: any scale will do
-    if not 0 < bandwidth < np.inf:
-        raise ValueError(f"bandwidth = {bandwidth}: a positive number is needed")
-    kernel = np.exp(-((distance / bandwidth) ** 2) / 2)
+        scale = float(np.median(distance[np.triu_indices(len(z), 1)])) or 1.0  # equal points: any scale will do
+    else:
+        scale = scaled(float(bandwidth), -exponent)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # far beyond the bandwidth the kernel is 0
+        kernel = np.where(distance == 0, 1.0, np.exp(-((distance / scale) ** 2) / 2))
     return permutation_test(kernel, len(x), permutations=permutations, generator=generator)
 
 
@@ -94,11 +100,12 @@ def p_values(
 
     For equal laws and independent rows they are uniform on {1/(permutations + 1), ..., 1}; scipy.stats.kstest looks at that.
     """
-    check_count(size, "size")
+    size = check_count(size, "size")
+    _check_samples(x, y, least=1)
     blocks = min(len(x), len(y)) // size
     if blocks < 1:
         raise ValueError(f"size = {size}: at most the number of points of x and y, {min(len(x), len(y))}, is allowed")
-    generator = generator or torch.Generator().manual_seed(_STREAM)
+    generator = check_generator(generator) or torch.Generator().manual_seed(_STREAM)
     pairs = zip(x[: blocks * size].split(size), y[: blocks * size].split(size))
     return np.array([test(a, b, permutations=permutations, generator=generator).p_value for a, b in pairs])
 
@@ -111,13 +118,14 @@ def permutation_test(
     similarity: S, (N, N) symmetric, over the pooled sample, the first m rows being the first sample. The p-value is
     (1 + number of shuffled statistics >= the observed one) / (permutations + 1): at least 1 / (permutations + 1).
     """
-    check_count(permutations, "permutations")
-    N = len(similarity)
+    permutations, similarity = check_count(permutations, "permutations"), _matrix(similarity)
+    m, N = check_whole(m, "m", 0), len(similarity)
     if similarity.shape != (N, N) or not 0 < m < N:
         raise ValueError(f"similarity has shape {similarity.shape} and m = {m}: (N, N) with 0 < m < N is needed")
+    check_memory(3 * (permutations + 1) * N, torch.float64, f"permutations = {permutations}")
     h = np.full((permutations + 1, N), -1 / (N - m))  # one row a labelling, the observed one first
     h[0, :m] = 1 / m
-    if generator is None:  # a fixed stream of its own: the same samples give the same p-value
+    if check_generator(generator) is None:  # a fixed stream of its own: the same samples give the same p-value
         generator = torch.Generator().manual_seed(_STREAM)
     keys = torch.rand(permutations, N, dtype=torch.float64, generator=generator, device=generator.device)
     first = keys.cpu().numpy().argpartition(m - 1, axis=1)[:, :m]  # a random subset of m points
@@ -128,11 +136,34 @@ def permutation_test(
     return TwoSampleTest(float(values[0]), float((1 + as_large.sum()) / (permutations + 1)), m, N - m, values[1:])
 
 
-def _check_samples(x: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Both samples as float64 arrays (m, d) and (n, d)."""
+def _matrix(similarity: object) -> np.ndarray:
+    """The similarities as a finite float64 array with two axes."""
+    try:
+        given = similarity.detach().cpu() if isinstance(similarity, Tensor) else similarity
+        found = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"similarity is {type(similarity).__name__}: an (N, N) array of numbers is needed") from None
+    if found.ndim != 2 or not np.isfinite(found).all():
+        raise ValueError(f"similarity has shape {found.shape}: (N, N) finite numbers are needed")
+    return found
+
+
+def _in_unit(statistic: float, exponent: int) -> float:
+    found = scaled(float(statistic), exponent)
+    if not np.isfinite(found):
+        raise ValueError("the energy distance overflows float64: smaller samples are needed")
+    return found
+
+
+def _check_samples(x: Tensor, y: Tensor, least: int = 2) -> tuple[np.ndarray, np.ndarray, int]:
+    """Both samples as float64 arrays (m, d) and (n, d) in units of 2^exponent, in which no square overflows; the exponent."""
     shape = tuple(x.shape[1:]) if isinstance(x, Tensor) and x.ndim > 1 else ("d",)
     for name, sample in {"x": x, "y": y}.items():
         check_points(sample, shape, name)
-        if len(sample) < 2:
+        if sample[0].numel() == 0:
+            raise ValueError(f"{name} has shape {tuple(sample.shape)}: at least one value a point is needed")
+        if len(sample) < least:
             raise ValueError(f"{name} has 1 point: at least 2 are needed")
-    return tuple(s.detach().reshape(len(s), -1).double().cpu().numpy() for s in (x, y))
+    exponent = size_exponent(peak(x), peak(y))
+    flat = (s.detach().reshape(len(s), -1).double().cpu() for s in (x, y))
+    return *(scaled(s, -exponent).numpy() for s in flat), exponent
