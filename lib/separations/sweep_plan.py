@@ -109,9 +109,12 @@ def sweep_folder(root: Path, name: str) -> Path:
     return root / "_build" / "sweeps" / name
 
 
-def run_id(notebook: str, overrides: Mapping) -> str:
+def run_id(notebook: str, overrides: dict) -> str:
     """Name of a run's folder: 12 digits of the SHA-256 of notebook and parameters."""
-    return sha256(json.dumps([notebook, dict(overrides)], sort_keys=True))[:12]
+    return sha256(_SORTED.encode([notebook, overrides]))[:12]
+
+
+_SORTED = json.JSONEncoder(sort_keys=True)  # one for all: a million runs are named in seconds
 
 
 def runs_of(sweep: Sweep, root: Path) -> list[Run]:
@@ -195,8 +198,10 @@ def _plan_fault(plan, keys: Iterable[str]) -> str:
     if not isinstance(plan, dict):
         return f"it holds a {type(plan).__name__}, not a mapping"
     for key in (key for key in PLAN if key in plan or key in keys):
-        if not isinstance(plan.get(key), PLAN[key]) or isinstance(plan.get(key), bool):
-            return f"{key!r} is {'of another type' if key in plan else 'missing'}"
+        if key not in plan:
+            return f"{key!r} is missing"
+        if not isinstance(plan[key], PLAN[key]) or isinstance(plan[key], bool):
+            return f"{key!r} is of another type"
     if not all(isinstance(name, str) for name in (*plan["swept"], *plan.get("measures", []))):
         return "'swept' and 'measures' hold names"
     if ".." in Path(plan.get("notebook", "")).parts or Path(plan.get("notebook", "")).is_absolute():
@@ -268,7 +273,7 @@ def _result_fault(result: Mapping, folder: Path) -> str:
         check_name(name)
     files = [f"tables/{name}.csv" for name in tables]
     if "file" in result:
-        if not isinstance(result["file"], str) or Path(result["file"]).name != result["file"]:
+        if not isinstance(result["file"], str) or not result["file"] or Path(result["file"]).name != result["file"]:
             return f"it names the file {result['file']!r}"
         files.append(result["file"])
     place = folder.resolve()

@@ -81,7 +81,8 @@ def _pictures(cell: Mapping) -> Iterator[bytes]:
         text = data.get("image/png") if isinstance(data, dict) else None
         if text:
             with contextlib.suppress(ValueError, TypeError):  # no base64: no picture
-                yield base64.b64decode(text if isinstance(text, str) else "".join(text))
+                if content := base64.b64decode(text if isinstance(text, str) else "".join(text)):
+                    yield content
 
 
 @contextlib.contextmanager
