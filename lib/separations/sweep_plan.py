@@ -210,7 +210,7 @@ def _plan_fault(plan, keys: Iterable[str]) -> str:
         return f"'seed' is {plan['seed']!r}, which is not in 'swept'"
     if not all(type(value) in (int, NoneType) for value in plan.get("resources", {}).values()):
         return "'resources' are whole numbers"
-    return next((f"run {name!r}" for name, run in plan["runs"].items() if not _sound_run(name, run, plan["swept"])), "")
+    return next((f"run = {name!r} is none" for name, run in plan["runs"].items() if not _sound_run(name, run, plan["swept"])), "")
 
 
 def _sound_run(name: str, run, swept: Sequence[str]) -> bool:
@@ -240,11 +240,11 @@ def checked_result(folder: Path) -> dict:
     """`result.json` of a run; empty where there is none. ValueError where it is damaged or names a file outside the folder."""
     try:
         result = read_result(folder)
-    except RecursionError:
+    except (RecursionError, OverflowError):
         result = None
     if result is None:
         if (folder / "result.json").exists():
-            raise ValueError("its result is damaged: it is no JSON object")
+            raise ValueError("its result is damaged: result.json cannot be read, or is none of a run")
         return {}
     try:
         problem = _result_fault(result, folder)
@@ -411,7 +411,7 @@ def _ok_result(folder: Path) -> dict | None:
     """The result of a run that ended well, if it says how long it took."""
     try:
         result = read_result(folder) or {}
-    except RecursionError:
+    except (RecursionError, OverflowError):
         return None
     return result if result.get("status") == "ok" and _is_size(result.get("seconds")) else None
 
