@@ -572,6 +572,18 @@ def test_planning_reads_each_past_result_once_and_looks_for_no_missing_folder(ro
     assert said[21] == "s: 10000 runs of part/01_a, 0 finished, 10000 to run"
 
 
+def test_planning_shows_how_far_it_is_only_where_someone_watches(monkeypatch):
+    assert sweep_file.watched([], 0, "planning").disable  # standard error is no terminal here
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    bar = sweep_file.watched(range(3), 3, "planning")
+    assert not bar.disable
+    assert "planning" in str(bar) and list(bar) == [0, 1, 2]
+    monkeypatch.setattr(sys, "stderr", None)
+    assert list(sweep_file.watched(range(3), 3, "planning")) == [0, 1, 2]
+
+
 def test_points_and_runs_are_put_together_when_they_are_asked_for(root):
     found = read_sweep(write_sweep(root, f"grid: {{n: {list(range(1000))}}}\nseeds: {list(range(1000))}\n"), root)
     assert len(found.points) == 10**6 and found.points[-1] == {"n": 999, "seed": 999}
