@@ -4,31 +4,35 @@
     snakemake --snakefile sweep.smk --config file=sweeps/X.yml --cores 2               the same, planned here
 
 A finished run is one whose sentinel is there; those that belong to other sources lose it before the graph is built.
-config: file (a sweep file) or plan (its plan.json), root (the repository).
+config: file (a sweep file) or plan (its plan.json), root (the repository; of a plan: the folder of the call).
+
+Snakemake formats what it is given as text: a brace in a path would be a wildcard. So all paths of the graph begin in the
+repository, where a sweep's folders have plain names, and what must be absolute comes from a function.
 """
 
-import json
 import sys
 from pathlib import Path
 
-ROOT = Path(config.get("root", workflow.basedir)).resolve()
 sys.path.insert(0, str(Path(workflow.basedir) / "lib"))
 
 from separations import sweep_cluster, sweep_file, sweep_plan
 
-if "plan" not in config:
+if "plan" in config:
+    ROOT = Path(str(config.get("root", ""))).resolve()
+    PLAN_FILE = Path(str(config["plan"]))
+    NAME = PLAN_FILE.parent.name
+    if (ROOT / PLAN_FILE).resolve() != sweep_plan.sweep_folder(ROOT, NAME) / "plan.json":
+        raise ValueError(f"plan = {config['plan']!r}: the plan.json of a sweep in {ROOT}/_build/sweeps is needed")
+else:
     if "file" not in config:
         raise ValueError("name the sweep: --config file=sweeps/X.yml")
-    sweep = sweep_file.read_sweep(config["file"], ROOT)
-    PLAN_FILE = sweep_plan.sweep_folder(ROOT, sweep.name) / "plan.json"
+    ROOT = Path(str(config.get("root", workflow.basedir))).resolve()
+    sweep = sweep_file.read_sweep(str(config["file"]), ROOT)
+    NAME = sweep.name
     if workflow.is_main_process:
         runs = sweep_plan.runs_of(sweep, ROOT)
         sweep_plan.write_plan(sweep, ROOT, runs)
         sweep_cluster.forget_unfinished(runs)
-else:
-    PLAN_FILE = Path(config["plan"])
-
-if "plan" not in config:
 
     def finish():
         sweep_cluster.finish(sweep.name, ROOT, sweep_plan.read_plan(ROOT, sweep.name)[1], sweep.swept)
@@ -40,9 +44,16 @@ if "plan" not in config:
         finish()
 
 
-PLAN = json.loads(PLAN_FILE.read_text(encoding="utf-8"))
-RUNS = str(PLAN_FILE.parent / "runs")
+PLAN = sweep_plan.read_plan(ROOT, NAME)[0]
+RUNS = f"_build/sweeps/{NAME}/runs"
 WANTED = {name: value for name, value in PLAN["resources"].items() if value}
+
+
+workdir: ROOT
+
+
+if Path.cwd() != ROOT:  # --directory comes over it
+    raise ValueError(f"--directory = {Path.cwd()}: it must be the repository, {ROOT}")
 
 
 wildcard_constraints:
@@ -67,9 +78,9 @@ rule execute:
     resources:
         **{ours: WANTED[name] for name, ours in (("memory", "mem_mb"), ("time", "runtime"), ("gpus", "gpu")) if name in WANTED},
     params:
-        python=sys.executable,
-        folder=lambda wildcards, output: str(Path(output[0]).parent),
-        root=str(ROOT),
-        lib=str(Path(workflow.basedir) / "lib"),
+        python=lambda wildcards: sys.executable,
+        folder=lambda wildcards: str(ROOT / RUNS / wildcards.run),
+        root=lambda wildcards: str(ROOT),
+        lib=lambda wildcards: str(Path(workflow.basedir) / "lib"),
     shell:
-        "PYTHONPATH={params.lib:q} {params.python:q} -m separations.sweep_worker {params.folder:q} --root {params.root:q} --wait"
+        "PYTHONPATH={params.lib:q}${{PYTHONPATH:+:$PYTHONPATH}} {params.python:q} -m separations.sweep_worker {params.folder:q} --root {params.root:q} --wait"

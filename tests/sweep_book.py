@@ -2,6 +2,7 @@
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 PARAMETERS = (
@@ -25,12 +26,14 @@ def cell(source: str, i: int, **metadata) -> dict:
     return {"cell_type": "code", "id": f"c{i}", "execution_count": None, "metadata": metadata, "outputs": [], "source": source}  # fmt: skip
 
 
-def write_notebook(path: Path, *cells: str) -> Path:
-    """The tiny notebook; `cells` stand between the parameters and what it records."""
+def write_notebook(path: Path, *cells: str, parameters: str = PARAMETERS, rules: tuple[str, ...] = ()) -> Path:
+    """The tiny notebook; `cells` stand between the parameters, with their rules, and what it records."""
     sources = [*cells, RECORD]
+    require = f"from separations.parameter_rules import require\nrequire(globals(), {', '.join(map(repr, rules))})"
     content = {
         "cells": [
-            cell(PARAMETERS, 0, tags=["parameters"]),
+            cell(parameters, 0, tags=["parameters"]),
+            *([cell(require, 98, tags=["parameter-rules"])] if rules else []),
             *(cell(source, i) for i, source in enumerate(sources, 1)),
             cell(PICTURE, 99, mystnb={"figure": {"name": "fig-dot"}}),
         ],
@@ -62,3 +65,23 @@ def write_sweep(root: Path, text: str, name: str = "s") -> str:
 def sweep_command(root: Path, path: str, *options: str) -> list[str]:
     """The command that runs a sweep file of that repository."""
     return [sys.executable, "-m", "separations.sweep", "run", path, "--root", str(root), *options]
+
+
+def write_result(run, measures: dict | None = None, recorded: dict[str, str] | None = None, **changes) -> Path:
+    """Files of a finished run of the tiny book, without running it; `changes` are those of `result.json`. Returns its folder."""
+    executed, hashes = "{}", {}
+    (run.folder / "tables").mkdir(parents=True, exist_ok=True)
+    (run.folder / "01_a.ipynb").write_text(executed)
+    for name, text in (recorded or {}).items():
+        (run.folder / "tables" / f"{name}.csv").write_bytes(text.encode())
+        hashes[name] = sha256(text.encode()).hexdigest()
+    result = {
+        "status": "ok", "error": "", "notebook": "part/01_a", "profile": "laptop", "seconds": 1.5, "peak_memory_mb": 9.0,
+        "parameters": {"n": 1, "rate": 0.5, "seed": 0, "widths": [1, 2], "label": "a", "act": "", **run.overrides},
+        "hashes": {"key": run.key}, "evidence": [{"notebook": "part/01_a", "measures": measures or {}, "claims": []}],
+        "tables": hashes, "file": "01_a.ipynb", "executed": sha256(executed.encode()).hexdigest(),
+    } | changes  # fmt: skip
+    content = json.dumps(result)
+    (run.folder / "result.json").write_text(content)
+    (run.folder / "SUCCESS").write_text(sha256(content.encode()).hexdigest() + "\n")
+    return run.folder

@@ -10,7 +10,8 @@ from pathlib import Path
 from .dependencies import PACKAGE
 from .files import write_whole
 from .sweep_file import Sweep
-from .sweep_plan import Run, Standing, index_text, standing, sweep_folder
+from .sweep_local import worker_environment
+from .sweep_plan import Run, Standing, index_text, standing, standings, sweep_folder
 from .sweep_progress import Progress
 from .sweep_table import write_tables
 
@@ -25,17 +26,21 @@ def snakefile(root: Path) -> Path:
 
 def forget_unfinished(runs: Sequence[Run]) -> None:
     """Remove the sentinels of runs that belong to other sources: Snakemake looks at nothing else."""
-    for run in runs:
-        if standing(run).state not in ("done", "running"):
+    for run, how in zip(runs, standings(runs)):
+        if how.state not in ("done", "running"):
             with contextlib.suppress(FileNotFoundError):
                 (run.folder / "SUCCESS").unlink()
 
 
 def command(sweep: Sweep, root: Path, options: Sequence[str] = (), jobs: int | None = None) -> list[str]:
-    """The call of Snakemake. options: handed on; they come last, so they count."""
-    plan = sweep_folder(root, sweep.name) / "plan.json"
+    """The call of Snakemake. options: handed on; they come last, so they count.
+
+    The plan is named from the repository, where the call works: a path with braces, spaces or signs of YAML in it would not
+    survive `--config`.
+    """
+    plan = (sweep_folder(root, sweep.name) / "plan.json").relative_to(root)
     call = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile(root)), "--directory", str(root)]
-    call += ["--config", f"plan={plan}", f"root={root}"]
+    call += ["--config", f"plan={plan}"]
     call += [
         "--keep-going",
         "--nolock",
@@ -52,9 +57,9 @@ def command(sweep: Sweep, root: Path, options: Sequence[str] = (), jobs: int | N
     return [*call, *options]
 
 
-def watch(process: subprocess.Popen, runs: Sequence[Run], standings: dict[str, Standing], progress: Progress) -> None:
+def watch(process: subprocess.Popen, runs: Sequence[Run], found: dict[str, Standing], progress: Progress) -> None:
     """Look at the folders of the runs until the process ends: the jobs may be on other machines."""
-    open_ends = [run for run in runs if standings[run.id].state != "done"]
+    open_ends = [run for run in runs if found[run.id].state != "done"]
     looked, over = 0.0, False
     while not over:
         over = process.poll() is not None  # and then one look more
@@ -63,14 +68,15 @@ def watch(process: subprocess.Popen, runs: Sequence[Run], standings: dict[str, S
             progress.tick()
             continue
         looked = time.monotonic()
-        standings |= {run.id: standing(run) for run in open_ends}
-        ended = [run for run in open_ends if standings[run.id].state == "done" or (over and standings[run.id].state == "failed")]  # fmt: skip
-        open_ends = [run for run in open_ends if run not in ended]
-        running = [run.id for run in open_ends if standings[run.id].state == "running"]
+        found |= {run.id: standing(run) for run in open_ends}
+        ended = [run for run in open_ends if found[run.id].state == "done" or (over and found[run.id].state == "failed")]  # fmt: skip
+        over_now = {run.id for run in ended}
+        open_ends = [run for run in open_ends if run.id not in over_now]
+        running = [run.id for run in open_ends if found[run.id].state == "running"]
         for run in ended:
-            progress.ended(run, standings[run.id], len(running))
+            progress.ended(run, found[run.id], len(running))
         progress.show(len(running))
-        progress.index(standings, running, now=over)
+        progress.index(found, running, now=over)
 
 
 def run_with_snakemake(
@@ -79,12 +85,12 @@ def run_with_snakemake(
     """Run a planned sweep through Snakemake, its messages in `snakemake.log` unless verbose; returns its exit status."""
     forget_unfinished(runs)
     call, log = command(sweep, root, options, jobs), sweep_folder(root, sweep.name) / "snakemake.log"
-    standings = {run.id: standing(run) for run in runs}
-    progress = Progress(sweep, root, runs, sum(how.state == "done" for how in standings.values()), verbose)
+    found = {run.id: how for run, how in zip(runs, standings(runs))}
+    progress = Progress(sweep, root, runs, sum(how.state == "done" for how in found.values()), verbose)
     with contextlib.nullcontext() if verbose else log.open("w", encoding="utf-8") as handle:
-        process = subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle)
+        process = subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, env=worker_environment())  # fmt: skip
         try:
-            watch(process, runs, standings, progress)
+            watch(process, runs, found, progress)
         except KeyboardInterrupt:  # Snakemake got it from the terminal, too, and cancels its jobs
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=60)
@@ -97,5 +103,5 @@ def run_with_snakemake(
 
 def finish(name: str, root: Path, runs: Sequence[Run], swept: Sequence[str]) -> None:
     """Write index and tables of a sweep that Snakemake was called for without our command."""
-    write_whole(sweep_folder(root, name) / "index.csv", index_text(swept, [(run, standing(run)) for run in runs]))
+    write_whole(sweep_folder(root, name) / "index.csv", index_text(swept, zip(runs, standings(runs))))
     write_tables(root, name)

@@ -5,6 +5,7 @@ that is killed leaves its workers to finish what they began; the next one finds 
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -15,10 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .dependencies import PACKAGE
 from .environment import cores
 from .files import write_whole
 from .sweep_file import Sweep
-from .sweep_plan import NOTE, Run, Standing, claimed, standing
+from .sweep_plan import NOTE, Run, Standing, claimed, standing, standings
 from .sweep_progress import Progress
 from .sweep_worker import BUSY, FULL
 
@@ -41,8 +43,22 @@ class Interrupted(KeyboardInterrupt):
     """A signal asked the scheduler to stop."""
 
     def __init__(self, signum: int):
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        super().__init__(f"stopped by {signal_name(signum)}")
         self.signum = signum
+
+
+def signal_name(signum: int) -> str:
+    """The name of a signal; of one without a name, as those of real time, its number."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
+def worker_environment() -> dict[str, str]:
+    """The variables of a worker: it and its kernel load the library that is running here, whatever else is installed."""
+    path = os.pathsep.join(part for part in (str(PACKAGE.parent), os.environ.get("PYTHONPATH")) if part)
+    return os.environ | {"PYTHONPATH": path}
 
 
 def jobs_here(sweep: Sweep, jobs: int | None = None) -> int:
@@ -60,8 +76,9 @@ def gpus_here() -> list[str]:
     """GPUs that this process may use: those of CUDA_VISIBLE_DEVICES, else all that nvidia-smi lists."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [name for name in visible.split(",") if name.strip()]
-    with contextlib.suppress(OSError):
+        names = [name.strip() for name in visible.split(",")]
+        return list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))  # as CUDA reads it
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
         return [str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
     return []
@@ -72,7 +89,7 @@ class Scheduler:
 
     def __init__(self, sweep: Sweep, root: Path, runs: Sequence[Run], jobs: int, verbose: bool = False):
         self.sweep, self.root, self.jobs = sweep, root, jobs
-        self.standings = {run.id: standing(run) for run in runs}
+        self.standings = {run.id: how for run, how in zip(runs, standings(runs))}
         self.pending = deque((run, 0) for run in runs if self.standings[run.id].state not in ("done", "running"))
         self.elsewhere = [(run, 0) for run in runs if self.standings[run.id].state == "running"]
         self.active: list[Active] = []
@@ -121,7 +138,7 @@ class Scheduler:
             if now.state == "done":
                 self._ended(run, now)
                 continue
-            mine, environment = [self.gpus.pop() for _ in range(gpus)], dict(os.environ)
+            mine, environment = [self.gpus.pop() for _ in range(gpus)], worker_environment()
             if mine:
                 environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
             run.folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +169,7 @@ class Scheduler:
             self.elsewhere.append((item.run, item.attempt))
             return
         if code < 0:
-            self._note(item, f"its process was killed by {signal.Signals(-code).name}")
+            self._note(item, f"its process was killed by {signal_name(-code)}")
         how = standing(item.run)
         if how.state == "running":  # claimed again by another scheduler in between
             self.elsewhere.append((item.run, item.attempt))

@@ -4,9 +4,8 @@ Each chapter that the profile names is executed for a while and then stopped. Th
 shown by this; that it does not fail at once is.
 """
 
+import contextlib
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,10 @@ from .dependencies import fingerprint, read_notebook, source_of
 from .environment import threads_in_use
 from .files import write_whole
 from .parameters import checked_parameters, overrides_for
-from .results import read_result
+from .sweep_file import check_profile_name
+from .sweep_local import worker_environment
+from .sweep_plan import NOTE, checked_result
+from .sweep_progress import write_out
 
 OTHERS = {"papermill-error-cell-tag", "injected-parameters"}  # cells that papermill added
 ON_CPU = {"device": "cpu"}  # instead of what the profile says, where a notebook has such a parameter
@@ -44,9 +46,10 @@ def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
         return row | {"reason": str(error)}
     overrides |= {name: value for name, value in ON_CPU.items() if overrides.get(name, value) != value}
     folder = root / "_build" / "check" / profile / key
-    shutil.rmtree(folder, ignore_errors=True)
+    mark = f"check of {profile}"
+    _clear(folder, mark)
     task = {
-        "sweep": f"check of {profile}",
+        "sweep": mark,
         "notebook": key,
         "overrides": overrides,
         "limit": seconds,
@@ -57,21 +60,45 @@ def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
     with (folder / "worker.log").open("w") as log:
         subprocess.run(
             [sys.executable, "-m", "separations.sweep_worker", str(folder), "--root", str(root)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(os.environ),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=worker_environment(),
         )  # fmt: skip
     return row | _outcome(folder, seconds)
 
 
+LEFT = ("SUCCESS", "result.json", "run.json", NOTE, "run.log", "worker.log")  # by an earlier check; a run clears the rest
+
+
+def _clear(folder: Path, mark: str) -> None:
+    """Remove what an earlier check left. ValueError where the folder holds anything else: it is not ours to remove."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"{folder} was not left by a check: move it away")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    try:
+        ours = json.loads((folder / "run.json").read_text(encoding="utf-8"))["sweep"] == mark
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise ValueError(f"{folder} was not left by a check: move it away")
+    for name in LEFT:
+        (folder / name).unlink(missing_ok=True)
+
+
 def _outcome(folder: Path, seconds: int) -> dict:
-    result = read_result(folder)
+    try:
+        result = checked_result(folder)
+    except ValueError as error:
+        return {"state": "failed", "reason": str(error)}
     if not result:
+        with contextlib.suppress(OSError):  # stopped before its kernel ran
+            return {"state": "failed", "reason": (folder / NOTE).read_text(encoding="utf-8").strip()}
         return {"state": "failed", "reason": "the run left no result"}
-    ended = {"seconds": result["seconds"], "peak_memory_mb": result["peak_memory_mb"]}
+    ended = {"seconds": result["seconds"], "peak_memory_mb": result.get("peak_memory_mb")}
     if result["status"] == "ok":
         return ended | {"state": "finished"}
     state = "started" if "took longer than" in result["error"] else "failed"
     at = {}
-    if (folder / result.get("file", "")).is_file():
+    if "file" in result and (folder / result["file"]).is_file():
         at = _place(read_notebook(folder / result["file"])["cells"])
     return ended | at | {"state": state, "reason": "" if state == "started" else result["error"]}
 
@@ -96,12 +123,12 @@ def _place(cells: Sequence[dict]) -> dict:
 
 def check_profile(root: Path, profile: str, keys: Sequence[str], seconds: int) -> int:
     """Check the chapters that a profile names, or some of them, and print a table; 1 if any did not start."""
-    named = named_by(root, profile)
+    named = named_by(root, check_profile_name(profile))
     for key in keys:
         if key not in named:
             raise ValueError(f"notebook = {key!r}: profile {profile!r} names {', '.join(named) or 'none'}")
     bad = 0
-    sys.stdout.write(f"{'chapter':48} {'state':9} {'after':>7} {'memory':>8}  cells done, then\n")
+    write_out(f"{'chapter':48} {'state':9} {'after':>7} {'memory':>8}  cells done, then\n")
     for key in keys or named:
         row = check_chapter(root, profile, key, seconds)
         bad += row["state"] not in ("started", "finished")
@@ -109,6 +136,5 @@ def check_profile(root: Path, profile: str, keys: Sequence[str], seconds: int) -
         memory = pages.memory(row["peak_memory_mb"])
         said = f"{row['cells']}, {row['at']}" if row["cells"] else ""
         reason = f"  {' '.join(row['reason'].split())[:200]}" if row["reason"] else ""
-        sys.stdout.write(f"{key:48} {row['state']:9} {after:>7} {memory:>8}  {said}{reason}\n")
-        sys.stdout.flush()
+        write_out(f"{key:48} {row['state']:9} {after:>7} {memory:>8}  {said}{reason}\n")
     return 1 if bad else 0

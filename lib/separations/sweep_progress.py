@@ -1,6 +1,7 @@
 """How a sweep goes on, for who waits for it: a bar, a line in `sweep.log` for each run that ended, and the index."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +17,31 @@ from .sweep_plan import Run, Standing, index_text, said, sweep_folder
 INDEX_EVERY = 5  # seconds
 
 
+def write_out(text: str) -> None:
+    """Write to standard output, at once. Whoever reads it may have gone, or it may be closed: that is no fault of a run."""
+    if sys.stdout is None:
+        return
+    try:
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what is left in the buffer must not fail once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def complain(text: str) -> None:
+    """Write a line to standard error, where there is one."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{text}\n")
+
+
 class Progress:
     """Progress of the runs of a sweep. verbose: print a line for each run that ends as well."""
 
@@ -23,7 +49,7 @@ class Progress:
         self.swept, self.folder, self.runs, self.verbose = sweep.swept, sweep_folder(root, sweep.name), runs, verbose
         self.failed = 0
         self._indexed = self._shown = 0.0
-        self._bar = tqdm(total=len(runs), initial=done, unit="run", desc=sweep.name, disable=None, dynamic_ncols=True)
+        self._bar = tqdm(total=len(runs), initial=done, unit="run", desc=sweep.name, disable=None if sys.stderr else True, dynamic_ncols=True)  # fmt: skip
 
     def ended(self, run: Run, how: Standing, running: int) -> None:
         """A run ended for good. running: those that still go on."""
@@ -53,7 +79,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line beside the bar."""
-        self._bar.write(line, file=sys.stderr)
+        if sys.stderr is not None:
+            self._bar.write(line, file=sys.stderr)
 
     def index(self, standings: Mapping[str, Standing], running: Collection[str] = (), now: bool = False) -> None:
         """Write `index.csv`, every few seconds at most unless now. running: ids of the runs under way."""

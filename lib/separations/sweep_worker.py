@@ -12,17 +12,19 @@ import errno
 import fcntl
 import json
 import os
-import shutil
+import re
 import signal
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .dependencies import file_hash, read_notebook
 from .files import write_whole
-from .results import is_success, read_result
+from .results import is_success
 from .run import Stopped, run
-from .sweep_plan import CLAIM, NOTE
+from .sweep_plan import CLAIM, NOTE, checked_result
+from .sweep_progress import complain
 
 BUSY = 75  # EX_TEMPFAIL: try again later
 FULL = 74  # EX_IOERR: no space left on the disk
@@ -38,24 +40,49 @@ class TookTooLong(Stopped):
 
 def figures(folder: Path) -> list[Path]:
     """The pictures of a finished run as files in `figures/`, written anew where they belong to another notebook."""
-    result = read_result(folder)
-    mark, place = result["executed"], folder / "figures"
+    result, place = checked_result(folder), folder / "figures"
     names = place / "figures.json"
-    with contextlib.suppress(OSError, ValueError):
-        listed = json.loads(names.read_text(encoding="utf-8"))
-        if listed["executed"] == mark:
-            return [place / name for name in listed["files"]]
-    shutil.rmtree(place, ignore_errors=True)
+    mark, files = _listed(names)
+    if mark == result["executed"] and all((place / name).is_file() for name in files):
+        return [place / name for name in files]
+    for name in files:  # and nothing else: what we did not write is not ours
+        (place / name).unlink(missing_ok=True)
     written: list[Path] = []
     for cell in read_notebook(folder / result["file"])["cells"]:
-        name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name", "")
-        for output in cell.get("outputs", []):
-            if picture := output.get("data", {}).get("image/png"):
-                stem = f"{len(written) + 1:02d}-{name.removeprefix('fig-') or 'picture'}"
-                written.append(place / f"{stem}.png")
-                write_whole(written[-1], base64.b64decode(picture))
-    write_whole(names, json.dumps({"executed": mark, "files": [path.name for path in written]}) + "\n")
+        for content in _pictures(cell):
+            written.append(place / f"{len(written) + 1:02d}-{_figure_name(cell)}.png")
+            write_whole(written[-1], content)
+    write_whole(names, json.dumps({"executed": result["executed"], "files": [path.name for path in written]}) + "\n")
     return written
+
+
+def _listed(path: Path) -> tuple[str | None, list[str]]:
+    """The notebook that `figures.json` belongs to, and the pictures it names; nothing where it cannot be read."""
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        files = [name for name in listed["files"] if Path(name).name == name and name.endswith(".png")]
+        return listed["executed"], files
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None, []
+
+
+def _figure_name(cell: Mapping) -> str:
+    """A file name from the name of a cell's figure."""
+    entry = cell.get("metadata")
+    for key in ("mystnb", "figure", "name"):
+        entry = entry.get(key) if isinstance(entry, dict) else None
+    return re.sub(r"[^\w-]+", "-", entry.removeprefix("fig-"))[:100] if entry and isinstance(entry, str) else "picture"
+
+
+def _pictures(cell: Mapping) -> Iterator[bytes]:
+    """The PNG pictures among a cell's outputs."""
+    for output in cell.get("outputs") or []:
+        data = output.get("data") if isinstance(output, dict) else None
+        text = data.get("image/png") if isinstance(data, dict) else None
+        if text:
+            with contextlib.suppress(ValueError, TypeError):  # no base64: no picture
+                if content := base64.b64decode(text if isinstance(text, str) else "".join(text)):
+                    yield content
 
 
 @contextlib.contextmanager
@@ -67,7 +94,7 @@ def claim(folder: Path, wait: bool):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:
+            except BlockingIOError:
                 if not wait:
                     yield False
                     return
@@ -81,7 +108,10 @@ def fresh(folder: Path, key: str) -> bool:
     A sentinel that alone is missing is put back: the run was killed just before it, or Snakemake, itself killed before it
     noted that the job had ended, took it away. All else is written before it, and is checked against the result's hashes.
     """
-    result, sentinel = read_result(folder) or {}, folder / "SUCCESS"
+    try:
+        result, sentinel = checked_result(folder), folder / "SUCCESS"
+    except ValueError:
+        return False
     if result.get("hashes", {}).get("key") != key or result.get("status") != "ok":
         return False
     if not sentinel.exists():
@@ -91,12 +121,35 @@ def fresh(folder: Path, key: str) -> bool:
     return is_success(folder)
 
 
+_TASK = {"sweep": str, "notebook": str, "overrides": dict, "key": str, "timeout": int, "limit": int, "cores": int}
+
+
+def read_task(root: Path, folder: Path) -> dict:
+    """What `run.json` asks for. ValueError where it is damaged or asks for a notebook outside the book."""
+    path = folder / "run.json"
+    try:
+        task = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} is damaged: it is no JSON") from None
+    if not isinstance(task, dict):
+        raise ValueError(f"{path} is damaged: it holds a {type(task).__name__}, not a mapping")
+    for name, kind in _TASK.items():
+        if type(task.get(name)) is not kind or (kind is int and not 0 < task[name] < 2**31):
+            raise ValueError(f"{path} is damaged: {name!r} is {'of another kind' if name in task else 'missing'}")
+    book = (root / "book").resolve()
+    if not (book / f"{task['notebook']}.ipynb").resolve().is_relative_to(book):
+        raise ValueError(f"{path} is damaged: 'notebook' = {task['notebook']!r} leads out of the book")
+    return task
+
+
 def work(root: Path, folder: Path, wait: bool = False) -> int:
     """Execute the run that `folder/run.json` describes, if it is not finished; returns the exit status."""
     with claim(folder, wait) as mine:
         if not mine:
             return BUSY
-        task = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        task = read_task(root, folder)
         if fresh(folder, task["key"]):
             figures(folder)
             return 0
@@ -138,7 +191,7 @@ def _stop(signum: int, frame) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m separations.sweep_worker", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m separations.sweep_worker", description="Execute one run of a sweep.")
     parser.add_argument("folder", type=Path, help="folder of the run, with its run.json")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
     parser.add_argument("--wait", action="store_true", help="wait where another process is at work on the run")
@@ -158,12 +211,13 @@ def main(arguments: list[str] | None = None) -> int:
         reason = " ".join(f"{getattr(error, 'strerror', None) or error}".split())
         with contextlib.suppress(OSError):
             write_whole(folder / NOTE, f"{reason}\n")
-        sys.stderr.write(f"separations.sweep_worker: {reason}\n")
+        complain(f"separations.sweep_worker: {reason}")
         return 2 if isinstance(error, ValueError) else FULL if error.errno == errno.ENOSPC else 1
 
 
 if __name__ == "__main__":
     code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError):  # closed
+            stream.flush()
     os._exit(code)  # nothing is left to do; the libraries behind would take half a second to unload

@@ -8,15 +8,17 @@ if [ "${2:-start}" = stop ]; then
     for name in slurmd slurmctld munged; do
         [ -f "$folder/$name.pid" ] && kill "$(cat "$folder/$name.pid")" 2>/dev/null || true
     done
-    [ -L /etc/slurm/slurm.conf ] && rm /etc/slurm/slurm.conf
+    [ "$(readlink /etc/slurm/slurm.conf)" = "$folder/slurm.conf" ] && rm /etc/slurm/slurm.conf
     exit 0
 fi
 
 if ! command -v slurmctld slurmd munged >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
-    # no daemon is to be started by its package
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
-    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    # no daemon is to be started by its package; a policy that the machine has already stays
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+    fi
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
 fi
@@ -53,8 +55,9 @@ version="$(slurmd -V | grep -oE '[0-9]+' | head -1)"
 # newer ones want to be told that nothing is to be confined; older ones do not know the word
 if [ "$version" -ge 23 ]; then printf 'CgroupPlugin=disabled\n'; fi >"$folder/cgroup.conf"
 [ -s "$folder/cgroup.conf" ] || rm "$folder/cgroup.conf"
-# Jobs forget SLURM_CONF, so the usual place must lead there; a configuration of this machine's own is left alone.
-if [ -e /etc/slurm/slurm.conf ] && [ ! -L /etc/slurm/slurm.conf ]; then
+# Jobs forget SLURM_CONF, so the usual place must lead there; a configuration of this machine's own is left alone,
+# be it a file or a link; a link that leads nowhere any more is that of an earlier test.
+if [ -e /etc/slurm/slurm.conf ] && [ "$(readlink /etc/slurm/slurm.conf)" != "$folder/slurm.conf" ]; then
     echo "/etc/slurm/slurm.conf: this machine has a Slurm of its own" >&2
     exit 1
 fi
