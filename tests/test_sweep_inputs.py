@@ -137,7 +137,15 @@ def test_the_largest_whole_numbers_come_back_and_text_that_is_none_is_refused(ro
 
 
 ODD = (
-    {"x": 1, "mixed": 2**53 + 1, "big": 2**70, "many": 10**400, "list": [1, {"a": None}], "half": "\ud800", "none": None},
+    {
+        "x": 1,
+        "mixed": 2**53 + 1,
+        "big": 2**70,
+        "many": 10**400,
+        "list": [1, {"a": None}],
+        "half": "\ud800",
+        "none": None,
+    },
     {"x": math.inf, "mixed": 0.5, "big": 1, "many": 2, "list": [2]},
     {"x": math.nan, "mixed": "a", "many": 2.5},
 )
@@ -192,7 +200,9 @@ TAKEN = ("run", "state", "reason", "seconds", "peak_memory_mb", "measure", "firs
 
 def test_parameters_named_as_columns_of_the_tables_keep_their_own_column(root, capsys):
     notebook(root, parameters=PARAMETERS + "".join(f"\n{name} = 0" for name in TAKEN))
-    text = "fixed: {state: 7, reason: 8}\ngrid: {seconds: [1, 2], run: [3], measure: [4], first: [5, 6]}\nseeds: [0, 1]\n"
+    text = (
+        "fixed: {state: 7, reason: 8}\ngrid: {seconds: [1, 2], run: [3], measure: [4], first: [5, 6]}\nseeds: [0, 1]\n"
+    )
     for name in ("a", "b"):
         for run in planned(root, text, name):
             write_result(run, {"seconds": 10.0 * run.overrides["seconds"], "state": 1.0}, {"rows": "run,k\n5,6\n"})
@@ -329,7 +339,9 @@ def test_a_plan_with_a_key_missing_or_of_another_type_is_damaged(root, capsys):
     plan = json.loads(path.read_text())
     [(name, run)] = plan["runs"].items()
     changes = [{key: value} for key in plan for value in (3.5, True)] + [{key: None} for key in plan if key != "seed"]
-    changes += [{"runs": {name: bad}} for bad in (None, {}, run | {"key": 1}, run | {"swept": {}}, run | {"overrides": []})]
+    changes += [
+        {"runs": {name: bad}} for bad in (None, {}, run | {"key": 1}, run | {"swept": {}}, run | {"overrides": []})
+    ]
     changes += [{"runs": {bad: run}} for bad in ("", "..", "../../x", "a/b", "x" * 12)]
     changes += [{"swept": [1]}, {"measures": [None]}, {"seed": "rate"}, {"resources": {"cores": "2"}}]
     changes += [{"notebook": "../../secret"}, {"notebook": "/etc/x"}]
@@ -422,7 +434,13 @@ def test_a_task_outside_the_book_is_refused(root):
     [run] = planned(root, "grid: {n: [1]}\n")
     task = json.loads((run.folder / "run.json").read_text())
     shutil.copy(root / "book" / "part" / "01_a.ipynb", root / "x.ipynb")
-    for change in ({"notebook": "../x"}, {"notebook": str(root / "x")}, {"limit": 0}, {"cores": "1"}, {"timeout": 2**40}):
+    for change in (
+        {"notebook": "../x"},
+        {"notebook": str(root / "x")},
+        {"limit": 0},
+        {"cores": "1"},
+        {"timeout": 2**40},
+    ):
         (run.folder / "run.json").write_text(json.dumps(task | change))
         with pytest.raises(ValueError, match="run.json is damaged"):
             sweep_worker.read_task(root, run.folder)
@@ -548,7 +566,17 @@ def test_a_repository_with_braces_spaces_and_accents_in_its_name_works_through_s
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert [is_success(folder) for folder in (root / "_build" / "sweeps" / "s" / "runs").iterdir()] == [True]
     assert sorted(item.name for item in tmp_path.iterdir()) == [root.name]
-    call = [sys.executable, "-m", "snakemake", "--snakefile", "sweep.smk", "--config", "file=sweeps/s.yml", "--cores", "1"]
+    call = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        "sweep.smk",
+        "--config",
+        "file=sweeps/s.yml",
+        "--cores",
+        "1",
+    ]
     again = subprocess.run([*call, "--nolock", "--dry-run"], cwd=root, capture_output=True, text=True)
     assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr, again.stderr[-2000:]
 

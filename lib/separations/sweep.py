@@ -21,8 +21,19 @@ from .dependencies import PACKAGE
 from .sweep_cluster import command, run_with_snakemake
 from .sweep_file import NAME, Sweep, content_hash, read_sweep
 from .sweep_local import Interrupted, Scheduler, gpus_here, jobs_here
-from .sweep_plan import OTHER, Run, Standing, expected_seconds, past_seconds, read_plan, runs_of
-from .sweep_plan import said, standings, sweep_folder, write_plan
+from .sweep_plan import (
+    OTHER,
+    Run,
+    Standing,
+    expected_seconds,
+    past_seconds,
+    read_plan,
+    runs_of,
+    said,
+    standings,
+    sweep_folder,
+    write_plan,
+)
 from .sweep_progress import complain, write_out
 from .sweep_table import compare, csv_text, write_tables
 
@@ -69,7 +80,10 @@ def dry_run(
 
 
 def _list(
-    found: Sequence[tuple[Run, Standing]], every: bool, write: Callable[[str], None], line: Callable[[Run, Standing], str]
+    found: Sequence[tuple[Run, Standing]],
+    every: bool,
+    write: Callable[[str], None],
+    line: Callable[[Run, Standing], str],
 ) -> None:
     """A line for each run; of very many the first few."""
     shown = found if every or len(found) <= ALL else found[:FIRST]
@@ -172,7 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
     both.add_argument("first"), both.add_argument("second")
     check = tasks.add_parser("check-profile", help="whether every chapter starts under a profile, on a CPU")
     check.add_argument("profile"), check.add_argument("keys", nargs="*", metavar="NOTEBOOK")
-    check.add_argument("--seconds", type=_number(1, 10**6), default=60, help="to run each chapter for (default: %(default)s)")
+    check.add_argument(
+        "--seconds", type=_number(1, 10**6), default=60, help="to run each chapter for (default: %(default)s)"
+    )
     for one in (run, table, both, check):
         one.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
     chosen = parser.parse_args(arguments)

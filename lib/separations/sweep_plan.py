@@ -25,7 +25,15 @@ CLAIM = ".claim"  # locked by whoever executes the run
 OTHER = "the run on disk belongs to other sources than the present ones"
 NOTE = "note.txt"  # why a run ended that could not say so itself
 OWN = ("run", "state", "reason", "seconds", "peak_memory_mb")  # columns of the tables that are no parameters
-PLAN = {"file": str, "sha256": str, "title": str, "notebook": str, "profile": str, "swept": list, "seed": (str, NoneType)}
+PLAN = {
+    "file": str,
+    "sha256": str,
+    "title": str,
+    "notebook": str,
+    "profile": str,
+    "swept": list,
+    "seed": (str, NoneType),
+}
 PLAN |= {"measures": list, "resources": dict, "retries": int, "runs": dict}  # what plan.json holds
 
 
@@ -210,7 +218,10 @@ def _plan_fault(plan, keys: Iterable[str]) -> str:
         return f"'seed' is {plan['seed']!r}, which is not in 'swept'"
     if not all(type(value) in (int, NoneType) for value in plan.get("resources", {}).values()):
         return "'resources' are whole numbers"
-    return next((f"run = {name!r} is none" for name, run in plan["runs"].items() if not _sound_run(name, run, plan["swept"])), "")
+    return next(
+        (f"run = {name!r} is none" for name, run in plan["runs"].items() if not _sound_run(name, run, plan["swept"])),
+        "",
+    )
 
 
 def _sound_run(name: str, run, swept: Sequence[str]) -> bool:

@@ -65,7 +65,14 @@ def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
     return row | _outcome(folder, seconds)
 
 
-LEFT = ("SUCCESS", "result.json", "run.json", NOTE, "run.log", "worker.log")  # by an earlier check; a run clears the rest
+LEFT = (
+    "SUCCESS",
+    "result.json",
+    "run.json",
+    NOTE,
+    "run.log",
+    "worker.log",
+)  # by an earlier check; a run clears the rest
 
 
 def _clear(folder: Path, mark: str) -> None:

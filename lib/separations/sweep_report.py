@@ -15,7 +15,7 @@ from .markup import block, code, directive, heading, link, option, plain
 from .records import file_inside, is_number
 from .results import read_result
 from .sweep_pictures import LINES, axes_of, picture
-from .sweep_plan import read_plan, sweep_folder
+from .sweep_plan import column, read_plan, sweep_folder
 from .sweep_table import csv_text, parquet_bytes, rows_of
 from .yaml_files import parse_yaml, read_yaml
 
@@ -55,10 +55,9 @@ def _plan(root: Path, path: Path) -> dict | None:
     """
     if not NAME.fullmatch(path.stem):
         return None
-    try:
-        plan = read_plan(root, path.stem)[0]
-    except ValueError:
+    if not (sweep_folder(root, path.stem) / "plan.json").is_file():
         return None
+    plan = read_plan(root, path.stem)[0]
     if Path(root, str(plan.get("file"))).resolve() != path.resolve():
         return None
     odd = [run for run in plan["runs"] if not RUN.fullmatch(run)]
@@ -137,15 +136,17 @@ def _page(root: Path, path: Path, plan: Mapping, rows: list[dict]) -> dict[str, 
     name, base = path.stem, f"{PAGE}/{path.stem}"
     done = [row for row in rows if row["state"] == "done"]
     measures = _measures(plan, done)
-    axes = axes_of(done, plan["swept"], plan["seed"])
+    # as the columns are called: a parameter named as one of the table's own has a name of its own there
+    shown = {**plan, "swept": [column(name) for name in plan["swept"]], "seed": plan["seed"] and column(plan["seed"])}
+    axes = axes_of(done, shown["swept"], shown["seed"])
     files = {f"{base}/table.csv": csv_text(rows).encode(), f"{base}/table.parquet": parquet_bytes(rows)}
     parts = [heading(plan["title"]), _notice(root, plan), _introduction(root, path, plan, rows, done)]
     if done and measures:
         files[f"{base}/measures.png"] = picture(done, axes, measures)
-        parts.append(_figure(name, plan, done, axes, measures))
-    parts.append(_failures(rows, plan))
+        parts.append(_figure(name, shown, done, axes, measures))
+    parts.append(_failures(rows, shown))
     parts.append("## All runs\n")
-    parts.append(_table(root, name, plan, rows, measures, files, base))
+    parts.append(_table(root, name, shown, rows, measures, files, base))
     files[f"{base}.md"] = "\n".join(part for part in parts if part).encode()
     return files
 

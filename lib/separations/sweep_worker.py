@@ -191,7 +191,9 @@ def _stop(signum: int, frame) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m separations.sweep_worker", description="Execute one run of a sweep.")
+    parser = argparse.ArgumentParser(
+        prog="python -m separations.sweep_worker", description="Execute one run of a sweep."
+    )
     parser.add_argument("folder", type=Path, help="folder of the run, with its run.json")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
     parser.add_argument("--wait", action="store_true", help="wait where another process is at work on the run")

@@ -23,7 +23,7 @@ WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 NOTHING = ("", "~", "null", "Null", "NULL")
 
 
-class _Strict(yaml.SafeLoader):
+class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # in C where there is one: five times as fast
     """PyYAML's safe loader with scalars of YAML 1.2 and without keys that stand there twice."""
 
     yaml_implicit_resolvers: dict = {None: [("!plain", re.compile(".*", re.S))]}  # noqa: RUF012  # for `_scalar`
