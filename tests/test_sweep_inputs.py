@@ -442,7 +442,7 @@ def test_a_task_outside_the_book_is_refused(root):
         {"timeout": 2**40},
     ):
         (run.folder / "run.json").write_text(json.dumps(task | change))
-        with pytest.raises(ValueError, match="run.json is damaged"):
+        with pytest.raises(ValueError, match=r"run\.json is damaged"):
             sweep_worker.read_task(root, run.folder)
 
 
