@@ -69,18 +69,32 @@ def hide_paths(text: str, source: Path) -> str:
 
     source: the notebook; its book, the interpreter, the working folder and the home folder are replaced.
     """
+    return _hidden(text, _spellings(source))
+
+
+def _hidden(text: str, spellings: list[tuple[str, re.Pattern, str]]) -> str:
+    for spelling, pattern, name in spellings:
+        if spelling in text:  # much faster than the pattern, and there may be a hundred thousand lines
+            text = pattern.sub(rf"\g<1>{name}", text)
+    return re.sub(r"(?:/[\w.+-]+)*/ipykernel_\d+/", "", text) if "/ipykernel_" in text else text
+
+
+def _spellings(source: Path) -> list[tuple[str, re.Pattern, str]]:
+    """The folders to be hidden as they may be written, each with its pattern and the short name."""
     home, here = _folder(Path.home), _folder(Path.cwd)
     python = [(Path(sys.prefix), "<python>")] if sys.prefix != sys.base_prefix else []
     python.append((Path(os.__file__).parent, "<python>"))
-    known = [(book_root(source), "."), *python, (here, "."), (home, "~")]
-    for folder, name in [(folder, name) for folder, name in known if folder]:
+    found = []
+    for folder, name in [(book_root(source), "."), *python, (here, "."), (home, "~")]:
+        if not folder:
+            continue
         spellings = [str(folder)] if len(folder.parts) > 1 else []
         if home and home in folder.parents:
             spellings.append(f"~/{folder.relative_to(home)}")
         for spelling in spellings:
             start = r"(^|[^\w.]|\x1b\[[\d;]*m)"  # a colour may stand before it; 'example.org/root' is no folder of ours
-            text = re.sub(rf"{start}{re.escape(spelling)}(?![\w-])", rf"\g<1>{name}", text)
-    return re.sub(r"(?:/[\w.+-]+)*/ipykernel_\d+/", "", text)
+            found.append((spelling, re.compile(rf"{start}{re.escape(spelling)}(?![\w-])"), name))
+    return found
 
 
 def _folder(where: Callable[[], Path]) -> Path | None:
@@ -92,12 +106,13 @@ def _folder(where: Callable[[], Path]) -> Path | None:
 
 def without_paths(notebook: dict, source: Path) -> dict:
     """Hide this machine's folders in all text that the cells put out; sources and images stay as they are."""
+    spellings = _spellings(source)
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             for holder in (output, output.get("data", {})):
                 for name, value in holder.items():
                     if name in OUTPUT_TEXT and isinstance(value, str):
-                        holder[name] = hide_paths(value, source)
+                        holder[name] = _hidden(value, spellings)
                     elif name in OUTPUT_TEXT and isinstance(value, list):
-                        holder[name] = [hide_paths(line, source) for line in value]
+                        holder[name] = [_hidden(line, spellings) for line in value]
     return notebook
