@@ -62,12 +62,21 @@ def environment(out: Path, threads: int | None) -> Iterator[None]:
     if threads is not None:
         os.environ |= {name: str(threads) for name in THREAD_VARIABLES}
     try:
+        _somewhere(out)
         (private / "empty").mkdir(parents=True, exist_ok=True)
         (private / "matplotlibrc").touch()
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _somewhere(folder: Path) -> None:
+    """Go into the folder, if the working folder has vanished: starting a process fails without one."""
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir(folder)
 
 
 def _python_path() -> str:

@@ -78,7 +78,8 @@ def _checked(content: bytes) -> dict:
     result.setdefault("tables", {})
     for name, mark in result["tables"].items():
         if not isinstance(mark, str):
-            raise ValueError(f"table {check_name(name)!r} has no digest")
+            raise ValueError(f"table {name!r} has no digest")
+        check_name(name)
     file = result.get("file", "x")
     if file != os.path.basename(file) or file in ("", ".", ".."):
         raise ValueError(f"file = {file!r} is no name of a file in the folder")
