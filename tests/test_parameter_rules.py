@@ -73,8 +73,23 @@ def test_a_long_value_is_cut_in_the_message():
 
 @pytest.mark.parametrize(
     "rule",
-    ["", "# only a reason", "n >", "n = 3", "import os", "n.__class__", "(lambda: 1)()", "(m := 3) > 2", "[].append(n)"]
-    + ["'{0.__class__}'.format(n)", "await n", "(yield)", "n\x00", "(" * 500, "n >= 2\nn >= 3"],
+    [
+        "",
+        "# only a reason",
+        "n >",
+        "n = 3",
+        "import os",
+        "n.__class__",
+        "(lambda: 1)()",
+        "(m := 3) > 2",
+        "[].append(n)",
+        "'{0.__class__}'.format(n)",
+        "await n",
+        "(yield)",
+        "n\x00",
+        "(" * 500,
+        "n >= 2\nn >= 3",
+    ],
 )
 def test_what_is_no_plain_expression_is_refused(rule):
     with pytest.raises(ValueError, match="parameter rule"):
@@ -88,7 +103,9 @@ def test_nothing_but_parameters_and_plain_functions_is_known(rule):
 
 
 def test_rules_are_read_from_the_tagged_cell():
-    source = 'from separations.parameter_rules import require\n\nrequire(globals(), "n >= 2", "max(sizes) <= n")  # both'
+    source = (
+        'from separations.parameter_rules import require\n\nrequire(globals(), "n >= 2", "max(sizes) <= n")  # both'
+    )
     assert rules_of(with_rules(source)) == ("n >= 2", "max(sizes) <= n")
     assert rules_of(with_rules([line + "\n" for line in source.splitlines()])) == ("n >= 2", "max(sizes) <= n")
     assert rules_of(notebook(("n = 1", ["parameters"]))) == ()
@@ -118,7 +135,7 @@ def test_rules_are_read_from_the_tagged_cell():
     ],
 )
 def test_a_cell_of_rules_that_cannot_be_read_is_refused_with_the_notebook(source):
-    with pytest.raises(ValueError, match="^chapter: ") as caught:
+    with pytest.raises(ValueError, match=r"^chapter: ") as caught:
         rules_of(with_rules(source), "chapter")
     assert "\n" not in str(caught.value)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from separations import parameters, seeds
+from separations import parameter_types, seeds
 from separations.parameters import check_overrides, literal_cell, parameters_of
 
 DEFAULTS = {
@@ -106,7 +106,7 @@ def test_a_long_value_is_cut_in_the_message():
 
 
 def test_the_largest_seed_is_that_of_the_random_streams():
-    assert parameters.MAX_SEED == seeds.MAX_SEED
+    assert parameter_types.MAX_SEED == seeds.MAX_SEED
 
 
 @pytest.mark.parametrize(

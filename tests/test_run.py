@@ -383,6 +383,7 @@ def test_a_signal_is_sent_again_where_its_exception_was_lost(monkeypatch):
         with pytest.raises(stopping.Stopped, match="SIGTERM"):
             time.sleep(30)
     finally:
+        stopping.heard()
         for signum, handler in before.items():
             signal.signal(signum, handler)
 

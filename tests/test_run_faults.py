@@ -194,7 +194,9 @@ def test_odd_paths_and_the_users_surroundings_do_not_reach_the_notebook(tmp_path
     }
     out = tmp_path / "o {pm} {n} x"
     arguments = command(path, "--out", out, "--set", "shape=[[3, 4]]")
-    done = subprocess.run(arguments, env=environment, cwd=theirs, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        arguments, env=environment, cwd=theirs, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 0, done.stderr
     assert is_success(out) and {item.name for item in tmp_path.iterdir()} == {clone.name, "theirs", out.name}
     seen = json.loads((path.parent / "seen.json").read_text())
@@ -236,7 +238,12 @@ def test_the_kernel_is_asked_which_library_the_notebook_got(book, tmp_path):
 
 
 def test_jupyters_own_tags_are_kept(book, tmp_path):
-    cells = [("1 / 0", "skip-execution"), ("int('x')", "raises-exception"), ("raise SystemExit", "raises-exception"), "print(n)"]
+    cells = [
+        ("1 / 0", "skip-execution"),
+        ("int('x')", "raises-exception"),
+        ("raise SystemExit", "raises-exception"),
+        "print(n)",
+    ]
     assert run(notebook(book, *cells), tmp_path / "out").code == 0 and is_success(tmp_path / "out")
     text = (tmp_path / "out" / "chapter.ipynb").read_text()
     assert "invalid literal" in text and "ZeroDivisionError" not in text
@@ -282,18 +289,22 @@ def test_a_hundred_thousand_lines_arrive_in_order_as_one_output_and_later_update
     (output,) = cells[1]["outputs"]
     assert "".join(output["text"]) == "".join(f"{i}\n" for i in range(100_000))
     first, middle, last = cells[2]["outputs"]
-    assert "".join(middle["data"]["text/html"]) == "new" and "".join(first["text"]) == "a\n" and "".join(last["text"]) == "b\nc\n"
+    assert (
+        "".join(middle["data"]["text/html"]) == "new"
+        and "".join(first["text"]) == "a\n"
+        and "".join(last["text"]) == "b\nc\n"
+    )
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1.5, "900", True, None])
 def test_a_timeout_is_a_whole_number_of_seconds(book, tmp_path, timeout):
-    with pytest.raises(ValueError, match="timeout = .*: a number of seconds of at least 1 is needed"):
+    with pytest.raises(ValueError, match=r"timeout = .*: a number of seconds of at least 1 is needed"):
         run(notebook(book), tmp_path / "out", timeout=timeout)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1025, 10**9, 1.5, "2", True])
 def test_threads_are_a_sensible_whole_number(book, tmp_path, threads):
-    with pytest.raises(ValueError, match="threads = .*: a number of threads from 1 to 1024 is needed"):
+    with pytest.raises(ValueError, match=r"threads = .*: a number of threads from 1 to 1024 is needed"):
         run(notebook(book), tmp_path / "out", threads=threads)
 
 

@@ -96,7 +96,10 @@ def open_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    for number, name in ((1, "stdout"), (2, "stderr")):  # Python has none where it found them closed; papermill flushes them
+    for number, name in (
+        (1, "stdout"),
+        (2, "stderr"),
+    ):  # Python has none where it found them closed; papermill flushes them
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
 

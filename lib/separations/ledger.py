@@ -141,11 +141,17 @@ def check_record(record: object) -> None:
         raise ValueError("the evidence does not name its notebook")
     claims, measures, tables = (record.get(name, kind()) for name, kind in FIELDS.items())
     if not all(isinstance(record.get(name, kind()), kind) for name, kind in FIELDS.items()):
-        raise ValueError(f"claims and tables are to be lists, measures a mapping, in the evidence of {record['notebook']}")
+        raise ValueError(
+            f"claims and tables are to be lists, measures a mapping, in the evidence of {record['notebook']}"
+        )
     for claim in claims:
-        fields = [claim.get(name, "") for name in ("id", "ours", "verdict", "figure")] if isinstance(claim, dict) else [None]
+        fields = (
+            [claim.get(name, "") for name in ("id", "ours", "verdict", "figure")] if isinstance(claim, dict) else [None]
+        )
         if not all(isinstance(field, str) for field in fields) or fields[2] not in VERDICTS or not fields[0]:
-            raise ValueError(f"claim {shorten(str(claim), 80)}: an id and one of the verdicts {', '.join(VERDICTS)} are needed")
+            raise ValueError(
+                f"claim {shorten(str(claim), 80)}: an id and one of the verdicts {', '.join(VERDICTS)} are needed"
+            )
     for name, value in measures.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(f"measure {name!r} = {shorten(repr(value), 80)}: a finite number is needed")

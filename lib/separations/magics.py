@@ -5,7 +5,22 @@ import re
 from collections.abc import Iterator
 
 # Cell magics whose body is no Python. Of one that is not known the body counts where it is valid Python.
-OTHER = {"!", "HTML", "SVG", "bash", "cmd", "html", "javascript", "js", "latex", "markdown", "perl", "ruby", "sh", "svg"}
+OTHER = {
+    "!",
+    "HTML",
+    "SVG",
+    "bash",
+    "cmd",
+    "html",
+    "javascript",
+    "js",
+    "latex",
+    "markdown",
+    "perl",
+    "ruby",
+    "sh",
+    "svg",
+}
 OTHER |= {"sx", "system"}
 PLAIN = {"capture", "prun", "time", "timeit"}  # the body is Python that runs here: it must be valid
 
@@ -39,7 +54,10 @@ def _calls(tree: ast.AST) -> Iterator[tuple[str, list[str]]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
-        if node.func.attr not in ("run_cell_magic", "run_line_magic") or ast.unparse(node.func.value) != "get_ipython()":
+        if (
+            node.func.attr not in ("run_cell_magic", "run_line_magic")
+            or ast.unparse(node.func.value) != "get_ipython()"
+        ):
             continue
         arguments = [item.value for item in node.args if isinstance(item, ast.Constant) and isinstance(item.value, str)]
         if len(arguments) == (3 if node.func.attr == "run_cell_magic" else 2):

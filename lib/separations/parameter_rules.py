@@ -10,7 +10,7 @@ import ast
 import io
 import tokenize
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from types import CodeType
 
 BUILTINS = {
@@ -21,7 +21,7 @@ BUILTINS |= {f.__name__: f for f in (round, set, sorted, str, sum, tuple, zip)}
 METHODS = ("count", "get", "index", "items", "keys", "values", "startswith", "endswith", "is_integer")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(rule: str) -> tuple[CodeType, str, str, tuple[str, ...], frozenset[str]]:
     """Code, expression, reason, all names and the rule's own names. ValueError where it is no plain expression."""
     try:
@@ -29,7 +29,9 @@ def _compiled(rule: str) -> tuple[CodeType, str, str, tuple[str, ...], frozenset
         tree = ast.parse(text, mode="eval")
         code = compile(tree, "<parameter rule>", "eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"parameter rule {rule!r} is not a Python expression: {getattr(error, 'msg', error)}") from None
+        raise ValueError(
+            f"parameter rule {rule!r} is not a Python expression: {getattr(error, 'msg', error)}"
+        ) from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda | ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) or (
             isinstance(node, ast.Attribute) and node.attr not in METHODS
@@ -99,7 +101,12 @@ def rules_of(notebook: Mapping, name: str = "notebook") -> tuple[str, ...]:
     try:
         body = [node for node in ast.parse("\n".join(cells)).body if not isinstance(node, ast.Import | ast.ImportFrom)]
         (call,) = [node.value for node in body]
-        if not isinstance(call, ast.Call) or call.func.id != "require" or ast.unparse(call.args[0]) != "globals()" or call.keywords:
+        if (
+            not isinstance(call, ast.Call)
+            or call.func.id != "require"
+            or ast.unparse(call.args[0]) != "globals()"
+            or call.keywords
+        ):
             raise ValueError
         rules = tuple(ast.literal_eval(argument) for argument in call.args[1:])
         if not rules or not all(isinstance(rule, str) for rule in rules):

@@ -7,27 +7,22 @@ top-level keys are notebook paths in `book/` (`foundations/13_two_scores: {steps
 
 import ast
 import difflib
-import json
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from .dependencies import book_root, notebook_key, source_of, tags_of
+from .dependencies import book_root, notebook_key
+from .notebooks import source_of, tags_of
 from .parameter_rules import check_rules, rules_of
+from .parameter_types import check_kind, check_seeds, check_size, fit, plain, shown
 from .yaml_files import read_yaml
 
 LITERALS = "real numbers, strings, True/False, None, and lists, tuples or dictionaries of them"
-WHOLE = 2**63  # whole numbers from -2^63 to 2^63 - 1: others fit into no column of a table
-MAX_SEED = 4_294_966  # that of `seeds`, without torch
 
 
 def parameter_cell(notebook: Mapping, name: str = "notebook") -> str:
     """Source of the one code cell tagged `parameters`. ValueError where there is none or more than one."""
     tagged = [
-        source_of(cell)
-        for cell in notebook["cells"]
-        if cell["cell_type"] == "code" and "parameters" in tags_of(cell)
+        source_of(cell) for cell in notebook["cells"] if cell["cell_type"] == "code" and "parameters" in tags_of(cell)
     ]
     if len(tagged) != 1:
         raise ValueError(f"{name} has {len(tagged)} code cells tagged 'parameters'; exactly one is needed")
@@ -60,12 +55,12 @@ def parameters_of(notebook: Mapping, name: str = "notebook") -> dict:
             raise ValueError(f"{name}: the parameters cell assigns {target.id!r} twice")
         try:
             literal = ast.literal_eval(value)
-            _check_kind(literal)
+            check_kind(literal)
         except (ValueError, TypeError, RecursionError, MemoryError):
             raise ValueError(
                 f"{name}: parameter {target.id!r} = {ast.unparse(value)} is not a literal; allowed: {LITERALS}"
             ) from None
-        _check_size(target.id, literal, f"{name}: ")
+        check_size(target.id, literal, f"{name}: ")
         defaults[target.id] = literal
     return defaults
 
@@ -124,14 +119,14 @@ def check_overrides(defaults: Mapping, overrides: Mapping, name: str = "notebook
             raise ValueError(
                 f"unknown parameter {key!r} for {name}{_closest(str(key), list(defaults))} Allowed: {allowed}."
             )
-        value = _python(value)
+        value = plain(value)
         try:
-            _check_kind(value)
+            check_kind(value)
         except (TypeError, ValueError, RecursionError):
-            raise ValueError(f"parameter {key!r} = {_shown(value)} is not allowed; allowed: {LITERALS}") from None
-        _check_size(key, value)
-        checked[key] = _fit(key, value, defaults[key])
-        _check_seeds(key, checked[key])
+            raise ValueError(f"parameter {key!r} = {shown(value)} is not allowed; allowed: {LITERALS}") from None
+        check_size(key, value)
+        checked[key] = fit(key, value, defaults[key])
+        check_seeds(key, checked[key])
     return checked
 
 
@@ -151,145 +146,6 @@ def literal_cell(values: Mapping) -> str:
     return "# Parameters\n" + "".join(f"{name} = {value!r}\n" for name, value in values.items())
 
 
-def _python(value):
-    """The value with NumPy's numbers and arrays as Python's own."""
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        value = value.tolist()
-    if type(value) in (list, tuple):
-        return type(value)(_python(item) for item in value)
-    return {key: _python(item) for key, item in value.items()} if type(value) is dict else value
-
-
-def _check_kind(value) -> None:
-    """TypeError or ValueError for what `result.json` cannot hold: a date, a set, bytes, a complex number, half a character."""
-    json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
-
-
-def _numbers(name: str, value) -> Iterator[tuple[str, int | float]]:
-    """All numbers inside a value, each under its name."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _numbers(f"{name}[{key!r}]", key)
-            yield from _numbers(f"{name}[{key!r}]", item)
-    elif isinstance(value, list | tuple):
-        for i, item in enumerate(value):
-            yield from _numbers(f"{name}[{i}]", item)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield name, value
-
-
-def _check_size(name: str, value, where: str = "") -> None:
-    """ValueError for NaN, an infinity, or a whole number beyond 64 bits, anywhere in the value."""
-    for part, number in _numbers(name, value):
-        if isinstance(number, float) and not math.isfinite(number):
-            raise ValueError(f"{where}parameter {part!r} = {number!r} is not a finite number")
-        if isinstance(number, int) and not -WHOLE <= number < WHOLE:
-            raise ValueError(
-                f"{where}parameter {part!r} = {_shown(number)}: whole numbers from -2^63 to 2^63 - 1 are allowed"
-            )
-
-
-def _check_seeds(name: str, value) -> None:
-    """ValueError for a seed that would be cut: then two seeds give the same run."""
-    if not re.fullmatch(r"(.*_)?seeds?", name):
-        return
-    for part, seed in _numbers(name, value):
-        if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
-            raise ValueError(
-                f"parameter {part!r} = {seed}: seeds from 0 to {MAX_SEED} are allowed, others would be cut and coincide"
-            )
-
-
 def _closest(word: str, names: list[str]) -> str:
     match = difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {match[0]!r}?" if match else "."
-
-
-def _shown(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:197]}..."
-
-
-def _fit(name: str, value, default):
-    """`value` in the type of `default`, nested ones included, or ValueError."""
-    if default is None:
-        return value
-    wanted = type(default)
-    if wanted is float and type(value) is int:
-        return float(value)
-    if {type(value), wanted} == {list, tuple}:
-        value = wanted(value)
-    if type(value) is not wanted:
-        raise ValueError(
-            f"parameter {name!r} = {_shown(value)} is of type {type(value).__name__}, not {wanted.__name__}{_hint(value, wanted)}"
-        )
-    if wanted in (list, tuple) and default:
-        return wanted(_fit_one(f"{name}[{i}]", item, _examples(default, i)) for i, item in enumerate(value))
-    if wanted is dict and default:
-        return _fit_dict(name, value, default)
-    return value
-
-
-def _examples(items: Sequence, position: int | None = None) -> list:
-    """The items of a default that another item may be like, the likeliest first: at its position, not empty, not None."""
-    first = list(items[position : position + 1]) if position is not None else []
-    kinds: list = []
-    for item in sorted([*first, *items], key=lambda item: (item is None, item in ([], (), {}))):
-        if not any(type(item) is type(other) for other in kinds):
-            kinds.append(item)
-    return kinds
-
-
-def _fit_one(name: str, value, examples: Sequence):
-    """`value` in the type of the first example that it fits; ValueError as for the first where it fits none."""
-    problem = None
-    for example in examples:
-        try:
-            return _fit(name, value, example)
-        except ValueError as error:
-            problem = problem or error
-    raise problem
-
-
-def _fit_dict(name: str, value: dict, default: dict) -> dict:
-    """A dictionary with keys of the default's type, each value as the default's under that key, else as any of them."""
-    kinds = {type(key) for key in default}
-    for key in value:
-        if len(kinds) == 1 and type(key) not in kinds:
-            kind = next(iter(kinds))
-            raise ValueError(
-                f"parameter {name!r} has the key {key!r} of type {type(key).__name__}, not {kind.__name__}{_hint(key, kind)}"
-            )
-    return {
-        key: _fit(f"{name}[{key!r}]", item, default[key])
-        if key in default
-        else _fit_one(f"{name}[{key!r}]", item, _examples(list(default.values())))
-        for key, item in value.items()
-    }
-
-
-def _hint(value, wanted: type) -> str:
-    """How to write the value so that it has the type, where that can be said."""
-    if isinstance(value, str) and wanted in (int, float, bool):
-        return _hint_for_text(value, wanted)
-    if wanted is int and type(value) is float and value.is_integer() and abs(value) < WHOLE:
-        return f"; write {int(value)}"
-    if wanted is bool and type(value) is int:
-        return "; write true or false"
-    if wanted is str and isinstance(value, int | float):
-        return "; in quotes it is text"
-    if wanted in (list, tuple) and isinstance(value, int | float | str):
-        return f"; write {_shown([value])}"
-    return ""
-
-
-def _hint_for_text(value: str, wanted: type) -> str:
-    if wanted is bool:
-        return "; write true or false" if value.lower() in ("yes", "no", "on", "off", "true", "false", "y", "n") else ""
-    try:
-        number = wanted(value)
-    except ValueError:
-        return ""
-    if not math.isfinite(number):
-        return "; a finite number is needed"
-    return f"; it is text: write {number!r}, without quotes"

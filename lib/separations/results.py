@@ -23,7 +23,14 @@ __all__ = ["clean", "finish", "is_success", "locked", "read_result", "table_path
 NUMBER = int | float
 # Fields of a result, with their types; those that a run without a kernel or of a reader's own making may lack stand below.
 NEEDED = {"notebook": str, "status": str, "error": str, "seconds": NUMBER, "hashes": dict, "evidence": list}
-OPTIONAL = {"format": int, "profile": str, "parameters": dict, "overrides": dict, "peak_memory_mb": NUMBER, "threads": int}
+OPTIONAL = {
+    "format": int,
+    "profile": str,
+    "parameters": dict,
+    "overrides": dict,
+    "peak_memory_mb": NUMBER,
+    "threads": int,
+}
 OPTIONAL |= {"versions": dict, "machine": dict, "tables": dict, "file": str, "executed": str, "library": str}
 
 
@@ -83,7 +90,9 @@ def _checked(content: bytes) -> dict:
     file = result.get("file", "x")
     if file != os.path.basename(file) or file in ("", ".", ".."):
         raise ValueError(f"file = {file!r} is no name of a file in the folder")
-    if not math.isfinite(result["seconds"]) or not all(isinstance(item, str) for item in result.get("versions", {}).values()):
+    if not math.isfinite(result["seconds"]) or not all(
+        isinstance(item, str) for item in result.get("versions", {}).values()
+    ):
         raise ValueError("seconds or versions are none of a result")
     return result
 
@@ -124,13 +133,20 @@ def _without_room(out: Path, running: Path, outcome: Outcome, result: dict, erro
     result = {name: value for name, value in result.items() if name not in ("file", "executed")}
     result |= {"status": outcome.status, "error": hide_paths(reason, running), "tables": {}}
     try:
-        for name in ("SUCCESS", running.name, running.name.replace(".running.", "."), running.name.replace(".running.", ".failed.")):
+        for name in (
+            "SUCCESS",
+            running.name,
+            running.name.replace(".running.", "."),
+            running.name.replace(".running.", ".failed."),
+        ):
             (out / name).unlink(missing_ok=True)
         remove_tables(out)
         _clear(out, running)
         _write_result(out, result)
     except OSError as second:
-        raise OSError(second.errno, f"{second.strerror}: no result can be written; the run {outcome.status}: {reason}") from None
+        raise OSError(
+            second.errno, f"{second.strerror}: no result can be written; the run {outcome.status}: {reason}"
+        ) from None
     return outcome
 
 

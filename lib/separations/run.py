@@ -17,9 +17,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from .dependencies import FORMAT, PACKAGE, book_root, fingerprint, notebook_key, read_notebook, resolved, tags_of
+from .dependencies import FORMAT, PACKAGE, book_root, fingerprint, notebook_key, resolved
 from .environment import cores, environment, log_to, open_streams, peak_memory, say, threads_in_use
 from .executed import Outcome, hide_paths
+from .notebooks import read_notebook, tags_of
 from .parameters import checked_parameters, literal_cell, overrides_for
 from .results import finish, is_success, read_result
 from .run_folder import check_folder, clean, locked

@@ -11,6 +11,7 @@ import threading
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 AGAIN = 0.5  # seconds after which a signal that nobody heard is sent again
+_waiting: set[threading.Timer] = set()
 
 
 class Stopped(KeyboardInterrupt):
@@ -29,6 +30,8 @@ def stop_on_signals() -> None:
 
 def heard() -> None:
     """Called by whoever caught `Stopped`: further signals of either kind are ignored while it cleans up."""
+    while _waiting:
+        _waiting.pop().cancel()
     if threading.current_thread() is threading.main_thread():
         for signum in SIGNALS:
             if signal.getsignal(signum) is _stop:
@@ -38,6 +41,7 @@ def heard() -> None:
 def _stop(signum: int, frame) -> None:
     again = threading.Timer(AGAIN, _send, (signum,))
     again.daemon = True
+    _waiting.add(again)
     with contextlib.suppress(RuntimeError):  # no new thread at the end of the process
         again.start()
     raise Stopped(signum)
