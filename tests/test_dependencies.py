@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from separations import dependencies
+from separations import dependencies, notebooks
 from separations.dependencies import (
     closure,
     fingerprint,
@@ -66,6 +66,9 @@ def library(tmp_path, monkeypatch):
         ("def f():\n    from separations.b import VALUE", {"b"}),
         ("from . import a", {"a"}),
         ("from .b import VALUE", {"b"}),
+        ("import importlib\nimportlib.import_module('separations.b')", {"b"}),
+        ("from importlib import import_module\nimport_module('.a', package='separations')", {"a"}),
+        ("__import__('separations.c')\n__import__('json')\n__import__(name)", {"c"}),
         ("import separations_of_powers\nfrom separationsx import a\nimport torch", set()),
     ],
 )
@@ -91,6 +94,98 @@ def test_lines_of_ipython_are_no_python(library, tmp_path):
     )
     assert modules_of(path) == ["", "a", "b", "ledger"]
     assert "!ls" not in python_source(json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("source", "modules"),
+    [
+        ("%%time\nfrom separations import b", ["b"]),
+        ("\n%%timeit -n 3 import separations.a\nfrom separations import c", ["a", "c"]),
+        ("%%capture out\nfrom separations import b\nx = !ls", ["b"]),
+        ("%%prun -l 5\n%time from separations import a", ["a"]),
+        ("%%memit\nfrom separations import c", ["c"]),
+        ("%%script python3\nfrom separations import b", ["b"]),
+        ("%%writefile helper.py\nfrom separations import b", ["b"]),
+        ("%time from separations import b", ["b"]),
+        ("x = %timeit -n 10 -r 3 -o __import__('separations.a')", ["a"]),
+        ("for i in range(3):\n    %time import separations.c", ["c"]),
+        ("%run -m separations.a --flag", ["a"]),
+        ("%aimport separations.b", ["b"]),
+        ("x = !cat list\nlen?\n?len\nlen??\nfrom separations import a", ["a"]),
+        ("y = (7\n     % 4)\nfrom separations import a", ["a"]),
+        ("%%bash\nfrom separations import c", []),
+        ("%%html\n<b>from separations import c</b>", []),
+        ("%%script bash\nimport separations.c", []),
+        ("%%writefile notes.txt\nfrom separations import b", []),
+        ("%matplotlib inline\n%load_ext autoreload\n%cd ..\n!pip list\n%\n!", []),
+        ("%%markdown\nthe text = = 1", []),
+    ],
+)
+def test_python_inside_of_magics_counts_and_other_languages_do_not(library, source, modules):
+    text = python_source({"cells": [cell(source)]})
+    assert [module for module in ("a", "b", "c", "data") if module in imported_names(text)] == modules
+
+
+def test_cells_without_magics_are_taken_as_they_stand(library):
+    sources = ["import json\n\nx = 'a ? b'", ["y = 1\n", "z = x % y"], "  "]
+    text = python_source({"cells": [cell(source) for source in sources]})
+    assert " ".join(text.split()) == "import json x = 'a ? b' y = 1 z = x % y"
+    with pytest.raises(ValueError, match="is not valid Python"):
+        imported_names(python_source({"cells": [cell("%%time\nx = = 1")]}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cells": None}, "is not a Jupyter notebook of format 4"),
+        ({"cells": {"a": 1}}, "is not a Jupyter notebook"),
+        ({"nbformat": 3}, "is not a Jupyter notebook"),
+        ({"metadata": []}, "metadata of type list"),
+        ({"cells": [3]}, "cell 0 has no cell_type"),
+        ({"cells": [{"cell_type": "code", "source": 3}]}, "cell 0 has a source of type int"),
+        ({"cells": [{"cell_type": "code", "source": [1]}]}, "cell 0 has a source"),
+        ({"cells": [{"cell_type": "code"}]}, "cell 0 has a source of type NoneType"),
+        ({"cells": [{"cell_type": "code", "source": "", "metadata": 3}]}, "cell 0 has metadata of type int"),
+        ({"cells": [{"cell_type": "code", "source": "", "metadata": {"tags": "parameters"}}]}, "cell 0 has tags"),
+        ({"cells": [{"cell_type": "code", "source": "", "metadata": {"tags": [1]}}]}, "cell 0 has tags"),
+        ({"cells": [{"cell_type": "code", "source": "", "outputs": [3]}]}, "cell 0 has outputs"),
+    ],
+)
+def test_an_odd_notebook_is_refused_in_one_line_that_names_the_cell(tmp_path, change, message):
+    path = tmp_path / "x.ipynb"
+    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5} | change))
+    with pytest.raises(ValueError, match=message) as caught:
+        dependencies.read_notebook(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_null_or_missing_in_a_notebook_is_filled_in(tmp_path):
+    path = tmp_path / "x.ipynb"
+    cells = [
+        {"cell_type": "code", "source": "x = 1", "metadata": None},
+        {"cell_type": "code", "source": ["y = 2"], "metadata": {"tags": None}, "outputs": None},
+        {"cell_type": "markdown", "source": "text"},
+    ]
+    path.write_text(json.dumps({"cells": cells, "metadata": None, "nbformat": 4}))
+    found = dependencies.read_notebook(path)
+    assert found["metadata"] == {} and all(one["metadata"] == {} for one in found["cells"])
+    assert all(one["outputs"] == [] and one["execution_count"] is None for one in found["cells"][:2])
+    assert fingerprint(path)["key"] and notebooks.tags_of(cells[0]) == []
+
+
+def test_paths_that_are_no_notebook_are_named(tmp_path):
+    (tmp_path / "deep.ipynb").write_text("[" * 10**5)
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for path, message in [
+        (tmp_path, "is a folder"),
+        (tmp_path / "x.ipynb", "does not exist"),
+        (tmp_path / ("x" * 5000), "does not exist"),
+        (tmp_path / "deep.ipynb", "is not a Jupyter notebook"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            dependencies.read_notebook(path)
+    with pytest.raises(ValueError, match="cannot be followed"):
+        notebook_key(tmp_path / "circle" / "x.ipynb")
 
 
 def test_a_cell_that_is_not_python_is_named(library, tmp_path):

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from separations import results
-from separations import run as run_module
+from separations import results, stopping
 from separations.environment import cores, threads_in_use
 from separations.executed import Outcome, hide_paths, without_paths
 from separations.parameters import check_overrides, overrides_for, parameters_of
@@ -105,8 +104,13 @@ DEFAULTS = {
     [
         ({"step": 3}, "did you mean 'steps'.*Allowed: steps, rate"),
         ({"zzz": 3}, "unknown parameter 'zzz'.*Allowed: steps, rate"),
-        ({"rate": "1e-3"}, r"write 1\.0e-3"),
+        ({"rate": "1e-3"}, r"it is text: write 0\.001, without quotes"),
         ({"rate": "2E5"}, r"write 200000\.0"),
+        ({"rate": "nan"}, "of type str, not float; a finite number is needed"),
+        ({"rate": "-Infinity"}, "of type str, not float; a finite number is needed"),
+        ({"steps": "4"}, "it is text: write 4, without quotes"),
+        ({"flag": "yes"}, "write true or false"),
+        ({"label": 7}, "of type int, not str; in quotes it is text"),
         ({"rate": "fast"}, "'rate' = 'fast' is of type str, not float"),
         ({"rate": float("nan")}, "not a finite number"),
         ({"rate": True}, "of type bool, not float"),
@@ -116,7 +120,7 @@ DEFAULTS = {
         ({"flag": 1}, "of type int, not bool"),
         ({"sizes": 3}, "of type int, not list"),
         ({"sizes": [1, "2"]}, r"sizes\[1\]"),
-        ({"rates": ["1e-3"]}, r"write 1\.0e-3"),
+        ({"rates": ["1e-3"]}, r"rates\[0\].*write 0\.001"),
         ({"any": datetime.date(2020, 1, 1)}, "'any' = datetime.date.* is not allowed"),
         ({"any": {"a": 1, 2: 3}}, "is not allowed; allowed: real numbers"),
     ],
@@ -178,10 +182,20 @@ def test_a_bad_parameters_file_is_refused(book, tmp_path, text, message):
     "options",
     [
         ["--set", "stepz=3"],
-        ["--set", "rate=1e-3"],
+        ["--set", "rate='1e-3'"],
+        ["--set", "steps=010"],
+        ["--set", "steps"],
+        ["--set", "steps=3", "--set", "steps=5"],
+        ["--set", "rate=.nan"],
+        ["--set", "label=!!python/name:os.system"],
         ["--params", "missing.yml"],
+        ["--params", "."],
+        ["--params", "x" * 5000],
         ["--timeout", "0"],
+        ["--timeout", "nan"],
         ["--threads", "0"],
+        ["--threads", "100000"],
+        ["--unknown"],
     ],
 )
 def test_bad_input_is_one_line_on_stderr_status_2_and_nothing_run(book, tmp_path, capsys, options):
@@ -336,19 +350,40 @@ def test_a_half_written_copy_or_evidence_is_a_failure_with_a_result(book, tmp_pa
         (out / "chapter.running.ipynb").write_text(whole if left == "evidence" else left)
     if left == "evidence":
         (out / ".evidence" / "a.json").write_text('{"notebook": ')
-    outcome = results.finish(out, notebook(book), Outcome(status), {"notebook": "part/chapter"})
+    result = {"notebook": "part/chapter", "seconds": 1.0, "hashes": {}}
+    outcome = results.finish(out, notebook(book), Outcome(status), result)
     assert outcome.status == ("failed" if status == "ok" else "stopped")
     assert not is_success(out) and not (out / "SUCCESS").exists()
     assert read_result(out)["status"] == outcome.status and "chapter.running.ipynb" not in leftovers(out)
 
 
 def test_a_second_signal_of_either_kind_does_not_cut_the_clean_up_short():
-    before = {signum: signal.getsignal(signum) for signum in run_module.SIGNALS}
+    before = {signum: signal.getsignal(signum) for signum in stopping.SIGNALS}
     try:
-        with pytest.raises(run_module.Stopped):
-            run_module._stop(signal.SIGINT, None)
-        assert all(signal.getsignal(signum) is signal.SIG_IGN for signum in run_module.SIGNALS)
+        stopping.stop_on_signals()
+        with pytest.raises(stopping.Stopped):
+            signal.raise_signal(signal.SIGINT)
+        stopping.heard()
+        assert all(signal.getsignal(signum) is signal.SIG_IGN for signum in stopping.SIGNALS)
     finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def test_a_signal_is_sent_again_where_its_exception_was_lost(monkeypatch):
+    class Dying:
+        def __del__(self):  # what falls in here is dropped by Python, with a note on standard error
+            signal.raise_signal(signal.SIGTERM)
+
+    before = {signum: signal.getsignal(signum) for signum in stopping.SIGNALS}
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: None)
+    try:
+        stopping.stop_on_signals()
+        Dying()
+        with pytest.raises(stopping.Stopped, match="SIGTERM"):
+            time.sleep(30)
+    finally:
+        stopping.heard()
         for signum, handler in before.items():
             signal.signal(signum, handler)
 

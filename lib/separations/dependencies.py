@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
+from .magics import plain_python
+from .notebooks import read_notebook, source_of
+from .yaml_files import read_yaml
 
 PACKAGE = Path(__file__).parent
 FORMAT = 2  # of result.json: a new number makes every earlier run stale
@@ -22,49 +24,25 @@ VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled", "l
 PINS = ("constraints.txt", "requirements.txt")
 
 
-def read_notebook(path: str | Path) -> dict:
-    """The notebook at `path` as a dictionary (nbformat 4). ValueError where it is missing or is no notebook."""
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"notebook {str(path)!r} does not exist")
-    try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        sound = notebook["nbformat"] == 4 and all(
-            "cell_type" in cell and "source" in cell for cell in notebook["cells"]
-        )
-    except (ValueError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise ValueError(f"notebook {str(path)!r} is not a Jupyter notebook of format 4")
-    return notebook
-
-
-def source_of(cell: Mapping) -> str:
-    """Source of a cell as one string; files may store it as a list of lines."""
-    source = cell["source"]
-    return source if isinstance(source, str) else "".join(source)
-
-
 def python_source(notebook: Mapping) -> str:
-    """All code cells of a notebook as one Python text, IPython's own lines (%magic, !shell, ?help) left out."""
-    lines = []
-    for cell in notebook["cells"]:
-        if cell["cell_type"] != "code" or source_of(cell).startswith("%%"):
-            continue
-        lines += ["" if line.lstrip()[:1] in ("%", "!", "?") else line for line in source_of(cell).splitlines()]
-    return "\n".join(lines) + "\n"
+    """All code cells of a notebook as one Python text. IPython's own syntax is translated; the code inside of magics counts."""
+    cells = [plain_python(source_of(cell)) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    return "\n".join(cell.rstrip("\n") for cell in cells) + "\n"
 
 
 def imported_names(source: str, name: str = "source") -> set[str]:
     """Modules of the library that Python text imports directly. '' stands for the package itself.
 
-    Knows `import separations`, `import separations.x as z`, `from separations import a, b`, `from separations.x import y`
-    and, inside the library, `from . import x`, `from .x import y`. A name that is no module is the package's own.
+    Knows `import separations`, `import separations.x as z`, `from separations import a, b`, `from separations.x import y`,
+    `importlib.import_module("separations.x")` and, inside the library, `from . import x`, `from .x import y`. A name that is
+    no module is the package's own.
     """
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise ValueError(f"{name} is not valid Python: {error.msg} (line {error.lineno})") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; nested too deeply
+        raise ValueError(f"{name} is not valid Python: {error or type(error).__name__}") from None
     found: set[str] = set()
     aliases: set[str] = set()
     for node in ast.walk(tree):
@@ -76,6 +54,8 @@ def imported_names(source: str, name: str = "source") -> set[str]:
             }
         elif isinstance(node, ast.ImportFrom):
             found |= _from_import(node)
+        elif isinstance(node, ast.Call):
+            found |= _called_import(node)
     # `import separations as s` and then `s.samplers`: works once anything has imported samplers, so it counts
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
@@ -94,6 +74,18 @@ def _from_import(node: ast.ImportFrom) -> set[str]:
     if module:
         return {module.split(".")[0]}
     return {alias.name if _is_module(alias.name) else "" for alias in node.names}
+
+
+def _called_import(node: ast.Call) -> set[str]:
+    """`import_module("separations.x")`, `import_module(".x", "separations")` and `__import__("separations.x")`."""
+    called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+    given = [*node.args, *(keyword.value for keyword in node.keywords)]
+    texts = [item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    if called not in ("import_module", "__import__") or not texts:
+        return set()
+    target = f"{texts[1]}{texts[0]}" if texts[0].startswith(".") and len(texts) > 1 else texts[0]
+    head, _, module = target.partition(".")
+    return {module.split(".")[0]} if head == "separations" else set()
 
 
 def _is_module(name: str) -> bool:
@@ -172,14 +164,23 @@ def notebook_hash(notebook: Mapping) -> str:
 def claims_hash(notebook: Mapping) -> str:
     """SHA-256 of the claims that the notebook names, so that a claim added elsewhere leaves it fresh."""
     path = PACKAGE / "claims.yml"
-    claims = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    claims = read_yaml(path, "claims") if path.is_file() else {}
     text = "\n".join(source_of(cell) for cell in notebook["cells"])
     return sha256(json.dumps({key: claim for key, claim in (claims or {}).items() if key in text}, sort_keys=True))
 
 
+def resolved(path: str | Path, name: str = "notebook") -> Path:
+    """The path from the root, without links. ValueError where that cannot be said: links in a circle, no working folder."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{name} = {str(path)!r}: this path cannot be followed ({reason})") from None
+
+
 def book_root(notebook: str | Path) -> Path:
     """Folder that holds the notebook's `book/`; the notebook's own folder where there is none."""
-    path = Path(notebook).resolve()
+    path = resolved(notebook)
     for parent in path.parents:
         if parent.name == "book":
             return parent.parent
@@ -188,7 +189,7 @@ def book_root(notebook: str | Path) -> Path:
 
 def notebook_key(notebook: str | Path) -> str:
     """Name of a notebook in profiles and evidence: its path in `book/` without the extension."""
-    path = Path(notebook).resolve()
+    path = resolved(notebook)
     root = book_root(path)
     base = root / "book" if path.is_relative_to(root / "book") else root
     return path.relative_to(base).with_suffix("").as_posix()

@@ -13,16 +13,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-
-import yaml
+from textwrap import shorten
 
 from .files import write_whole
 from .tables import check_name, table_text
 from .version import __version__
+from .yaml_files import read_yaml
 
 VERDICTS = ("holds", "holds in part", "differs")
+FIELDS = {"claims": list, "measures": dict, "tables": list}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Claim:
 @cache
 def load_claims() -> dict[str, Claim]:
     """All registered claims by id, in the order of claims.yml."""
-    table = yaml.safe_load(files("separations").joinpath("claims.yml").read_text(encoding="utf-8"))
+    table = read_yaml(Path(__file__).with_name("claims.yml"), "claims")
     return {key: Claim(id=key, **{name: str(value) for name, value in entry.items()}) for key, entry in table.items()}
 
 
@@ -108,12 +108,55 @@ def evidence_path(notebook: str, ending: str) -> Path | None:
 
 
 def read_evidence(path: Path) -> dict:
-    """Evidence file of one notebook as a dictionary with notebook, version, claims and measures."""
-    evidence = json.loads(Path(path).read_text(encoding="utf-8"))
-    missing = {"notebook", "version", "claims", "measures"} - set(evidence)
-    if missing:
-        raise ValueError(f"path = {path}: no evidence file, it lacks {', '.join(sorted(missing))}")
+    """Evidence file of one notebook as a dictionary with notebook, version, claims and measures. ValueError names the file."""
+    try:
+        evidence = strict_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"path = {path}: no evidence file that can be read ({error})") from None
+    try:
+        check_record(evidence)
+        missing = {"notebook", "version", "claims", "measures"} - set(evidence)
+        if missing:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    except ValueError as error:
+        raise ValueError(f"path = {path}: no evidence file, {error}") from None
     return evidence
+
+
+def strict_json(text: str | bytes):
+    """The value of a JSON text as the standard has it, without NaN and infinities. ValueError for anything else."""
+
+    def refuse(word: str):
+        raise ValueError(f"{word} is no JSON number")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def check_record(record: object) -> None:
+    """ValueError where a notebook's evidence has not the shape that `Ledger` writes; fields may be missing, but for the notebook."""
+    if not isinstance(record, dict) or not isinstance(record.get("notebook"), str) or not record["notebook"]:
+        raise ValueError("the evidence does not name its notebook")
+    claims, measures, tables = (record.get(name, kind()) for name, kind in FIELDS.items())
+    if not all(isinstance(record.get(name, kind()), kind) for name, kind in FIELDS.items()):
+        raise ValueError(
+            f"claims and tables are to be lists, measures a mapping, in the evidence of {record['notebook']}"
+        )
+    for claim in claims:
+        fields = (
+            [claim.get(name, "") for name in ("id", "ours", "verdict", "figure")] if isinstance(claim, dict) else [None]
+        )
+        if not all(isinstance(field, str) for field in fields) or fields[2] not in VERDICTS or not fields[0]:
+            raise ValueError(
+                f"claim {shorten(str(claim), 80)}: an id and one of the verdicts {', '.join(VERDICTS)} are needed"
+            )
+    for name, value in measures.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"measure {name!r} = {shorten(repr(value), 80)}: a finite number is needed")
+    for name in tables:
+        check_name(name)
 
 
 def written_for(version: str) -> None:

@@ -7,13 +7,13 @@ top-level keys are notebook paths in `book/` (`foundations/13_two_scores: {steps
 
 import ast
 import difflib
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from .dependencies import book_root, notebook_key, source_of
+from .dependencies import book_root, notebook_key
+from .notebooks import source_of, tags_of
 from .parameter_rules import check_rules, rules_of
+from .parameter_types import check_kind, check_seeds, check_size, fit, plain, shown
 from .yaml_files import read_yaml
 
 LITERALS = "real numbers, strings, True/False, None, and lists, tuples or dictionaries of them"
@@ -22,9 +22,7 @@ LITERALS = "real numbers, strings, True/False, None, and lists, tuples or dictio
 def parameter_cell(notebook: Mapping, name: str = "notebook") -> str:
     """Source of the one code cell tagged `parameters`. ValueError where there is none or more than one."""
     tagged = [
-        source_of(cell)
-        for cell in notebook["cells"]
-        if cell["cell_type"] == "code" and "parameters" in cell.get("metadata", {}).get("tags", [])
+        source_of(cell) for cell in notebook["cells"] if cell["cell_type"] == "code" and "parameters" in tags_of(cell)
     ]
     if len(tagged) != 1:
         raise ValueError(f"{name} has {len(tagged)} code cells tagged 'parameters'; exactly one is needed")
@@ -39,6 +37,8 @@ def parameters_of(notebook: Mapping, name: str = "notebook") -> dict:
         raise ValueError(
             f"{name}: the parameters cell is not valid Python: {error.msg} (line {error.lineno})"
         ) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{name}: the parameters cell is not valid Python: {error or type(error).__name__}") from None
     defaults: dict = {}
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
@@ -54,11 +54,14 @@ def parameters_of(notebook: Mapping, name: str = "notebook") -> dict:
         if target.id in defaults:
             raise ValueError(f"{name}: the parameters cell assigns {target.id!r} twice")
         try:
-            defaults[target.id] = _plain(ast.literal_eval(value))
-        except (ValueError, TypeError):
+            literal = ast.literal_eval(value)
+            check_kind(literal)
+        except (ValueError, TypeError, RecursionError, MemoryError):
             raise ValueError(
                 f"{name}: parameter {target.id!r} = {ast.unparse(value)} is not a literal; allowed: {LITERALS}"
             ) from None
+        check_size(target.id, literal, f"{name}: ")
+        defaults[target.id] = literal
     return defaults
 
 
@@ -116,10 +119,14 @@ def check_overrides(defaults: Mapping, overrides: Mapping, name: str = "notebook
             raise ValueError(
                 f"unknown parameter {key!r} for {name}{_closest(str(key), list(defaults))} Allowed: {allowed}."
             )
+        value = plain(value)
         try:
-            checked[key] = _plain(_fit(key, value, defaults[key]))
-        except TypeError:
-            raise ValueError(f"parameter {key!r} = {value!r} is not allowed; allowed: {LITERALS}") from None
+            check_kind(value)
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError(f"parameter {key!r} = {shown(value)} is not allowed; allowed: {LITERALS}") from None
+        check_size(key, value)
+        checked[key] = fit(key, value, defaults[key])
+        check_seeds(key, checked[key])
     return checked
 
 
@@ -134,55 +141,11 @@ def checked_parameters(notebook: Mapping, overrides: Mapping, name: str = "noteb
     return defaults, checked
 
 
-def _plain(value):
-    """The value, if `result.json` can hold it: no date, set, bytes or complex number. TypeError otherwise."""
-    json.dumps(value, sort_keys=True)
-    return value
+def literal_cell(values: Mapping) -> str:
+    """Source of the cell that gives a notebook its overrides: assignments of Python literals, types as in the defaults."""
+    return "# Parameters\n" + "".join(f"{name} = {value!r}\n" for name, value in values.items())
 
 
 def _closest(word: str, names: list[str]) -> str:
     match = difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {match[0]!r}?" if match else "."
-
-
-def _fit(name: str, value, default):
-    """`value` in the type of `default`, or ValueError."""
-    if default is None:
-        return value
-    wanted = type(default)
-    if wanted is float and type(value) is int:
-        return float(value)
-    if wanted is tuple and type(value) is list:
-        value = tuple(value)
-    if type(value) is not wanted:
-        raise ValueError(
-            f"parameter {name!r} = {value!r} is of type {type(value).__name__}, not {wanted.__name__}{_hint(value, wanted)}"
-        )
-    if wanted is float and not math.isfinite(value):
-        raise ValueError(f"parameter {name!r} = {value!r} is not a finite number")
-    if wanted in (list, tuple) and default and len({type(item) for item in default}) == 1:
-        return wanted(_fit(f"{name}[{i}]", item, default[0]) for i, item in enumerate(value))
-    return value
-
-
-def _hint(value, wanted: type) -> str:
-    if wanted is float and isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return ""
-        return f"; YAML reads it as text: write {_yaml_float(number)}"
-    if wanted is int and type(value) is float and value.is_integer():
-        return f"; write {int(value)}"
-    return ""
-
-
-def _yaml_float(number: float) -> str:
-    """How to write a number so that YAML 1.1 reads a float: a dot, and a sign in the exponent ('1.0e-3')."""
-    mantissa, mark, exponent = f"{number!r}".partition("e")
-    if not mark and 0 < abs(number) < 0.01:
-        mantissa, mark, exponent = f"{number:e}".partition("e")
-        mantissa = mantissa.rstrip("0")
-    mantissa = mantissa if "." in mantissa else mantissa + ".0"
-    mantissa = mantissa + "0" if mantissa.endswith(".") else mantissa
-    return f"{mantissa}e{int(exponent):+d}" if mark else mantissa

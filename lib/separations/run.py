@@ -2,39 +2,36 @@
 
 The parameters are checked before anything runs. DIR then receives the executed notebook, `result.json`, `run.log` and,
 last of all, `SUCCESS`, which holds the SHA-256 of `result.json`. Only `is_success(DIR)` tells a finished run from one
-that failed, timed out or was killed: a notebook file alone does not.
+that failed, timed out or was killed: a notebook file alone does not. DIR is new, empty, or that of an earlier run.
 
-Exit status: 0 done, 1 the notebook failed, 2 bad input (nothing was run), 124 a cell timed out, 128 + n stopped by signal n.
+Exit status: 0 done, 1 the notebook failed, 2 bad input (nothing was run), 74 no result can be written, 124 a cell timed out,
+128 + n stopped by signal n.
 """
 
 import argparse
-import logging
+import operator
+import os
 import platform
-import signal
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from .dependencies import FORMAT, fingerprint, notebook_key, read_notebook
-from .environment import cores, environment, log_to, peak_memory, threads_in_use, versions
-from .executed import Outcome
-from .parameters import checked_parameters, overrides_for
-from .results import clean, finish, is_success, locked, read_result
+from .dependencies import FORMAT, PACKAGE, book_root, fingerprint, notebook_key, resolved
+from .environment import cores, environment, log_to, open_streams, peak_memory, say, threads_in_use
+from .executed import Outcome, hide_paths
+from .notebooks import read_notebook, tags_of
+from .parameters import checked_parameters, literal_cell, overrides_for
+from .results import finish, is_success, read_result
+from .run_folder import check_folder, clean, locked
+from .stopping import Stopped, heard, stop_on_signals
 from .yaml_files import parse_yaml
 
-__all__ = ["Outcome", "Stopped", "is_success", "main", "read_result", "run"]
+__all__ = ["Outcome", "Stopped", "is_success", "main", "read_result", "run", "stop_on_signals"]
 
 DEFAULT_TIMEOUT = 900  # seconds a cell
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asked this process to stop; `signum` says which."""
-
-    def __init__(self, signum: int):
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
-        self.signum = signum
+MOST_THREADS = 1024
+UNWRITABLE = 74  # EX_IOERR
 
 
 def run(
@@ -53,21 +50,27 @@ def run(
     threads: for the numerical libraries (default: as the environment says); key: the notebook's name in the evidence.
     ValueError for bad input, before anything is run or written.
     """
-    notebook, out = Path(notebook).resolve(), Path(out).resolve()
+    notebook, out = _paths(notebook, out)
     key = key or notebook_key(notebook)
-    defaults, overrides = checked_parameters(read_notebook(notebook), overrides or {}, key)
-    if timeout <= 0:
-        raise ValueError(f"timeout = {timeout}: a positive number of seconds is needed")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads = {threads}: at least 1 is needed")
-    if out == notebook.parent:
-        raise ValueError(f"out = {str(out)!r}: the notebook's own folder, where its executed copy would replace it")
+    timeout = _whole(timeout, "timeout", "number of seconds")
+    threads = None if threads is None else _whole(threads, "threads", "number of threads", MOST_THREADS)
+    content = read_notebook(notebook)
+    defaults, overrides = checked_parameters(content, overrides or {}, key)
+    _check_library(notebook)
     hashes = fingerprint(notebook, overrides)
+    check_folder(out, notebook.stem)
+    open_streams()
     with locked(out):
-        clean(out, notebook.stem)
+        try:
+            clean(out, notebook.stem)
+        except OSError as error:
+            raise ValueError(f"out = {str(out)!r}: this folder cannot be emptied ({error.strerror})") from None
         started = time.monotonic()
         with environment(out, threads), log_to(out / "run.log"):
-            outcome = _execute(notebook, out, overrides, timeout)
+            from .kernel import execute  # takes its time, and reads settings of the environment
+
+            content = _injected(content, overrides)
+            outcome, facts = execute(content, out / f"{notebook.stem}.running.ipynb", notebook.parent, timeout)
         result = {
             "format": FORMAT,
             "notebook": key,
@@ -77,44 +80,58 @@ def run(
             "seconds": round(time.monotonic() - started, 2),
             "peak_memory_mb": peak_memory(),
             "threads": threads_in_use(threads),
-            "versions": versions(),
+            "versions": facts.versions,
+            "library": hide_paths(facts.library, notebook),
             "machine": {"system": f"{platform.system()} {platform.machine()}", "cores": cores()},
             "hashes": hashes,
         }
         return finish(out, notebook, outcome, result)
 
 
-def _execute(notebook: Path, out: Path, overrides: Mapping, timeout: int) -> Outcome:
-    """Execute into `<name>.running.ipynb` and classify how it ended."""
-    import papermill
-    from nbclient.exceptions import CellTimeoutError
-    from papermill.exceptions import PapermillExecutionError
+def _paths(notebook: str | Path, out: str | Path) -> tuple[Path, Path]:
+    """Both from the root. ValueError where they cannot be what they are to be."""
+    if not str(out).strip():
+        raise ValueError(f"out = {str(out)!r}: the name of a folder is needed")
+    if os.path.islink(out) and not os.path.exists(out):
+        raise ValueError(f"out = {str(out)!r}: a link that leads nowhere; a folder is needed")
+    notebook, out = resolved(notebook), resolved(out, "out")
+    if out == notebook.parent:
+        raise ValueError(f"out = {str(out)!r}: the notebook's own folder, where its executed copy would replace it")
+    return notebook, out
 
+
+def _whole(value: object, name: str, what: str, most: int | None = None) -> int:
+    """A whole number of at least 1, of any library; ValueError otherwise."""
     try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(out / f"{notebook.stem}.running.ipynb"),
-            parameters={name: list(value) if isinstance(value, tuple) else value for name, value in overrides.items()},
-            kernel_name="python3",
-            language="python",
-            cwd=str(notebook.parent),
-            execution_timeout=timeout,
-            progress_bar=False,
-            log_output=True,
+        whole = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        whole = 0
+    if whole < 1 or (most and whole > most):
+        raise ValueError(f"{name} = {value!r}: a {what} {f'from 1 to {most}' if most else 'of at least 1'} is needed")
+    return whole
+
+
+def _check_library(notebook: Path) -> None:
+    """ValueError where the notebook's own repository has another copy of the library than the one at work.
+
+    An editable installation goes on naming the folder that it was made in, also from within a copy of that folder.
+    """
+    own = book_root(notebook) / "lib" / "separations"
+    if (own / "__init__.py").is_file() and not own.samefile(PACKAGE):
+        raise ValueError(
+            f"notebook = {str(notebook)!r}: its repository has the library in {own}, and the one that was started is"
+            f" {PACKAGE}; start the run from an environment made in that repository, or with PYTHONPATH={own.parent}"
         )
-    except PapermillExecutionError as error:
-        outcome = Outcome("failed", f"{error.ename}: {error.evalue}", 1)
-    except CellTimeoutError:
-        outcome = Outcome("timeout", f"a cell ran for more than {timeout} s", 124)
-    except Stopped as error:
-        outcome = Outcome("stopped", str(error), 128 + error.signum)
-    except Exception as error:  # a dead kernel, a kernel that does not start, a full disk
-        outcome = Outcome("failed", f"{type(error).__name__}: {error}", 1)
-    else:
-        outcome = Outcome("ok")
-    if outcome.error:
-        logging.getLogger("papermill").error(outcome.error)
-    return outcome
+
+
+def _injected(notebook: Mapping, overrides: Mapping) -> dict:
+    """The notebook with a cell of the overrides behind its parameters, and without one of an earlier run."""
+    cells = [cell for cell in notebook["cells"] if "injected-parameters" not in tags_of(cell)]
+    if overrides:
+        at = next(i for i, cell in enumerate(cells) if cell["cell_type"] == "code" and "parameters" in tags_of(cell))
+        cell = {"cell_type": "code", "id": "injected-parameters", "metadata": {"tags": ["injected-parameters"]}}
+        cells.insert(at + 1, {**cell, "source": literal_cell(overrides), "outputs": [], "execution_count": None})
+    return {**notebook, "cells": cells}
 
 
 def _setting(text: str) -> tuple[str, object]:
@@ -128,15 +145,15 @@ def _setting(text: str) -> tuple[str, object]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _stop(signum: int, frame) -> None:
-    for other in SIGNALS:  # a second signal must not cut the clean-up short
-        signal.signal(other, signal.SIG_IGN)
-    raise Stopped(signum)
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str):
+        raise ValueError(message)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m separations.run", description=__doc__.splitlines()[0])
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m separations.run", description="Run one notebook with checked parameters.")
     parser.add_argument("notebook", help="the notebook to execute")
     parser.add_argument("--params", help="YAML file: flat 'name: value', or a profile with notebook paths as keys")
     parser.add_argument("--profile-key", help="the notebook's key in a profile (default: its path in book/)")
@@ -152,34 +169,61 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--threads", type=int, help="threads of the numerical libraries (default: as the environment says)"
     )
-    options = parser.parse_args(arguments)
-    for signum in SIGNALS:
-        signal.signal(signum, _stop)
-    profile = Path(options.params).stem if options.params else "laptop"
+    return parser
+
+
+def _settings(pairs: list[tuple[str, object]]) -> dict:
+    """The values of --set by name. ValueError for a name that is given twice."""
+    names = [name for name, _ in pairs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"--set {twice[0]} is given {names.count(twice[0])} times; one value is needed")
+    return dict(pairs)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    open_streams()
+    stop_on_signals()
     try:
-        overrides = overrides_for(options.notebook, options.params, options.profile_key) | dict(options.set)
-        outcome = run(
-            options.notebook,
-            options.out,
-            overrides,
-            profile=profile if not options.set else f"{profile}, changed",
-            timeout=options.timeout,
-            threads=options.threads,
-            key=options.profile_key,
-        )
+        options = _parser().parse_args(arguments)
+        return _main(options)
     except ValueError as error:
-        sys.stderr.write(f"separations.run: {' '.join(str(error).split())}\n")
+        say(sys.stderr, f"separations.run: {' '.join(str(error).split())}\n")
         return 2
     except Stopped as error:
-        sys.stderr.write(f"separations.run: {error}\n")
+        heard()
+        say(sys.stderr, f"separations.run: {error}\n")
         return 128 + error.signum
-    result = read_result(options.out) or {}
+    except OSError as error:
+        say(sys.stderr, f"separations.run: {' '.join(str(error.strerror or error).split())}\n")
+        return UNWRITABLE
+
+
+def _main(options: argparse.Namespace) -> int:
+    profile, out = Path(options.params).stem if options.params else "laptop", resolved(options.out, "out")
+    settings = _settings(options.set)
+    overrides = overrides_for(options.notebook, options.params, options.profile_key) | settings
+    outcome = run(
+        options.notebook,
+        options.out,
+        overrides,
+        profile=profile if not settings else f"{profile}, changed",
+        timeout=options.timeout,
+        threads=options.threads,
+        key=options.profile_key,
+    )
+    result = read_result(out) or {}
     if result.get("status") == "ok":
-        sys.stdout.write(f"{result['notebook']}: {result['seconds']:.0f} s, peak {result['peak_memory_mb']:.0f} MB\n")
+        text = f"{result['notebook']}: {result['seconds']:.0f} s, peak {result['peak_memory_mb']:.0f} MB\n"
+        say(sys.stdout, text)
         return 0
     where = Path(options.out) / "run.log"
     reason = " ".join((result.get("error") or outcome.error).split())[:300]
-    sys.stderr.write(f"separations.run: {options.notebook} {result.get('status', 'failed')}: {reason} (log: {where})\n")
+    say(
+        sys.stderr,
+        f"separations.run: {options.notebook} {result.get('status', 'failed')}: {reason} (log: {where})\n",
+    )
     return outcome.code or 1
 
 

@@ -5,6 +5,7 @@ twice, a number with a leading zero (`010`), with colons (`1:30`) or underscores
 """
 
 import math
+import os
 import re
 from pathlib import Path
 
@@ -91,6 +92,10 @@ def parse_yaml(text: str, name: str):
     """The value that YAML text holds. name: what to call it in an error. ValueError for anything that is not plain and plain to read."""
     try:
         return yaml.load(text, Loader=_Strict)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise ValueError(f"{name} is not valid YAML: {error.problem or error.context}{where}") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
@@ -99,12 +104,11 @@ def parse_yaml(text: str, name: str):
 
 def read_yaml(path: str | Path, what: str = "file"):
     """The value that a YAML file holds. what: what to call it in an error. ValueError where it cannot be read."""
-    path = Path(path)
     name = f"{what} {str(path)!r}"
-    if not path.is_file():
-        raise ValueError(f"{name} does not exist")
+    if os.path.isdir(path) or not os.path.exists(path):
+        raise ValueError(f"{name} {'is a folder' if os.path.isdir(path) else 'does not exist'}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
