@@ -153,7 +153,11 @@ def check_record(record: object) -> None:
                 f"claim {shorten(str(claim), 80)}: an id and one of the verdicts {', '.join(VERDICTS)} are needed"
             )
     for name, value in measures.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or (isinstance(value, float) and not math.isfinite(value))
+        ):
             raise ValueError(f"measure {name!r} = {shorten(repr(value), 80)}: a finite number is needed")
     for name in tables:
         check_name(name)

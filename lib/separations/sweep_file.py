@@ -25,12 +25,13 @@ from tqdm import tqdm
 from .chapters import DEFAULT_PROFILE, params_file
 from .dependencies import read_notebook, sha256
 from .parameter_rules import _compiled, check_rules, rules_of
+from .parameter_types import MAX_SEED
 from .parameters import _closest, check_overrides, overrides_for, parameters_of
 from .yaml_files import parse_yaml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # of a sweep, and so of its folder
 SEED_NAME = re.compile(r"(\w*_)?seeds?")  # parameters that hold seeds in any notebook
-MAX_SEED = 2**32 // 1000 - 1  # as `seeds.MAX_SEED`: that module loads torch, which planning can do without
+
 KEYS = ("title", "notebook", "profile", "fixed", "grid", "list", "zip", "seeds", "seed_parameter", "resources")
 KEYS += ("timeout", "limit", "retries", "measures")
 RESOURCES = {"cores": 1, "memory": None, "gpus": 0, "time": None}  # count, MB, count, minutes
