@@ -202,9 +202,9 @@ def test_tables_that_would_be_stored_elsewhere_are_refused(root, capsys):  # noq
             hashes=chapters.expected(root, "longer", "part/01_a"),
             tables={name: sha256(b"a\n1\n")},
         )
-        assert chapters.chapter(root, "longer", "part/01_a", tables=False).state == "fresh"
-        assert store_tables.main(["--root", str(root)]) == 2
-        assert f"name = {name!r}" in one_line(capsys)
+        assert chapters.chapter(root, "longer", "part/01_a", tables=False).state == "missing"  # no result of ours
+        assert store_tables.main(["--root", str(root)]) == 1
+        assert "MISSING: book/part/01_a.ipynb" in one_line(capsys)
     assert not (root / "book" / "part" / "data").exists()
 
 
