@@ -361,6 +361,32 @@ def test_where_the_disk_is_full_the_reason_is_in_the_result(tmp_path, monkeypatc
     assert {path.name for path in out.iterdir()} == {".lock", "result.json", "run.log"}
 
 
+@pytest.mark.parametrize("cell", ["1", "1 / 0"])
+def test_a_disk_that_is_full_while_the_cells_run_does_not_hide_how_they_ended(tmp_path, monkeypatch, cell):
+    from separations import kernel
+
+    full = {"now": True}
+
+    def write(path, content):
+        if full["now"]:
+            raise FULL
+        files.write_whole(path, content)
+
+    monkeypatch.setattr(kernel, "write_whole", write)
+    path = notebook(tmp_path / "a.ipynb", "print('x')", cell)
+    assert run(path, tmp_path / "out").code == 1
+    error = read_result(tmp_path / "out")["error"]
+    assert ("ZeroDivisionError" if cell == "1 / 0" else "No space left") in error
+    complete = kernel._Client.mark_error
+
+    def room_again(client):
+        full["now"] = False
+        complete(client)
+
+    monkeypatch.setattr(kernel._Client, "mark_error", room_again)
+    assert run(path, tmp_path / "out").code == (cell == "1 / 0") and is_success(tmp_path / "out") == (cell == "1")
+
+
 def test_where_not_even_the_result_can_be_written_the_reason_is_on_standard_error(tmp_path, monkeypatch, capsys):
     def write(path, content):
         raise FULL

@@ -67,17 +67,12 @@ def execute(notebook: Mapping, running: Path, cwd: Path, timeout: int) -> tuple[
         outcome = Outcome("failed", str(error), 1)
     except Exception as error:  # a dead kernel, a kernel that does not start, a full disk
         outcome = Outcome("failed", f"{type(error).__name__}: {error}", 1)
-    try:
-        if client:
-            client.kill()
-            client.mark_error()
-        if outcome.status != "stopped" and client:
-            manager.notebook_complete()
-        elif client:
-            manager.save()
-    except OSError as error:
-        if outcome.status == "ok":
-            outcome = Outcome("failed", f"{type(error).__name__}: {error}", 1)
+    if client:
+        client.kill()
+        client.mark_error()
+        manager.save() if outcome.status == "stopped" else manager.notebook_complete()
+        if manager.problem and outcome.status == "ok":
+            outcome = Outcome("failed", f"{type(manager.problem).__name__}: {manager.problem}", 1)
     if outcome.error:
         log.error(outcome.error)
     return outcome, client.facts if client else Facts()
@@ -101,15 +96,22 @@ def _prepared(notebook: Mapping) -> nbformat.NotebookNode:
 
 
 class _Progress(NotebookExecutionManager):
-    """Keeps the copy on disk whole: a signal or a full disk leaves the one before."""
+    """Keeps the copy on disk whole: a signal or a full disk leaves the one before.
+
+    A disk that is full while the cells run ends nothing, nor hides how a cell ended; `problem` says whether the last copy is whole.
+    """
 
     before_save = staticmethod(lambda: None)
+    problem: OSError | None = None
 
     def save(self, **kwargs) -> None:
         self.nb = kwargs.get("nb") or self.nb
         self.before_save()
-        write_whole(Path(self.output_path), nbformat.writes(self.nb).encode("utf-8", "backslashreplace"))
-        self.last_save_time = self.now()
+        self.problem, self.last_save_time = None, self.now()
+        try:
+            write_whole(Path(self.output_path), nbformat.writes(self.nb).encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            self.problem = error
 
 
 class _Kernel(AsyncKernelManager):
