@@ -22,7 +22,8 @@ from pathlib import Path
 from .dependencies import file_hash, read_notebook
 from .files import write_whole
 from .results import is_success
-from .run import Stopped, run
+from .run import run
+from .stopping import Stopped, heard, stop_on_signals
 from .sweep_plan import CLAIM, NOTE, checked_result
 from .sweep_progress import complain
 
@@ -183,12 +184,6 @@ def _limited(root: Path, folder: Path, task: dict):
         signal.alarm(0)
 
 
-def _stop(signum: int, frame) -> None:
-    for other in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(other, signal.SIG_IGN)
-    raise Stopped(signum)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -198,16 +193,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
     parser.add_argument("--wait", action="store_true", help="wait where another process is at work on the run")
     options = parser.parse_args(arguments)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, _stop)
+    stop_on_signals()
     folder = options.folder.resolve()
     try:
         return work(options.root.resolve(), folder, options.wait)
     except TookTooLong as error:  # while it wrote what there is
+        heard()
         with contextlib.suppress(OSError):
             write_whole(folder / NOTE, f"{error}\n")
         return 128 + error.signum
     except Stopped as error:
+        heard()
         return 128 + error.signum
     except (ValueError, OSError) as error:  # a notebook that changed under the sweep; a disk that is full
         reason = " ".join(f"{getattr(error, 'strerror', None) or error}".split())
