@@ -1,0 +1,280 @@
+"""Parameters of the chapters: what a chapter's rules let through must run to its end, whatever the values.
+
+For each notebook, sets of parameters are drawn around its smoke profile (numbers moved, lists shortened, reordered, with
+duplicates) and never far above it. A set that the rules refuse is drawn again; any other is executed, in a process of its own.
+Drawn are the sets of FIRST, FIRST + 1, ...: SEPARATIONS_PARAMETER_SETS says how many for each notebook (20 for the whole
+search), SEPARATIONS_PARAMETER_TIMEOUT how many seconds one may take. One alone: pytest -k "13_two_scores and 105".
+"""
+
+import ast
+import contextlib
+import io
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+import pytest
+
+from separations.chapters import notebook_keys
+from separations.dependencies import read_notebook, source_of
+from separations.parameter_rules import rules_of
+from separations.parameters import checked_parameters, parameters_of, profile_entry, read_params
+
+ROOT = Path(__file__).resolve().parents[1]
+KEYS = notebook_keys(ROOT)
+FIRST = 101  # number of the first set: another number, other sets
+SETS = int(os.environ.get("SEPARATIONS_PARAMETER_SETS", "1"))
+TIMEOUT = float(os.environ.get("SEPARATIONS_PARAMETER_TIMEOUT", "240"))
+TRIES = 300  # draws until one is let through
+FEW = 2**12  # a count above this is a number of draws: it is only lowered
+NOT_MOVED = ("threads", "workers")  # of the machine, not of the chapter
+NOT_A_NUMBER = re.compile(r"(?<![\w-])nan(?![\w-])", re.IGNORECASE)
+EMPTY = re.compile("Mean of empty slice|invalid value|All-NaN|[Dd]egrees of freedom|divide by zero")
+
+
+# Drawing
+
+
+def moved_number(value: int | float, rng: random.Random) -> int | float:
+    """A number near the given one, of its type: lower as far as it goes, higher by little."""
+    if isinstance(value, int):
+        higher = [] if abs(value) > FEW else [value + 1, value + max(1, value // 4)]
+        return rng.choice([value - 1, value // 2, 1, 2, 3, rng.randint(min(1, value), max(1, value)), *higher, 0])
+    return rng.choice([value * rng.uniform(0.5, 1.0), value * rng.uniform(1.0, 1.5), float(f"{value:.1g}"), 0.0, 1.0])
+
+
+def moved_list(values: list, rng: random.Random) -> list:
+    """A list with an item less, moved, repeated or added, in another order, or with one item alone."""
+    if not values:
+        return []
+    i, copy = rng.randrange(len(values)), list(values)
+    kind = rng.choice(["drop", "move", "move", "twice", "add", "shuffle", "reverse", "sort", "one", "none"])
+    if kind == "drop":
+        del copy[i]
+    elif kind == "move":
+        copy[i] = moved(copy[i], rng)
+    elif kind == "twice":
+        copy.insert(rng.randrange(len(values) + 1), copy[i])
+    elif kind == "add":
+        copy.append(moved(copy[i], rng))
+    elif kind == "shuffle":
+        rng.shuffle(copy)
+    elif kind == "reverse":
+        copy.reverse()
+    elif kind == "sort":
+        copy.sort(key=repr)
+    return [values[i]] if kind == "one" else [] if kind == "none" else copy
+
+
+def moved(value, rng: random.Random, choices: list[str] | None = None):
+    """Another value of the same type. choices: the texts that a rule allows; other texts stay."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return moved_number(value, rng)
+    if isinstance(value, list):
+        if choices and all(isinstance(item, str) for item in value):
+            return rng.sample(choices, rng.randint(1, len(choices)))
+        return moved_list(value, rng)
+    if isinstance(value, dict) and value:
+        key = rng.choice(sorted(value))
+        return {**value, key: moved(value[key], rng)}
+    return rng.choice(choices) if choices and isinstance(value, str) else value
+
+
+def choices_in(rules: tuple[str, ...]) -> dict[str, list[str]]:
+    """The texts that rules allow for a parameter, `name in ("a", "b")` or `all(x in ("a", "b") for x in name)`, by its name."""
+    found = {}
+    for rule in rules:
+        for node in ast.walk(ast.parse(rule.partition("#")[0].strip(), mode="eval")):
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
+                items = getattr(node.comparators[0], "elts", [])
+                texts = [item.value for item in items if isinstance(getattr(item, "value", None), str)]
+                names = [other.id for other in ast.walk(ast.parse(rule.partition("#")[0].strip())) if isinstance(other, ast.Name)]
+                if texts and len(texts) == len(items):
+                    found |= {name: texts for name in names if name not in ("all", "any", "x")}
+    return found
+
+
+def smoke(key: str) -> dict:
+    """All parameters of a notebook under the smoke profile."""
+    defaults = parameters_of(read_notebook(ROOT / "book" / f"{key}.ipynb"), key)
+    return defaults | profile_entry(read_params(ROOT / "params" / "smoke.yml"), key)
+
+
+def drawn(key: str, number: int) -> tuple[dict, int]:
+    """Set `number` of a notebook that its rules let through, and how many were refused before it.
+
+    AssertionError where they refuse all, where another error than ValueError refuses one.
+    """
+    notebook, start, rng = read_notebook(ROOT / "book" / f"{key}.ipynb"), smoke(key), random.Random(f"{key} {number}")
+    choices, names = choices_in(rules_of(notebook, key)), [name for name in start if name not in NOT_MOVED]
+    for refused in range(TRIES):
+        changed = rng.sample(names, rng.randint(1, min(4, len(names))))
+        values = start | {name: moved(start[name], rng, choices.get(name)) for name in changed}
+        if values == start:
+            continue
+        try:
+            checked_parameters(notebook, values, key)
+        except ValueError as error:
+            assert "\n" not in str(error), error
+            continue
+        return values, refused
+    raise AssertionError(f"{key}: {TRIES} sets were drawn and all refused: the rules leave too little")
+
+
+# Executing, in a process that has imported the libraries once and forks for each set
+
+
+def execute(key: str, values: dict, evidence: str) -> None:
+    """Run the code cells of a notebook with these parameters. RuntimeError names the first cell that fails or gives NaN."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from matplotlib import pyplot as plt
+    from traitlets.config import Config
+
+    os.environ["SEPARATIONS_EVIDENCE"] = evidence
+    path = ROOT / "book" / f"{key}.ipynb"
+    os.chdir(path.parent)
+    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+    shell, said = InteractiveShell.instance(config=config), []
+    shell.display_pub.publish = lambda data, *others, **more: said.append(str(data.get("text/plain", "")))
+    shell.showtraceback = lambda *others, **more: None
+    warnings.showwarning = lambda message, kind, *others, **more: said.append(f"warning: {message}")
+    for cell in read_notebook(path)["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        warnings.simplefilter("always", RuntimeWarning)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            result = shell.run_cell(source_of(cell), store_history=True)
+        said.append(printed.getvalue())
+        if not result.success:
+            raise RuntimeError(_reason(cell, result.error_before_exec or result.error_in_exec))
+        for number in plt.get_fignums():
+            plt.figure(number).canvas.draw()
+        plt.close("all")
+        wrong = [text for text in said if NOT_A_NUMBER.search(text) or (text[:8] == "warning:" and EMPTY.search(text))]
+        if wrong:
+            raise RuntimeError(f"cell {cell.get('id')} says: {wrong[0][:300]}")
+        if "parameters" in cell["metadata"].get("tags", []):
+            shell.user_ns.update(values)
+        said.clear()
+    for file in Path(evidence).iterdir():
+        assert not NOT_A_NUMBER.search(file.read_text(encoding="utf-8")), f"{file.name} holds NaN"
+
+
+def _reason(cell: dict, error: BaseException) -> str:
+    lines = source_of(cell).splitlines()
+    own = [f for f in traceback.extract_tb(error.__traceback__) if "ipython-input" in f.filename or "/ipykernel_" in f.filename]
+    places = [f"line {frame.lineno}: {frame.line.strip()}" for frame in own[-2:]]
+    return f"cell {cell.get('id')} ({lines[0][:60] if lines else ''}): {type(error).__name__}: {error} [{'; '.join(places)}]"
+
+
+def serve() -> None:
+    """Read jobs, a JSON text a line, from standard input; fork for each; answer each by its process and, at its end, by a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import sklearn.mixture
+    import torch  # noqa: F401
+
+    import separations.plotting
+    import separations.training  # noqa: F401
+
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if not child:
+            _run_job(job, answers)
+        os.waitpid(child, 0)
+        answers.write(json.dumps({"ended": True}) + "\n")
+
+
+def _run_job(job: dict, answers) -> None:
+    """The forked process: its output goes nowhere but the answer."""
+    os.setsid()
+    answers.write(json.dumps({"process": os.getpid()}) + "\n")
+    with open(os.devnull, "r+") as nowhere:
+        for stream in (0, 1, 2):
+            os.dup2(nowhere.fileno(), stream)
+    try:
+        with tempfile.TemporaryDirectory() as evidence:
+            execute(job["key"], job["values"], evidence)
+        error = ""
+    except BaseException as problem:
+        error = f"{type(problem).__name__}: {problem}"
+    answers.write(json.dumps({"error": error}) + "\n")
+    os._exit(0)
+
+
+class Worker:
+    """A process that runs chapters; started at the first use, and again after one had to be killed."""
+
+    def __init__(self):
+        self.process = None
+
+    def run(self, key: str, values: dict, timeout: float) -> str:
+        """What went wrong in the notebook with these values; empty if nothing did."""
+        if self.process is None or self.process.poll() is not None:
+            environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+            command = [sys.executable, __file__, "serve"]
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.process.stdin.write(json.dumps({"key": key, "values": values}) + "\n")
+        self.process.stdin.flush()
+        child = json.loads(self.process.stdout.readline())["process"]
+        started, old = time.monotonic(), signal.signal(signal.SIGALRM, lambda *_: os.killpg(child, signal.SIGKILL))
+        signal.setitimer(signal.ITIMER_REAL, timeout)
+        try:
+            answer = json.loads(self.process.stdout.readline())
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, old)
+        if "ended" in answer:  # without a word: killed
+            return f"no end after {time.monotonic() - started:.0f} s, or killed by the system"
+        self.process.stdout.readline()
+        return answer["error"]
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def worker():
+    one = Worker()
+    yield one
+    one.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(FIRST, FIRST + SETS))
+@pytest.mark.parametrize("key", KEYS)
+def test_a_set_of_parameters_that_the_rules_let_through_runs(key, number, worker):
+    values, refused = drawn(key, number)
+    start = smoke(key)
+    changed = {name: value for name, value in values.items() if value != start[name]}
+    error = worker.run(key, values, TIMEOUT)
+    assert not error, f"{key}, set {number} ({refused} refused before it), {changed}: {error}"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_chapter_declares_rules_and_every_profile_keeps_them(key):
+    notebook = read_notebook(ROOT / "book" / f"{key}.ipynb")
+    assert any("seed" in rule for rule in rules_of(notebook, key)), f"{key}: no cell tagged 'parameter-rules', or none for the seed"
+    checked_parameters(notebook, {}, key)
+    for path in sorted((ROOT / "params").glob("*.yml")):
+        checked_parameters(notebook, profile_entry(read_params(path), key), f"{path.stem}: {key}")
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["serve"]:
+    serve()
