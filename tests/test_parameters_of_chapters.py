@@ -146,7 +146,9 @@ def execute(key: str, values: dict, evidence: str) -> None:
     os.chdir(path.parent)
     config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
     shell, said = InteractiveShell.instance(config=config), []
-    shell.display_pub.publish = lambda data, *others, **more: said.append(str(data.get("text/plain", "")))
+    shell.display_pub.publish = lambda data, *others, **more: said.extend(
+        str(text) for kind, text in data.items() if kind.endswith(("plain", "markdown"))  # glued numbers among them
+    )
     shell.showtraceback = lambda *others, **more: None
     warnings.showwarning = lambda message, kind, *others, **more: said.append(f"warning: {message}")
     for cell in read_notebook(path)["cells"]:
