@@ -3,7 +3,7 @@
 For each notebook, sets of parameters are drawn around its smoke profile (numbers moved, lists shortened, reordered, with
 duplicates) and never far above it. A set that the rules refuse is drawn again; any other is executed, in a process of its own.
 Drawn are the sets of FIRST, FIRST + 1, ...: SEPARATIONS_PARAMETER_SETS says how many for each notebook (20 for the whole
-search), SEPARATIONS_PARAMETER_TIMEOUT how many seconds one may take. One alone: pytest -k "13_two_scores and 105".
+search), SEPARATIONS_PARAMETER_TIMEOUT how many seconds of a processor one may take. One alone: pytest -k "13_two_scores and 105".
 """
 
 import ast
@@ -13,6 +13,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -198,12 +199,14 @@ def serve() -> None:
         if not child:
             _run_job(job, answers)
         os.waitpid(child, 0)
-        answers.write(json.dumps({"ended": True}) + "\n")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        answers.write(json.dumps({"ended": round(used.ru_utime + used.ru_stime, 1)}) + "\n")
 
 
 def _run_job(job: dict, answers) -> None:
     """The forked process: its output goes nowhere but the answer."""
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (int(job["seconds"]), int(job["seconds"]) + 5))  # of work, however busy the machine
     answers.write(json.dumps({"process": os.getpid()}) + "\n")
     with open(os.devnull, "r+") as nowhere:
         for stream in (0, 1, 2):
@@ -219,10 +222,10 @@ def _run_job(job: dict, answers) -> None:
 
 
 class Worker:
-    """A process that runs chapters; started at the first use, and again after one had to be killed."""
+    """A process that runs chapters, started at the first use. seconds: of its processor, that the chapters took."""
 
     def __init__(self):
-        self.process = None
+        self.process, self.seconds = None, 0.0
 
     def run(self, key: str, values: dict, timeout: float) -> str:
         """What went wrong in the notebook with these values; empty if nothing did."""
@@ -230,19 +233,20 @@ class Worker:
             environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
             command = [sys.executable, __file__, "serve"]
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        self.process.stdin.write(json.dumps({"key": key, "values": values}) + "\n")
+        self.process.stdin.write(json.dumps({"key": key, "values": values, "seconds": timeout}) + "\n")
         self.process.stdin.flush()
         child = json.loads(self.process.stdout.readline())["process"]
         started, old = time.monotonic(), signal.signal(signal.SIGALRM, lambda *_: os.killpg(child, signal.SIGKILL))
-        signal.setitimer(signal.ITIMER_REAL, timeout)
+        signal.setitimer(signal.ITIMER_REAL, 20 * timeout)
         try:
             answer = json.loads(self.process.stdout.readline())
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, old)
-        if "ended" in answer:  # without a word: killed
-            return f"no end after {time.monotonic() - started:.0f} s, or killed by the system"
-        self.process.stdout.readline()
+        ended = answer if "ended" in answer else json.loads(self.process.stdout.readline())
+        self.seconds = ended["ended"]
+        if answer is ended:  # without a word: killed
+            return f"no end within {timeout:g} s of work ({time.monotonic() - started:.0f} s), or killed by the system"
         return answer["error"]
 
     def close(self) -> None:
