@@ -120,7 +120,7 @@ def drawn(key: str, number: int) -> tuple[dict, int]:
     notebook, start, rng = read_notebook(ROOT / "book" / f"{key}.ipynb"), smoke(key), random.Random(f"{key} {number}")
     choices, names = choices_in(rules_of(notebook, key)), [name for name in start if name not in NOT_MOVED]
     for refused in range(TRIES):
-        changed = rng.sample(names, rng.randint(1, min(4, len(names))))
+        changed = rng.sample(names, rng.randint(1, max(4, len(names) // 2)))
         values = start | {name: moved(start[name], rng, choices.get(name)) for name in changed}
         if values == start:
             continue
