@@ -334,6 +334,13 @@ def test_values_that_make_no_sense_in_a_chapter_are_refused_before_it_runs(key, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_random_numbers_and_glued_ones_come_from_the_one_rule_for_each(key):
+    source = "\n".join(source_of(c) for c in read_notebook(ROOT / "book" / f"{key}.ipynb")["cells"] if c["cell_type"] == "code")
+    for own in ("manual_seed", "default_rng", "random_state=seed", "from myst_nb import glue"):
+        assert own not in source, f"{own}: separations.seeds makes the streams, separations.prose keeps the numbers of the text"
+
+
 def test_the_sets_of_every_notebook_differ_and_are_the_same_the_next_time():
     for key in KEYS:
         found = [drawn(key, number)[0] for number in (FIRST, FIRST + 1, FIRST)]
