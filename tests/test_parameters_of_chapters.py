@@ -142,7 +142,11 @@ def choices_in(rules: tuple[str, ...]) -> dict[str, list[str]]:
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
                 items = getattr(node.comparators[0], "elts", [])
                 texts = [item.value for item in items if isinstance(getattr(item, "value", None), str)]
-                names = [other.id for other in ast.walk(ast.parse(rule.partition("#")[0].strip())) if isinstance(other, ast.Name)]
+                names = [
+                    other.id
+                    for other in ast.walk(ast.parse(rule.partition("#")[0].strip()))
+                    if isinstance(other, ast.Name)
+                ]
                 if texts and len(texts) == len(items):
                     found |= {name: texts for name in names if name not in ("all", "any", "x")}
     return found
@@ -193,7 +197,9 @@ def execute(key: str, values: dict, evidence: str) -> None:
     config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
     shell, said = InteractiveShell.instance(config=config), []
     shell.display_pub.publish = lambda data, *others, **more: said.extend(
-        str(text) for kind, text in data.items() if kind.endswith(("plain", "markdown"))  # glued numbers among them
+        str(text)
+        for kind, text in data.items()
+        if kind.endswith(("plain", "markdown"))  # glued numbers among them
     )
     shell.showtraceback = lambda *others, **more: None
     warnings.showwarning = lambda message, kind, *others, **more: said.append(f"warning: {message}")
@@ -221,7 +227,11 @@ def execute(key: str, values: dict, evidence: str) -> None:
 
 def _reason(cell: dict, error: BaseException) -> str:
     lines = source_of(cell).splitlines()
-    own = [f for f in traceback.extract_tb(error.__traceback__) if "ipython-input" in f.filename or "/ipykernel_" in f.filename]
+    own = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if "ipython-input" in f.filename or "/ipykernel_" in f.filename
+    ]
     places = [f"line {frame.lineno}: {frame.line.strip()}" for frame in own[-2:]]
     return f"cell {cell.get('id')} ({lines[0][:60] if lines else ''}): {type(error).__name__}: {error} [{'; '.join(places)}]"
 
@@ -231,7 +241,7 @@ def serve() -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    import sklearn.mixture
+    import sklearn.mixture  # noqa: F401
     import torch  # noqa: F401
 
     import separations.plotting
@@ -251,7 +261,9 @@ def serve() -> None:
 def _run_job(job: dict, answers) -> None:
     """The forked process: its output goes nowhere but the answer."""
     os.setsid()
-    resource.setrlimit(resource.RLIMIT_CPU, (int(job["seconds"]), int(job["seconds"]) + 5))  # of work, however busy the machine
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (int(job["seconds"]), int(job["seconds"]) + 5)
+    )  # of work, however busy the machine
     answers.write(json.dumps({"process": os.getpid()}) + "\n")
     with open(os.devnull, "r+") as nowhere:
         for stream in (0, 1, 2):
@@ -277,7 +289,9 @@ class Worker:
         if self.process is None or self.process.poll() is not None:
             environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
             command = [sys.executable, __file__, "serve"]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            )
         self.process.stdin.write(json.dumps({"key": key, "values": values, "seconds": timeout}) + "\n")
         self.process.stdin.flush()
         child = json.loads(self.process.stdout.readline())["process"]
@@ -321,13 +335,17 @@ def test_a_set_of_parameters_that_the_rules_let_through_runs(key, number, worker
 @pytest.mark.parametrize("key", KEYS)
 def test_a_chapter_declares_rules_and_every_profile_keeps_them(key):
     notebook = read_notebook(ROOT / "book" / f"{key}.ipynb")
-    assert any("seed" in rule for rule in rules_of(notebook, key)), f"{key}: no cell tagged 'parameter-rules', or none for the seed"
+    assert any("seed" in rule for rule in rules_of(notebook, key)), (
+        f"{key}: no cell tagged 'parameter-rules', or none for the seed"
+    )
     checked_parameters(notebook, {}, key)
     for path in sorted((ROOT / "params").glob("*.yml")):
         checked_parameters(notebook, profile_entry(read_params(path), key), f"{path.stem}: {key}")
 
 
-@pytest.mark.parametrize(("key", "values"), REFUSED, ids=[f"{key[-40:]}-{list(values)[0]}" for key, values in REFUSED])
+@pytest.mark.parametrize(
+    ("key", "values"), REFUSED, ids=[f"{key[-40:]}-{next(iter(values))}" for key, values in REFUSED]
+)
 def test_values_that_make_no_sense_in_a_chapter_are_refused_before_it_runs(key, values):
     with pytest.raises(ValueError, match=next(iter(values))) as caught:
         checked_parameters(read_notebook(ROOT / "book" / f"{key}.ipynb"), smoke(key) | values, key)
@@ -336,9 +354,13 @@ def test_values_that_make_no_sense_in_a_chapter_are_refused_before_it_runs(key, 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_random_numbers_and_glued_ones_come_from_the_one_rule_for_each(key):
-    source = "\n".join(source_of(c) for c in read_notebook(ROOT / "book" / f"{key}.ipynb")["cells"] if c["cell_type"] == "code")
+    source = "\n".join(
+        source_of(c) for c in read_notebook(ROOT / "book" / f"{key}.ipynb")["cells"] if c["cell_type"] == "code"
+    )
     for own in ("manual_seed", "default_rng", "random_state=seed", "from myst_nb import glue"):
-        assert own not in source, f"{own}: separations.seeds makes the streams, separations.prose keeps the numbers of the text"
+        assert own not in source, (
+            f"{own}: separations.seeds makes the streams, separations.prose keeps the numbers of the text"
+        )
 
 
 def test_the_sets_of_every_notebook_differ_and_are_the_same_the_next_time():
