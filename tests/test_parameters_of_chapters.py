@@ -1,9 +1,10 @@
 """Parameters of the chapters: what a chapter's rules let through must run to its end, whatever the values.
 
-For each notebook, sets of parameters are drawn around its smoke profile (numbers moved, lists shortened, reordered, with
-duplicates) and never far above it. A set that the rules refuse is drawn again; any other is executed, in a process of its own.
-Drawn are the sets of FIRST, FIRST + 1, ...: SEPARATIONS_PARAMETER_SETS says how many for each notebook (20 for the whole
-search), SEPARATIONS_PARAMETER_TIMEOUT how many seconds of a processor one may take. One alone: pytest -k "13_two_scores and 105".
+For each notebook, sets of parameters are drawn around its smoke profile (numbers moved, lists shortened, reordered,
+with duplicates) and never far above it. A set that the rules refuse is drawn again; any other is executed, in a
+process of its own. Drawn are the sets of FIRST, FIRST + 1, ...: SEPARATIONS_PARAMETER_SETS says how many for each
+notebook (20 for the whole search), SEPARATIONS_PARAMETER_TIMEOUT how many seconds of a processor one may take.
+One alone: SEPARATIONS_PARAMETER_SETS=20 pytest tests/test_parameters_of_chapters.py -k "13_two_scores and 105".
 """
 
 import ast
@@ -135,7 +136,7 @@ def moved(value, rng: random.Random, choices: list[str] | None = None):
 
 
 def choices_in(rules: tuple[str, ...]) -> dict[str, list[str]]:
-    """The texts that rules allow for a parameter, `name in ("a", "b")` or `all(x in ("a", "b") for x in name)`, by its name."""
+    """The texts that rules allow for a parameter, as `name in ("a", "b")` or `all(x in ("a", "b") for x in name)`."""
     found = {}
     for rule in rules:
         for node in ast.walk(ast.parse(rule.partition("#")[0].strip(), mode="eval")):
@@ -237,7 +238,7 @@ def _reason(cell: dict, error: BaseException) -> str:
 
 
 def serve() -> None:
-    """Read jobs, a JSON text a line, from standard input; fork for each; answer each by its process and, at its end, by a line."""
+    """Read jobs, a JSON text a line, from standard input; fork for each; answer by its process and, at its end, a line."""
     import matplotlib
 
     matplotlib.use("Agg")
