@@ -30,6 +30,7 @@ from separations.chapters import notebook_keys
 from separations.dependencies import read_notebook, source_of
 from separations.parameter_rules import rules_of
 from separations.parameters import checked_parameters, parameters_of, profile_entry, read_params
+from separations.seeds import MAX_SEED
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = notebook_keys(ROOT)
@@ -62,7 +63,7 @@ REFUSED = [
     ("approximation/34_size_sample_dimension", {"pair": [32, 48]}),
 ]
 TIMEOUT = float(os.environ.get("SEPARATIONS_PARAMETER_TIMEOUT", "240"))
-TRIES = 300  # draws until one is let through
+TRIES = 100  # further changes, where the rules refuse many
 FEW = 2**12  # a count above this is a number of draws: it is only lowered
 NOT_MOVED = ("threads", "workers")  # of the machine, not of the chapter
 NOT_A_NUMBER = re.compile(r"(?<![\w-])nan(?![\w-])", re.IGNORECASE)
@@ -160,7 +161,7 @@ def smoke(key: str) -> dict:
 
 
 def drawn(key: str, number: int) -> tuple[dict, int]:
-    """Set `number` of a notebook that its rules let through, and how many were refused before it.
+    """Set `number` of a notebook that its rules let through, and how many changes they refused on the way.
 
     AssertionError where they refuse all, where another error than ValueError refuses one.
     """
@@ -169,18 +170,23 @@ def drawn(key: str, number: int) -> tuple[dict, int]:
     start = start | broken
     choices = choices_in(rules_of(notebook, key))
     names = [name for name in start if name not in (*NOT_MOVED, *broken)]
-    for refused in range(TRIES):
-        changed = rng.sample(names, rng.randint(1, max(4, len(names) // 2)))
-        values = start | {name: moved(start[name], rng, choices.get(name)) for name in changed}
-        if values == start:
-            continue
+    values, refused, wanted = start, 0, rng.randint(1, max(4, len(names) // 2))
+    for name in rng.sample(names, len(names)) + rng.choices(names, k=TRIES):
+        seeds = [1, MAX_SEED, rng.randint(0, MAX_SEED)]
+        candidate = values | {
+            name: rng.choice(seeds) if name == "seed" else moved(values[name], rng, choices.get(name))
+        }
         try:
-            checked_parameters(notebook, values, key)
+            checked_parameters(notebook, candidate, key)
         except ValueError as error:
             assert "\n" not in str(error), error
-            continue
-        return values, refused
-    raise AssertionError(f"{key}: {TRIES} sets were drawn and all refused: the rules leave too little")
+            refused += 1
+        else:
+            values = candidate
+        if sum(values[name] != start[name] for name in names) >= wanted:
+            return values, refused
+    assert values != start, f"{key}: {refused} changes were refused: the rules leave too little"
+    return values, refused
 
 
 # Executing, in a process that has imported the libraries once and forks for each set
@@ -330,7 +336,7 @@ def test_a_set_of_parameters_that_the_rules_let_through_runs(key, number, worker
     start = smoke(key)
     changed = {name: value for name, value in values.items() if value != start[name]}
     error = worker.run(key, values, TIMEOUT)
-    assert not error, f"{key}, set {number} ({refused} refused before it), {changed}: {error}"
+    assert not error, f"{key}, set {number} ({refused} changes refused), {changed}: {error}"
 
 
 @pytest.mark.parametrize("key", KEYS)
