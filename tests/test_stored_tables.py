@@ -70,7 +70,7 @@ def test_a_table_without_a_recipe_or_without_its_defaults_belongs_to_no_run(tmp_
 def test_a_recipe_that_cannot_be_read_is_named(tmp_path):
     path = store(tmp_path, {"defaults": {"n": 5}})
     path.with_suffix(".yml").write_text("defaults: {n: 5\n")
-    with pytest.raises(ValueError, match="01_runs.yml"):
+    with pytest.raises(ValueError, match=r"01_runs\.yml"):
         belongs(path, {"n": 5})
 
 
@@ -79,7 +79,8 @@ def test_a_stored_table_belongs_to_the_defaults_of_its_notebook_and_to_no_other_
     recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     defaults, table = parameters_of(notebook(recipe["notebook"]), recipe["notebook"]), path.with_suffix(".csv")
     assert recipe["defaults"] == defaults, "the defaults have changed since: make tables"
-    assert belongs(table, defaults) and not belongs(table, defaults | recipe["parameters"])  # that run has rows of its own
+    assert belongs(table, defaults)
+    assert not belongs(table, defaults | recipe["parameters"])  # that run has rows of its own
     for name in set(defaults) - set(FREE):
         assert not belongs(table, defaults | {name: another(defaults[name])}), name
     assert all(belongs(table, defaults | {name: another(defaults[name])}) for name in set(FREE) & set(defaults))
@@ -97,22 +98,24 @@ def _file(call: ast.Call) -> str:
     return ast.unparse(call.args[0]).lstrip("f").strip("'\"")
 
 
+def _rows(call: ast.Call, parameters: dict) -> list:
+    """What a call of `stored_rows` in a chapter gives with these parameters."""
+    names = {"stored_rows": stored_rows, "globals": lambda: parameters, "MAY_DIFFER": FREE, "name": "grid"}
+    return eval(compile(ast.Expression(call), "<call>", "eval"), names | parameters)
+
+
 @pytest.mark.parametrize("key", CHAPTERS)
 def test_a_chapter_reads_a_stored_table_only_through_the_comparison_of_parameters(key, monkeypatch):
     monkeypatch.chdir((ROOT / "book" / key).parent)
     calls = [call for call in readings(key) if _file(call) not in BESIDE and "cifar10" not in _file(call)]
     assert calls and all(ast.unparse(call.func) == "stored_rows" for call in calls)
-    defaults, profile = parameters_of(notebook(key), key), profile_entry(read_params(ROOT / "params" / "smoke.yml"), key)
+    assert all(ast.unparse(call.args[1]) == "globals()" for call in calls)
+    defaults = parameters_of(notebook(key), key)
+    smoke = profile_entry(read_params(ROOT / "params" / "smoke.yml"), key)
     for call in calls:
-        assert ast.unparse(call.args[1]) == "globals()"
-
-        def rows(parameters: dict) -> list:
-            names = {"stored_rows": stored_rows, "globals": lambda: parameters, "MAY_DIFFER": FREE, "name": "grid"}
-            return eval(compile(ast.Expression(call), key, "eval"), names | parameters)
-
-        assert rows(defaults) and not rows(defaults | profile)
+        assert _rows(call, defaults) and not _rows(call, defaults | smoke)
         for name in set(defaults) - set(FREE):
-            assert not rows(defaults | {name: another(defaults[name])}), (name, ast.unparse(call))
+            assert not _rows(call, defaults | {name: another(defaults[name])}), (name, ast.unparse(call))
 
 
 @pytest.mark.slow
@@ -120,7 +123,8 @@ def test_a_record_of_other_parameters_says_what_was_run(tmp_path):
     from separations.run import run
 
     key = "pruning/43_is_it_the_pruning"
-    overrides = profile_entry(read_params(ROOT / "params" / "smoke.yml"), key) | {"ratio": 0.5, "stops": [], "scratch_steps": 0}
+    smoke = profile_entry(read_params(ROOT / "params" / "smoke.yml"), key)
+    overrides = smoke | {"ratio": 0.5, "stops": [], "scratch_steps": 0}
     outcome = run(ROOT / "book" / f"{key}.ipynb", tmp_path / "out", overrides, threads=1)
     assert outcome.status == "ok", outcome.error
     text = "\n".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*.json"))
@@ -134,7 +138,8 @@ def test_the_recipe_of_a_new_table_has_the_defaults_of_its_notebook(tmp_path):
     from separations.store_tables import recipe_of
 
     key, content = "pruning/43_is_it_the_pruning", b"a,b\n1,2.5\n"
-    result = {"tables": {"controls": sha256(content)}, "threads": 1, "overrides": {"m": 12}, "seconds": 1.0, "machine": {}, "versions": {}}
+    result = {"tables": {"controls": sha256(content)}, "threads": 1, "overrides": {"m": 12}, "seconds": 1.0}
+    result |= {"machine": {}, "versions": {}}
     item = Chapter(key, ROOT / "book" / f"{key}.ipynb", tmp_path, "fresh", "", result)
     recipe = recipe_of(item, "longer", "controls", content)
     assert recipe["parameters"] == {"m": 12} and recipe["defaults"] == parameters_of(notebook(key), key)

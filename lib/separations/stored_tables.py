@@ -1,8 +1,9 @@
 """Tables that are stored beside a notebook, and whether they belong to the parameters of a run.
 
-A stored table comes from a longer run of its notebook; the recipe beside it (`store_tables`) has the parameters of that run, and the
-defaults of the notebook at that time. A run with those defaults is the short form of the longer one, and the table may stand in for
-what it leaves out. With any other parameters another table would have come out: such a run has its own rows alone to speak of.
+A stored table comes from a longer run of its notebook; the recipe beside it (`store_tables`) has the parameters of that
+run, and the defaults of the notebook at that time. A run with those defaults is the short form of the longer one, and the
+table may stand in for what it leaves out. With any other parameters another table would have come out: such a run has its
+own rows alone to speak of.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,8 +18,8 @@ FREE = ("threads", "workers", "models")  # parameters that say how fast and wher
 def belongs(path: str | Path, parameters: Mapping, free: Collection[str] = FREE) -> bool:
     """Whether a stored table belongs to these parameters: there, with a recipe whose defaults they are.
 
-    path: of the CSV file; parameters: of the run by name, others are passed over (`globals()` will do); free: parameters on which the
-    table does not depend. A recipe without defaults belongs to no run. ValueError for a recipe that cannot be read.
+    path: of the CSV file; parameters: of the run by name, others are passed over (`globals()` will do); free: parameters on
+    which the table does not depend. A recipe without defaults belongs to no run. ValueError for a recipe that cannot be read.
     """
     path = Path(path)
     place = path.with_suffix(".yml")
