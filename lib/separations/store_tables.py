@@ -1,8 +1,8 @@
 """Store the tables of finished runs beside their notebooks: `python -m separations.store_tables --profile longer`.
 
-Each table of a run goes to `book/<part>/data/<number>_<name>.csv`, and how it was made to the `.yml` beside it: notebook,
-profile, parameters and defaults, command, seconds, machine, versions, and the SHA-256 of the table. Only runs that finished
-and belong to the present sources are taken; all is read and checked before anything is written.
+Each table of a run goes to `book/<part>/data/<number>_<name>.csv`, and how it was made to the `.yml` beside it:
+notebook, profile, parameters and defaults, command, seconds, machine, versions, and the SHA-256 of the table. Only runs
+that finished and belong to the present sources are taken; all is read and checked before anything is written.
 
 Exit status: 0 done, 1 a notebook of the profile has no such run (the others are stored), 2 bad input.
 """

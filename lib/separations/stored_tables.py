@@ -1,9 +1,9 @@
 """Tables that are stored beside a notebook, and whether they belong to the parameters of a run.
 
 A stored table comes from a longer run of its notebook; the recipe beside it (`store_tables`) has the parameters of that
-run, and the defaults of the notebook at that time. A run with those defaults is the short form of the longer one, and the
-table may stand in for what it leaves out. With any other parameters another table would have come out: such a run has its
-own rows alone to speak of.
+run, and the defaults of the notebook at that time. A run with those defaults is the short form of the longer one, and
+the table may stand in for what it leaves out. With any other parameters another table would have come out: such a run
+has its own rows alone to speak of.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,8 +18,8 @@ FREE = ("threads", "workers", "models")  # parameters that say how fast and wher
 def belongs(path: str | Path, parameters: Mapping, free: Collection[str] = FREE) -> bool:
     """Whether a stored table belongs to these parameters: there, with a recipe whose defaults they are.
 
-    path: of the CSV file; parameters: of the run by name, others are passed over (`globals()` will do); free: parameters on
-    which the table does not depend. A recipe without defaults belongs to no run. ValueError for a recipe that cannot be read.
+    path: of the CSV file; parameters: of the run by name, others are passed over (`globals()` will do); free: those on
+    which the table does not depend. A recipe without defaults belongs to no run. ValueError for one that cannot be read.
     """
     path = Path(path)
     place = path.with_suffix(".yml")
@@ -34,7 +34,7 @@ def belongs(path: str | Path, parameters: Mapping, free: Collection[str] = FREE)
 
 
 def stored_rows(path: str | Path, parameters: Mapping, free: Collection[str] = FREE) -> list[dict[str, Value]]:
-    """Rows of a stored table that belongs to these parameters (see `belongs`), none otherwise: `stored_rows(...) or rows`."""
+    """Rows of a stored table if it belongs to these parameters (see `belongs`), else none: `stored_rows(...) or rows`."""
     return read_table(path) if belongs(path, parameters, free) else []
 
 
