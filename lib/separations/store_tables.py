@@ -1,8 +1,8 @@
 """Store the tables of finished runs beside their notebooks: `python -m separations.store_tables --profile longer`.
 
-Each table of a run goes to `book/<part>/data/<number>_<name>.csv`, and how it was made to the `.yml` beside it: notebook,
-profile and parameters, command, seconds, machine, versions, and the SHA-256 of the table. Only runs that finished and
-belong to the present sources are taken; all is read and checked before anything is written.
+Each table of a run goes to `book/<part>/data/<number>_<name>.csv`, and how it was made to the `.yml` beside it:
+notebook, profile, parameters and defaults, command, seconds, machine, versions, and the SHA-256 of the table. Only runs
+that finished and belong to the present sources are taken; all is read and checked before anything is written.
 
 Exit status: 0 done, 1 a notebook of the profile has no such run (the others are stored), 2 bad input.
 """
@@ -16,8 +16,9 @@ import yaml
 
 from .chapters import Chapter, chapter, named_by, params_file
 from .command_line import guarded, parser, say, tell
-from .dependencies import sha256
+from .dependencies import read_notebook, sha256
 from .files import write_whole
+from .parameters import parameters_of
 from .results import table_path
 from .tables import check_name
 
@@ -45,6 +46,7 @@ def recipe_of(item: Chapter, profile: str, name: str, content: bytes) -> dict:
         "rows": _rows(content, f"table {name!r} of {item.key}"),
         "profile": profile,
         "parameters": result["overrides"],  # what differs from the notebook's defaults
+        "defaults": parameters_of(read_notebook(item.path), item.key),  # whose short runs the table may stand in for
         "command": f"python -m separations.run book/{item.key}.ipynb {options} --out results/{item.path.stem}",
         "seconds": round(result["seconds"]),
         "machine": dict(result.get("machine") or {}) | {"threads": result["threads"]},
