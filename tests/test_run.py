@@ -36,7 +36,7 @@ def notebook(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Pa
                 "execution_count": None,
                 "metadata": {"tags": tags},
                 "outputs": [],
-                "source": source,
+                "source": source.splitlines(keepends=True),  # as Jupyter writes files
             }
             for i, (source, tags) in enumerate([*tagged, *((cell, []) for cell in cells)])
         ],

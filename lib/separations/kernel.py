@@ -19,6 +19,7 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbformat.v4.rwbase import rejoin_lines
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_MESSAGE_TEMPLATE
@@ -86,7 +87,7 @@ def _timed_out(error: CellTimeoutError, timeout: int) -> Outcome:
 
 def _prepared(notebook: Mapping) -> nbformat.NotebookNode:
     """The notebook as papermill's own reader would give it."""
-    nb = nbformat.from_dict(dict(notebook))
+    nb = rejoin_lines(nbformat.from_dict(dict(notebook)))  # files hold texts as lists of lines
     nb = nbformat.v4.upgrade(nb) or nb
     nb.metadata["papermill"] = {}
     nb.cells = [cell for cell in nb.cells if ERROR_MARKER_TAG not in cell.metadata.get("tags", [])]
