@@ -22,6 +22,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,7 @@ def execute(key: str, values: dict, evidence: str) -> None:
     )
     shell.showtraceback = lambda *others, **more: None
     warnings.showwarning = lambda message, kind, *others, **more: said.append(f"warning: {message}")
+    _train_briefly()
     for cell in read_notebook(path)["cells"]:
         if cell["cell_type"] != "code":
             continue
@@ -230,6 +232,23 @@ def execute(key: str, values: dict, evidence: str) -> None:
         said.clear()
     for file in Path(evidence).iterdir():
         assert not NOT_A_NUMBER.search(file.read_text(encoding="utf-8")), f"{file.name} holds NaN"
+
+
+def _train_briefly() -> None:
+    """Shipped models as they are, others after a few updates: hundreds of seconds of training say nothing about parameters."""
+    from separations import checkpoints, recipes
+
+    whole = recipes.trained
+
+    def trained(recipe, **options):
+        shipped = recipes._shipped(recipe)
+        if shipped is not None and checkpoints.load_model(shipped)[1].get("recipe") == recipe.words():
+            return whole(recipe, **options)
+        steps = min(recipe.steps, 20)
+        model, facts = whole(replace(recipe, steps=steps, warmup=min(recipe.warmup, steps - 1)), **options)
+        return model, facts | {"recipe": recipe.words()}
+
+    recipes.trained = trained
 
 
 def _reason(cell: dict, error: BaseException) -> str:
