@@ -185,3 +185,18 @@ def test_numbers_of_numpy_are_numbers():
     assert schedules.DDPM(steps=np.int64(10)) == schedules.DDPM(steps=10)
     found = samplers.generate(LAWS["mixture"], np.int64(5), steps=steps, batch=np.int64(2), generator=generator())
     assert torch.equal(found, samplers.generate(LAWS["mixture"], 5, steps=4, batch=2, generator=generator()))
+
+
+def test_no_level_is_no_time_and_a_score_is_enough_for_a_truth():
+    """An empty tensor of log-SNRs has an empty answer; a loss gap asks its truth for the score alone."""
+    assert OU().time_from_log_snr(torch.empty(0, dtype=torch.float64)).shape == (0,)
+
+    class Zero:
+        event_shape = (3,)
+
+        def score(self, x, t, schedule=None):
+            return torch.zeros_like(x)
+
+    found = loss_gap(DATA, Zero(), 0.5, samples=200, generator=generator())
+    own = LAWS["empirical"].score(LAWS["empirical"].sample(4000, 0.5, generator=generator(1)), 0.5).square().sum(1)
+    assert float(found.value) == pytest.approx(float(own.mean()), rel=0.2)

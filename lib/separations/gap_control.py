@@ -15,7 +15,7 @@ MAX_KEPT = 2**27  # numbers of the training set of which a centred copy is kept
 
 def as_empirical(data, truth: Diffused, allow_singular: bool = False) -> Empirical:
     """The training set as `Empirical`, if it fits the truth and the truth has a density. Raises ValueError otherwise."""
-    check_model(truth, "sample", "log_prob", "score", name="truth")
+    check_model(truth, "score", name="truth")
     empirical = data if isinstance(data, Empirical) else Empirical(data)
     if tuple(empirical.event_shape) != tuple(truth.event_shape):
         raise ValueError(

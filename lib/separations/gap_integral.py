@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, as_real, check_count
+from .checks import as_numbers, as_real, check_count, check_model
 from .diffused import Diffused
 from .distributions import Empirical
 from .estimates import Estimate
@@ -99,7 +99,7 @@ def kl_gap(
     out the second term, that is t1 = inf for OU. Common points and noise in both terms.
     """
     schedule, empirical = schedule_of(schedule), as_empirical(data, truth, allow_singular)
-    as_real(t0, "t0")
+    as_real(t0, "t0"), check_model(truth, "log_prob", name="truth")
     if t1 is not None:
         _check_interval(t0, t1)
     times = check_times(torch.tensor([t0] if t1 is None else [t0, t1]), empirical, schedule)

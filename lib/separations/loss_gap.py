@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import as_real, check_count, check_generator, randn
+from .checks import as_real, check_count, check_generator, check_model, randn
 from .diffused import Diffused
 from .distributions import Empirical
 from .estimates import Curve
@@ -152,6 +152,7 @@ def generalization_error(
     """
     schedule, empirical = schedule_of(schedule), as_empirical(data, truth, allow_singular)
     times = check_times(t, empirical, schedule)
+    check_model(truth, "sample", name="truth")
     x0 = truth.sample(check_samples(samples, False), generator=generator)
     x0 = x0.to(empirical.rows.squared_norms.device, dtype_of(empirical))
     z = randn(tuple(x0.shape), x0, generator)

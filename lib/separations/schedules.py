@@ -23,10 +23,11 @@ Time = float | Tensor
 
 def _as_level(log_snr: Time) -> Tensor:
     """log_snr as it is where it is a floating-point tensor, else as float64. ValueError for what is no number."""
-    if isinstance(log_snr, Tensor) and log_snr.is_floating_point() and log_snr.device.type != "cpu":
-        return log_snr
-    found = as_numbers(log_snr, "log_snr")
-    return log_snr if isinstance(log_snr, Tensor) and log_snr.is_floating_point() else found
+    if not isinstance(log_snr, Tensor) or not log_snr.is_floating_point():
+        return as_numbers(log_snr, "log_snr")
+    if log_snr.device.type == "cpu" and log_snr.isnan().any():
+        raise ValueError("log_snr has NaN: numbers are needed")
+    return log_snr
 
 
 def check_schedule(schedule: object) -> "Schedule":
