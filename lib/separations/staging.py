@@ -17,6 +17,7 @@ from .yaml_files import read_yaml
 
 ERROR_TAG = "papermill-error-cell-tag"
 MARK = ".staged"  # all that lies beside it is ours to replace
+UNMARKED = ("_config.yml", "_toc.yml", "book/_generated/chapters.md")  # in copies that carry no mark yet
 MARK_TEXT = "A staged copy of the book: whatever lies in this folder is replaced by the next rendering.\n"
 
 
@@ -194,6 +195,6 @@ def stage(root: Path, profile: str) -> Path:
 
 
 def _check_ours(target: Path) -> None:
-    ours = all((target / name).is_file() for name in ("_config.yml", "_toc.yml")) or (target / MARK).is_file()
+    ours = (target / MARK).is_file() or all((target / name).is_file() for name in UNMARKED)
     if target.exists() and not ours and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{str(target)!r} holds files that are not ours, and would be replaced: move it away")
