@@ -230,6 +230,18 @@ def test_a_folder_with_a_colon_is_refused_before_another_library_is_loaded(tmp_p
 # what is stale
 
 
+def test_a_changed_chapter_runs_all_tests_again_that_read_chapters():
+    text = (ROOT / "Snakefile").read_text(encoding="utf-8")
+    named = re.search(r"BOOK_TESTS = .* in \((.*)\)\]", text)[1].replace('"', "").split(", ")
+    pages_only = {"build", "data", "evidence", "sweep_report"}  # read no chapter: they read what is in BUILD
+    reading = {
+        path.stem.removeprefix("test_")
+        for path in (ROOT / "tests").glob("test_*.py")
+        if re.search(r"(?:ROOT|REPOSITORY|HERE|parents?\S*) / \"book\"", path.read_text(encoding="utf-8"))
+    }
+    assert reading - pages_only == set(named)
+
+
 def test_settings_are_read_strictly():
     assert [build_settings.yes(word, "s") for word in ("1", "true", "Yes", 1, True, "0", "no", "", None, False)] == [
         True

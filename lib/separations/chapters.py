@@ -157,7 +157,7 @@ def chapter(root: Path, profile: str, key: str, tables: bool = True) -> Chapter:
         state, error = "stale", "The run on disk belongs to other sources or parameters than the present ones."
     elif result and result.get("status") != "ok":
         state, error = "failed", str(result.get("error"))
-    elif result and is_success(run):
+    elif result and is_success(run) and result["file"] == f"{Path(key).name}.ipynb":
         state, error = _judged(result)
     elif result:
         error = "The run on disk is not whole: its sentinel, its result and its notebook do not belong together."
