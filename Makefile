@@ -8,7 +8,7 @@
 # make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there)
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
-# make clean     remove all build products but student editions (make distclean: the environment as well)
+# make clean     remove the build products, not what you had written to _build yourself (make distclean: the environment as well)
 #
 # Each target prepares .venv by itself. Variables: PROFILE=smoke|longer|paper (parameters from params/), STRICT=1 (a warning of the
 # rendering is an error), JOBS=2 (notebooks at a time), PYTHON=python3.12 (interpreter for a new .venv).
@@ -23,6 +23,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 # The library of this folder, also in a copied folder whose .venv still names the one it was copied from.
 export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
+ifneq (,$(and $(findstring :,$(CURDIR)),$(filter-out help clean distclean,$(or $(MAKECMDGOALS),help))))
+$(error $(CURDIR): this path has a colon, which neither venv nor PYTHONPATH can hold; move the folder or call it otherwise)
+endif
 # $(call quoted,NAME): the value of a variable as one word for the shell, whatever is in it
 quoted = $(shell printf %q '$(subst ','\'',$(value $(1)))')
 # What cannot be begun is said in one line, before anything runs.
@@ -58,13 +61,16 @@ here: $(STAMP)
 	@[ -L $(VENV) ] || $(PY) -I -c '$(LIBRARY_IS_HERE)' 2>/dev/null || { echo "make: $(VENV) was made for another folder, the library of this one is installed"; \
 	$(INSTALL) --no-deps --no-build-isolation -e . 2>/dev/null || $(INSTALL) --no-deps -e . || echo "make: that failed; outside of make set PYTHONPATH=lib" >&2; }
 
-# A .venv that an interrupted installation left half done is removed: nothing in it can be trusted.
+# A .venv that an interrupted installation left half done is removed: nothing in it can be trusted. One that somebody else made is not ours
+# to remove.
 $(STAMP):
 	@command -v "$(PYTHON)" >/dev/null || { echo "make: no $(PYTHON) found. Install Python 3.11 or newer (Debian, Ubuntu: apt install python3 python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is `"$(PYTHON)" --version 2>&1`; Python 3.11 or newer is needed. Name one: make PYTHON=python3.12" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv with pip. Debian, Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@if [ -e $(BUSY) ] || { [ -e $(VENV) ] && ! $(PY) -m pip --version >/dev/null 2>&1; }; then echo "make: $(VENV) is not whole, it is made anew"; rm -rf $(VENV); fi
-	@[ -e $(PY) ] || { echo "make: creating $(VENV)"; "$(PYTHON)" -m venv $(VENV); }
+	@if [ -e $(BUSY) ] || { [ -e $(VENV) ] && ! $(PY) -m pip --version >/dev/null 2>&1; }; then \
+	if ! ls $(VENV)/.install* >/dev/null 2>&1; then echo "make: $(VENV) has no pip and was not made by make: move it away, or install pip there" >&2; exit 1; fi; \
+	echo "make: $(VENV) is not whole, it is made anew"; rm -rf $(VENV); fi
+	@[ -e $(PY) ] || { echo "make: creating $(VENV)"; mkdir -p $(VENV) && touch $(BUSY) && "$(PYTHON)" -m venv $(VENV); }
 	@touch $(BUSY)
 	@echo "make: installing what requirements.txt asks for, at the versions of constraints.txt (the first time takes some minutes)"
 	@$(INSTALL) -r requirements.txt
@@ -128,11 +134,13 @@ bench: here $(STAMP_BENCH)
 	@$(PY) benchmarks/transformer.py
 	@$(PY) benchmarks/sweeps.py
 
-# Student editions stay, for somebody may have worked in them; a linked _build is only unlinked.
+# Student editions stay, for somebody may have worked in them, and so does what somebody put there, as by --out _build/mine; a linked
+# _build is only unlinked.
+PRODUCTS := runs render check sweeps tests evidence stage 'stage-*' html 'html-*' '.html*.old' .render.lock 'benchmark*.json'
 clean:
 	@if [ -L _build ]; then rm -f _build; fi
-	@if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 ! -name 'student*' -exec rm -rf {} +; \
-	rmdir _build 2>/dev/null || echo "make: kept $$(cd _build && echo student*) in _build"; fi
+	@if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 '(' -name runs $(PRODUCTS:%=-o -name %) ')' -exec rm -rf {} +; \
+	rmdir _build 2>/dev/null || echo "make: kept in _build: $$(ls -A _build | tr '\n' ' ')"; fi
 	rm -rf .snakemake .pytest_cache .ruff_cache
 
 distclean: clean

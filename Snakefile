@@ -68,7 +68,9 @@ def digest(*patterns):
 
 # What the tests read besides: they run commands of the pages, and look at how the graph and the targets are written.
 BUILD = ("Makefile", "Snakefile", "sweep.smk", ".ci/run", "_config.yml", "_toc.yml", "profiles/*/*", "params/*.yml", "sweeps/*.yml")
-BUILD += ("book/appendix/*.md", "book/appendix/evidence/*.json")
+BUILD += ("book/appendix/*.md", "book/appendix/evidence/*.json", "book/_static/*", "book/*.bib")
+# Tests that read the notebooks themselves: a change of a chapter runs these again, and not all the others.
+BOOK_TESTS = [f"tests/test_{name}.py" for name in ("book", "batch_page", "parameters_of_chapters", "stored_tables", "streams_of_chapters")]
 CODE = ("lib/separations/*.py", "lib/separations/claims.yml", "lib/separations/assets/*", "constraints.txt", "requirements.txt")
 
 
@@ -87,7 +89,7 @@ def safely(function, *arguments):
 
 STAMPS = {
     "_build/tests/unit.ok": digest(*CODE, *BUILD, "tests/*.py", "pyproject.toml", "benchmarks/*.py"),
-    "_build/tests/structure.ok": digest(*CODE, "tests/test_book.py", "book/**/*", "params/*.yml", "_toc.yml"),
+    "_build/tests/structure.ok": digest(*CODE, *BUILD, "tests/*.py", "pyproject.toml", "book/**/*"),
     **{f"_build/tests/nbval/{key}.ok": safely(nbval_key, key) for key in KEYS},
 }
 STAMPS["_build/tests/golden.ok"] = sha256("".join(STAMPS.values()) + digest("tests/golden/*.json", "tests/test_golden.py"))
@@ -186,19 +188,21 @@ rule unit:
     params:
         python=path_of_python,
         key=STAMPS["_build/tests/unit.ok"],
+        others=[f"--ignore={name}" for name in (*BOOK_TESTS, "tests/test_golden.py", "tests/test_rendered.py")],
     shell:
-        "{params.python:q} -m pytest tests --ignore tests/test_book.py --ignore tests/test_golden.py --ignore tests/test_rendered.py"
-        " && echo {params.key:q} > {output:q}"
+        "{params.python:q} -m pytest tests {params.others:q} && echo {params.key:q} > {output:q}"
 
 
 rule structure:
     output:
         "_build/tests/structure.ok",
+    threads: THREADS
     params:
         python=path_of_python,
         key=STAMPS["_build/tests/structure.ok"],
+        tests=BOOK_TESTS,
     shell:
-        "{params.python:q} -m pytest tests/test_book.py && echo {params.key:q} > {output:q}"
+        "{params.python:q} -m pytest {params.tests:q} && echo {params.key:q} > {output:q}"
 
 
 # Evidence goes to a folder of its own first: a notebook that fails half-way leaves no half of its measures.

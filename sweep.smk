@@ -83,4 +83,4 @@ rule execute:
         root=lambda wildcards: str(ROOT),
         lib=lambda wildcards: str(Path(workflow.basedir) / "lib"),
     shell:
-        "PYTHONPATH={params.lib:q}${{PYTHONPATH:+:$PYTHONPATH}} {params.python:q} -m separations.sweep_worker {params.folder:q} --root {params.root:q} --wait"
+        "PYTHONPATH={params.lib:q}\"${{PYTHONPATH:+:$PYTHONPATH}}\" {params.python:q} -m separations.sweep_worker {params.folder:q} --root {params.root:q} --wait"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from separations import build_settings, chapters, rendered
+from separations import book, build_settings, chapters, rendered, staging
 from sweep_book import cell, write_book
+from test_staging import leave_run, root  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = ("threads", "params.timeout", "params.strict")  # placeholders that hold a number
@@ -108,8 +109,8 @@ def make(root: Path, *arguments: str) -> subprocess.CompletedProcess:
     return call(root, "make", *arguments)
 
 
-@pytest.mark.parametrize("name", ["my {clone} é", "my [a-z]* $HOME 'x'"])
-def test_the_notebooks_checks_leave_a_sibling_with_half_the_name_alone(tmp_path, name):
+def test_the_notebooks_checks_leave_a_sibling_with_half_the_name_alone(tmp_path):
+    name = "my {clone} é [a-z]* $HOME 'x'"
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "precious.txt").write_text("mine")
     root = write_repository(tmp_path / name)
@@ -126,19 +127,21 @@ def test_the_notebooks_checks_leave_a_sibling_with_half_the_name_alone(tmp_path,
 
 
 BAD = [
-    ("JOBS=0", "JOBS = 0"), ("JOBS=abc", "JOBS = abc"), ("JOBS=", "JOBS = "), ("JOBS=-1", "JOBS = -1"), ("JOBS=2.5", "JOBS = 2.5"),
-    ("PROFILE=../params/smoke", "profile = '../params/smoke'"), ("PROFILE=", "profile = ''"), ("PROFILE=a b; touch x", "profile = 'a b; touch x'"),
-    ("STRICT=banana", "STRICT = banana"), ("JOBS='; touch x; '", "JOBS = '; touch x; '"),
+    ("JOBS=", "JOBS = "), ("JOBS=-1", "JOBS = -1"), ("PROFILE=", "profile = ''"), ("STRICT=banana", "STRICT = banana"),
+    ("PROFILE=a b; touch x", "profile = 'a b; touch x'"), ("JOBS='; touch x; '", "JOBS = '; touch x; '"),
 ]  # fmt: skip
 
 
-def test_a_setting_that_cannot_be_is_said_in_one_line_and_nothing_runs(tmp_path):
+def test_a_setting_that_cannot_be_is_said_in_one_line_and_nothing_runs(tmp_path, capsys):
     root = write_repository(tmp_path / "a b")
     for setting, message in BAD:
         done = make(root, "book", setting)
         said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
         assert done.returncode != 0 and len(said) == 1 and message in said[0], (setting, done.stderr)
     assert not (root / "_build").exists() and not (root / "x").exists()
+    for option in ("--jobs=0", "--jobs=abc", "--jobs=2.5", "--profile=../params/smoke", "--strict=2"):
+        assert book.main(["check", "--root", str(root), option]) == 2
+        assert option.partition("=")[2] in (said := capsys.readouterr().err) and said.count("\n") == 1
     for setting in ("jobs=0", "timeout=1000000000", "tables=maybe"):
         done = snakemake(root, "notebooks", setting)
         said = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow")]
@@ -154,13 +157,17 @@ def test_the_file_of_a_sweep_is_one_word_whatever_is_in_it(tmp_path):
     assert done.returncode != 0 and "JOBS = 0" in done.stderr
 
 
-def test_clean_keeps_the_work_of_students_and_what_a_link_leads_to(tmp_path):
+def test_clean_keeps_what_somebody_put_there_and_what_a_link_leads_to(tmp_path):
     root = write_repository(tmp_path / "a b")
-    for name in ("html", "student", "student-2", "runs/laptop"):
+    ours = ("html", "html-smoke", ".html-smoke.old", "stage", "stage-smoke", "render/smoke", "runs/laptop", "sweeps/s", "tests", "evidence", "check/paper")
+    others = ["grading", "html_notes", "mine", "my html", "student", "student-2"]  # fmt: skip
+    for name in (*ours, *others):
         (root / "_build" / name).mkdir(parents=True)
         (root / "_build" / name / "file").write_text("x")
+    (root / "_build" / ".render.lock").write_text("")
     assert make(root, "clean").returncode == 0
-    assert sorted(path.name for path in (root / "_build").iterdir()) == ["student", "student-2"]
+    assert sorted(path.name for path in (root / "_build").iterdir()) == others
+    assert all((root / "_build" / name / "file").is_file() for name in others)
     (root / "_build").rename(tmp_path / "elsewhere")
     (root / "_build").symlink_to(tmp_path / "elsewhere")
     assert make(root, "clean").returncode == 0
@@ -195,7 +202,44 @@ def test_an_environment_made_for_another_folder_is_noticed(tmp_path):
     assert "-e ." in (root / "installed").read_text()
 
 
+def test_an_environment_without_pip_is_removed_only_where_make_began_it(tmp_path):
+    root = write_repository(tmp_path / "a b")
+    venv = root / ".venv"
+    (venv / "lib").mkdir(parents=True)
+    (venv / "lib" / "mine").write_text("mine")
+    done = make(root, "env")
+    assert done.returncode != 0 and "was not made by make" in done.stderr and (venv / "lib" / "mine").is_file()
+    (venv / ".installing").touch()
+    done = call(root, "make", "env", "PYTHON=/bin/false")
+    assert "made anew" not in done.stdout and (venv / "lib" / "mine").is_file()  # not without another in sight
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f'#!/bin/sh\ncase "$*" in "-m venv"*) exit 1;; esac\nexec "{sys.executable}" "$@"\n')
+    interpreter.chmod(0o755)
+    done = call(root, "make", "env", f"PYTHON={interpreter}")
+    assert "made anew" in done.stdout and not (venv / "lib").exists()
+    assert (venv / ".installing").is_file()  # also of one that was interrupted at once make knows that it is its own
+
+
+def test_a_folder_with_a_colon_is_refused_before_another_library_is_loaded(tmp_path):
+    root = write_repository(tmp_path / "a:b")
+    done = call(root, "make", "student")
+    assert done.returncode != 0 and "has a colon" in done.stderr and not (root / "_build").exists()
+    assert call(root, "make", "help").returncode == call(root, "make", "clean").returncode == 0
+
+
 # what is stale
+
+
+def test_a_changed_chapter_runs_all_tests_again_that_read_chapters():
+    text = (ROOT / "Snakefile").read_text(encoding="utf-8")
+    named = re.search(r"BOOK_TESTS = .* in \((.*)\)\]", text)[1].replace('"', "").split(", ")
+    pages_only = {"build", "data", "evidence", "sweep_report"}  # read no chapter: they read what is in BUILD
+    reading = {
+        path.stem.removeprefix("test_")
+        for path in (ROOT / "tests").glob("test_*.py")
+        if re.search(r"(?:ROOT|REPOSITORY|HERE|parents?\S*) / \"book\"", path.read_text(encoding="utf-8"))
+    }
+    assert reading - pages_only == set(named)
 
 
 def test_settings_are_read_strictly():
@@ -233,6 +277,71 @@ def test_the_rendered_book_is_stale_by_content_not_by_time_stamp(tmp_path):
     assert rendered.book_key(root, "laptop") == changed
 
 
+def test_the_page_of_a_chapter_without_outputs_is_not_that_of_its_run(root):  # noqa: F811
+    leave_run(root)
+    key = rendered.book_key(root, "laptop")
+    notebook = root / "book" / "part" / "01_a.ipynb"
+    before = notebook.read_text()
+    notebook.write_text(before.replace("print(n)", "print(n + 1)"))
+    assert rendered.book_key(root, "laptop") != key
+    notebook.write_text(before)
+    assert rendered.book_key(root, "laptop") == key
+
+
+def rendering(monkeypatch, root, pages, code=0):  # noqa: F811
+    """Render with a stand-in for Jupyter Book that writes these pages."""
+
+    def run(command, **_):
+        html = Path(command[command.index("--path-output") + 1]) / "_build" / "html"
+        html.mkdir(parents=True, exist_ok=True)
+        for name in (".buildinfo", "index.html", *pages):
+            (html / name).write_text(name)
+        return subprocess.CompletedProcess(command, code)
+
+    monkeypatch.setattr(book.subprocess, "run", run)
+    return book.render(root, "laptop")
+
+
+def test_a_rendered_book_that_lacks_a_page_is_not_fresh(root, monkeypatch):  # noqa: F811
+    assert rendering(monkeypatch, root, ["a.html"]) == 0 and rendered.is_rendered(root, "laptop", False)
+    for name in ("index.html", "a.html", ".contents"):
+        (root / "_build" / "html" / name).unlink()
+        assert not rendered.is_rendered(root, "laptop", False)
+        assert rendering(monkeypatch, root, ["a.html"]) == 0 and rendered.is_rendered(root, "laptop", False)
+
+
+def test_a_page_of_a_rendering_that_failed_is_not_in_the_next(root, monkeypatch):  # noqa: F811
+    assert rendering(monkeypatch, root, ["gone.html"], code=1) == 1
+    assert rendering(monkeypatch, root, ["a.html"]) == 0
+    assert sorted(path.name for path in (root / "_build" / "html").glob("*.html")) == ["a.html", "index.html"]
+
+
+@pytest.mark.parametrize("name", ["01_`a`", "01_<b>", "01_{a}", "01_a\nb", "01_a.b"])
+def test_a_notebook_with_a_name_that_no_reference_or_rule_can_hold_is_refused(root, name, capsys):  # noqa: F811
+    (root / "book" / "part" / "01_a.ipynb").rename(root / "book" / "part" / f"{name}.ipynb")
+    toc = root / "_toc.yml"
+    toc.write_text(toc.read_text().replace("book/part/01_a", json.dumps(f"book/part/{name}")))
+    assert book.main(["check", "--root", str(root)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "is not allowed in the name" in said or "no dot is allowed" in said
+    for plain in ("é [z] (p)", "a'b", "a&b;c"):
+        toc.write_text(toc.read_text().replace(json.dumps(f"book/part/{name}"), json.dumps(f"book/part/{plain}")))
+        (root / "book" / "part" / f"{plain}.ipynb").write_text((root / "book" / "part" / f"{name}.ipynb").read_text())
+        (root / "book" / "part" / f"{name}.ipynb").unlink()
+        name = plain
+        assert book.main(["check", "--root", str(root)]) == 0
+
+
+def test_a_folder_of_staged_copies_is_one_that_only_staging_writes(root):  # noqa: F811
+    mine = root / "_build" / "stage"
+    mine.mkdir(parents=True)
+    for name in ("_config.yml", "_toc.yml", "thesis.md"):  # a Jupyter Book of somebody
+        (mine / name).write_text("mine")
+    with pytest.raises(ValueError, match="not ours"):
+        staging.stage(root, "laptop")
+    assert (mine / "thesis.md").read_text() == "mine"
+
+
 def test_a_rendered_book_takes_the_place_of_its_own_kind_only(tmp_path):
     new, place = tmp_path / "new", tmp_path / "html"
 
@@ -253,6 +362,12 @@ def test_a_rendered_book_takes_the_place_of_its_own_kind_only(tmp_path):
     make_new("2")
     rendered.swap(new, place)
     assert (place / "index.html").read_text() == "2" and (place / "CNAME").read_text() == "mine"
+    make_new("3")
+    (new / "CNAME").write_text("a page of that name")
+    with pytest.raises(ValueError, match="CNAME.* is not of the rendered book"):
+        rendered.swap(new, place)
+    assert (place / "CNAME").read_text() == "mine" and (place / "index.html").read_text() == "2"
+    shutil.rmtree(new)
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
     make_new("3")

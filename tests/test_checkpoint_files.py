@@ -52,6 +52,31 @@ class Narrow(Denoiser):
         return 0.5 * super().eps(x, t, **options)
 
 
+class Scaled(torch.nn.Module):
+    """A network with a constant that no optimiser moves. kept: how it is held."""
+
+    event_shape, copies = (2,), None
+
+    def __init__(self, c, kept):
+        super().__init__()
+        self.inner, c = MLP(2, 8, 2, generator=gen(0)), torch.full((3,), c)
+        if kept in ("saved", "not saved"):
+            self.register_buffer("c", c, persistent=kept == "saved")
+        else:
+            self.c = torch.nn.Parameter(c, requires_grad=False) if kept == "frozen" else c
+
+    def forward(self, x, log_snr):
+        return self.inner(x * self.c.mean(), log_snr)
+
+
+class Moving(Scaled):
+    """A network whose buffer moves while it is used, as running means do."""
+
+    def forward(self, x, log_snr):
+        self.c += 0.1
+        return super().forward(x, log_snr)
+
+
 class Late:
     def __init__(self, low):
         self.low = low
@@ -135,6 +160,24 @@ for r in train(net, torch.randn(16, 2, generator=g), steps=8, generator=g, times
     print(r.step, float(r.loss))
     if r.step == 4 and len(sys.argv) > 3: break
 """
+
+
+@pytest.mark.parametrize("kept", ["saved", "not saved", "frozen", "an attribute"])
+def test_constants_of_a_network_belong_to_the_run(tmp_path, kept):
+    path = tmp_path / "run.safetensors"
+    fit(path, net=Denoiser(Scaled(1.0, kept)))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="another model"):
+        fit(path, 12, net=Denoiser(Scaled(2.0, kept)))
+    assert path.read_bytes() == before
+    assert [r.step for r in fit(path, 12, net=Denoiser(Scaled(1.0, kept)))] == [8, 10, 12]
+
+
+def test_buffers_that_move_in_training_are_the_same_run(tmp_path):
+    path, net = tmp_path / "run.safetensors", Denoiser(Moving(1.0, "saved"))
+    fit(path, net=net)
+    assert [r.step for r in fit(path, 8, net=net)] == [8]  # the same object goes on
+    assert [r.step for r in fit(path, 10, net=Denoiser(Moving(1.0, "saved")))] == [10]  # as a new process would
 
 
 def test_the_same_script_in_a_new_process_is_the_same_run(tmp_path):

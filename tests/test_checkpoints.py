@@ -102,6 +102,18 @@ def test_a_finished_run_is_not_run_again_and_gives_its_last_record(tmp_path):
     assert torch.equal(weights(record.ema), weights(last.ema))
 
 
+def test_a_run_that_is_to_end_where_it_was_killed_gives_a_record(tmp_path):
+    path, whole = tmp_path / "run.safetensors", model()
+    *_, last = run(whole, steps=10, decay="constant", every=7)
+    for record in run(model(), steps=24, decay="constant", every=7, save_every=5, checkpoint=path):
+        if record.step == 14:  # the file holds step 10, which had no record
+            break
+    again = model()
+    (record,) = run(again, steps=10, decay="constant", every=7, save_every=5, checkpoint=path)
+    assert record.step == 10 and torch.equal(weights(again), weights(whole))
+    assert (record.loss, record.grad_norm, record.lr) == (last.loss, last.grad_norm, last.lr)
+
+
 def test_longer_is_allowed_at_a_constant_rate_only(tmp_path):
     path = tmp_path / "run.safetensors"
     for _ in run(model(), steps=12, decay="constant", checkpoint=path):

@@ -234,6 +234,27 @@ def test_endings_in_the_table_of_contents_are_allowed(root):  # noqa: F811
     chapters.check_pages(root)
 
 
+def test_the_page_of_a_run_shows_the_notebook_that_its_result_vouches_for(root):  # noqa: F811
+    out = leave_run(root)
+    (out / "other.ipynb").write_bytes((out / "01_a.ipynb").read_bytes())
+    (out / "01_a.ipynb").write_text((out / "01_a.ipynb").read_text().replace("NEW", "FORGED"))
+    seal(out, file="other.ipynb")
+    assert chapters.chapter(root, "laptop", "part/01_a").state == "missing"
+    assert "FORGED" not in (staging.stage(root, "laptop") / "book" / "part" / "01_a.ipynb").read_text()
+
+
+@pytest.mark.parametrize("left", ["link", "damaged"])
+def test_a_partial_notebook_that_cannot_be_shown_leaves_the_chapter_and_the_book(root, left):  # noqa: F811
+    out = leave_run(root, "failed", "ValueError: no")
+    partial = out / "01_a.failed.ipynb"
+    (root / "secret.ipynb").write_text(partial.read_text().replace("NEW", "SECRET"))
+    partial.unlink() if left == "link" else partial.write_text('{"cells": [')
+    if left == "link":
+        partial.symlink_to(root / "secret.ipynb")
+    text = (staging.stage(root, "laptop") / "book" / "part" / "01_a.ipynb").read_text()
+    assert "This chapter failed" in text and "ValueError: no" in text and "SECRET" not in text and "STALE" not in text
+
+
 @pytest.mark.parametrize("text", ["", "null", "[]", "3", "a: [", "a: 1\na: 2", None])
 def test_settings_that_are_none_are_an_error_of_one_line(root, text, capsys):  # noqa: F811
     path = root / "_config.yml"

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -58,6 +59,7 @@ def render(root: Path, profile: str, strict: bool = False, quiet: bool = False, 
 
 def _jupyter_book(source: Path, work: Path, log: Path, strict: bool) -> tuple[int, str]:
     """Exit status of Jupyter Book, and what it said, without colours and the folder of the sources."""
+    shutil.rmtree(work / "_build" / "html", ignore_errors=True)  # of a rendering that failed: pages that are gone since
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
     command += ["--path-output", str(work), "--all", *(["-W", "-n", "--keep-going"] if strict else [])]
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from .yaml_files import read_yaml
 
 DEFAULT_PROFILE = "laptop"  # the notebooks' own defaults
 PROFILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a file in params/, and part of the names of folders
+NO_PAGE = re.compile(r"[`<>{}\x00-\x1f\x7f]")  # no reference or rule can hold these
 GENERATED = ("book/appendix/results", "book/appendix/sweeps")  # pages that have no file in book/
 
 
@@ -76,6 +77,8 @@ def _page(name: object) -> str:
     parts = name.split("/") if isinstance(name, str) else [".."]
     if not isinstance(name, str) or name.startswith("/") or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"_toc.yml: file = {name!r}: the path of a page of the book is needed, as book/index")
+    if odd := NO_PAGE.search(name):
+        raise ValueError(f"_toc.yml: file = {name!r}: {odd[0]!r} is not allowed in the name of a page")
     return name.removesuffix(".ipynb").removesuffix(".md")
 
 
@@ -88,6 +91,8 @@ def check_pages(root: Path) -> None:
     ]
     if absent:
         raise ValueError(f"_toc.yml lists {', '.join(absent)}: no such notebook or page")
+    if dotted := [key for key in notebook_keys(root) if "." in key]:
+        raise ValueError(f"_toc.yml lists {', '.join(dotted)}: no dot is allowed in the name of a notebook")
 
 
 def notebook_keys(root: Path) -> list[str]:
@@ -152,7 +157,7 @@ def chapter(root: Path, profile: str, key: str, tables: bool = True) -> Chapter:
         state, error = "stale", "The run on disk belongs to other sources or parameters than the present ones."
     elif result and result.get("status") != "ok":
         state, error = "failed", str(result.get("error"))
-    elif result and is_success(run):
+    elif result and is_success(run) and result["file"] == f"{Path(key).name}.ipynb":
         state, error = _judged(result)
     elif result:
         error = "The run on disk is not whole: its sentinel, its result and its notebook do not belong together."

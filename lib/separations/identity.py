@@ -76,8 +76,13 @@ def digest(tensor: Tensor) -> str:
 
 
 def architecture(module: nn.Module, name: str = "model") -> str:
-    """SHA-256 of a module in words, as `describe`, but of its parameters and buffers only name, shape, dtype and whether they are trained."""
-    return _sha(_Describer({}, weights=False).words(module, name))
+    """SHA-256 of a module in words, as `describe`, but of what it saves only name, shape, dtype and whether it is trained.
+
+    Other tensors count with their numbers: no file brings them back. Those that an installed class makes follow from its settings.
+    """
+    saved = {id(tensor) for tensor in module.state_dict(keep_vars=True).values()}
+    saved |= {id(b) for one in module.modules() if _comes_along(type(one)) for b in one.buffers(recurse=False)}
+    return _sha(_Describer({}, saved=saved).words(module, name))
 
 
 @functools.cache
@@ -108,8 +113,8 @@ def _sha(text: str) -> str:
 class _Describer:
     """One description. Functions and classes are described where they are met first, data each time."""
 
-    def __init__(self, known: Mapping[int, str], *, weights: bool = True):
-        self.known, self.weights = known, weights
+    def __init__(self, known: Mapping[int, str], *, saved: set[int] | None = None):
+        self.known, self.saved = known, saved  # saved: ids of tensors whose numbers say nothing; None: as a value, not as a module
         self.met: dict[int, tuple[int, object]] = {}  # the objects are kept, so that no id is used twice
         self.above: list[int] = []
 
@@ -227,13 +232,13 @@ class _Describer:
 
     def _alone(self, value, at: str) -> str:
         """Words that do not depend on what was met before, for what has no order."""
-        return _Describer(self.known, weights=self.weights).words(value, at)
+        return _Describer(self.known, saved=self.saved).words(value, at)
 
     def _tensor(self, value: Tensor, at: str) -> str:
         if value.layout is not torch.strided or value.is_meta or value.is_quantized:
             raise _unknown(value, at)
         about = f"{str(value.dtype).removeprefix('torch.')}, {tuple(value.shape)}"
-        return f"tensor({about}, {digest(value)[:32] if self.weights else value.requires_grad})"
+        return f"tensor({about}, {value.requires_grad if id(value) in (self.saved or ()) else digest(value)[:32]})"
 
     def _object(self, value, at: str) -> str:
         if isinstance(value, STREAMS):
@@ -262,7 +267,7 @@ class _Describer:
     def _of_module(self, module: nn.Module) -> dict:
         """The attributes of a module that say what it computes: not how it is compiled, not what stands empty in every module."""
         empty = vars(nn.Module()).keys() - {"training"}
-        left_out = {"_compiled_call_impl"} | (set() if self.weights else {"training"})
+        left_out = {"_compiled_call_impl"} | (set() if self.saved is None else {"training"})
         return {k: v for k, v in vars(module).items() if k not in left_out and (k not in empty or v)}
 
     def _reduced(self, value, at: str) -> str:

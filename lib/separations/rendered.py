@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from .chapters import notebook_keys, profile_folder
+from .chapters import chapters, notebook_keys, profile_folder
 from .dependencies import PACKAGE, closure, file_hash, files_of, sha256
 from .files import write_whole
 from .staging import book_files
@@ -25,7 +25,8 @@ def stamp(root: Path, profile: str, strict: bool) -> Path:
 def book_key(root: Path, profile: str) -> str:
     """Fingerprint of all that the rendered book shows, by content: pages, settings, runs, sweeps, evidence, and the code that renders.
 
-    Time stamps do not count. What is gone counts as much as what is new.
+    Time stamps do not count. What is gone counts as much as what is new, and how each chapter stands as much as its run: a page
+    that says "not executed" is not that of the same run when its notebook is as it was again.
     """
     files = [*files_of(closure(["book"])), PACKAGE / "claims.yml", root / "_config.yml", root / "_toc.yml"]
     files += [root / "constraints.txt", *book_files(root), *root.glob("params/*.yml"), *root.glob("sweeps/*.yml")]
@@ -36,29 +37,36 @@ def book_key(root: Path, profile: str) -> str:
     for folder in {*runs, build / "runs" / profile}:
         files += [folder / key / "SUCCESS" for key in notebook_keys(root)]
     lines = [f"{os.path.relpath(path, root)} {file_hash(path)}" for path in sorted({*files}) if path.is_file()]
-    return sha256("\n".join(lines))
+    return sha256("\n".join([*lines, *(f"{item.key} {item.state} {item.error}" for item in chapters(root, profile))]))
 
 
 def is_rendered(root: Path, profile: str, strict: bool) -> bool:
-    """Whether the HTML belongs to the present state of everything it shows."""
+    """Whether the HTML is whole, and belongs to the present state of everything it shows."""
     path = stamp(root, profile, strict)
-    return path.is_file() and path.read_text(encoding="utf-8").strip() == book_key(root, profile)
+    if not path.is_file() or not (path.parent / CONTENTS).is_file():
+        return False
+    written = (path.parent / CONTENTS).read_text(encoding="utf-8").split("\n")
+    there = all(os.path.isfile(path.parent / name) for name in written if name)
+    return there and path.read_text(encoding="utf-8").strip() == book_key(root, profile)
 
 
 def swap(new: Path, place: Path) -> None:
     """Put a rendered book in the place of the former one. Files that somebody laid beside that one stay.
 
-    ValueError where the place holds files and no book that we rendered.
+    ValueError where the place holds files and no book that we rendered, or one of somebody where a page is to stand.
     """
     place = place.resolve() if place.is_symlink() else place
     old = place.with_name(f".{place.name}.old")
     if old.exists() and not place.exists():  # what a killed call left
         os.replace(old, place)
     others = _files_of_others(place)
+    taken = [name for name in others if (new / name).is_file() and not _same(place / name, new / name)]
+    if taken:
+        raise ValueError(f"{str(place / taken[0])!r} is not of the rendered book, and would be replaced: move it away")
     ours = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if not path.is_dir())
     write_whole(new / CONTENTS, "\n".join([CONTENTS, *ours]) + "\n")
     for name in others:
-        if not (new / name).exists():
+        if not os.path.lexists(new / name):
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(place / name, new / name, follow_symlinks=False)
     shutil.rmtree(old, ignore_errors=True)
@@ -73,13 +81,17 @@ def swap(new: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _same(one: Path, other: Path) -> bool:
+    return one.is_file() and not one.is_symlink() and file_hash(one) == file_hash(other)
+
+
 def _files_of_others(place: Path) -> list[str]:
     """Files in a rendered book that the rendering did not write."""
     if not place.exists() or not any(place.iterdir()):
         return []
     there = [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_symlink() or not path.is_dir()]
     if (place / CONTENTS).is_file():
-        ours = set((place / CONTENTS).read_text(encoding="utf-8").splitlines()) | {".rendered", ".rendered-strict"}
+        ours = set((place / CONTENTS).read_text(encoding="utf-8").split("\n")) | {".rendered", ".rendered-strict"}
         return [name for name in there if name not in ours]
     if not (place / ".buildinfo").is_file():  # Sphinx writes it into every book
         raise ValueError(f"{str(place)!r} holds files and no rendered book, and would be replaced: move it away")

@@ -4,6 +4,8 @@
 however much it is called the same; the same script in a new process is the same run.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -20,14 +22,14 @@ CODE = (
     "timesteps_interval", "training", "training_run", "unet1d",
 )  # fmt: skip
 NAMED = ("schedule", "prediction", "data_std", "mean", "event_shape")  # of a model, each told by its name
-# Generators move on while they are used: how each was when this process began a run with it, by file and seed.
+# Generators and running means move on while they are used: how each was when this process began a run with it, by file.
 _BEGAN: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def words_of_run(
     model: Denoiser, rows: Tensor, sizes: Tensor, generators: Sequence[torch.Generator], path: Path, settings: Mapping
 ) -> dict[str, str]:
-    """Words for each setting, the data, the model but for its weights, the generators and the library's code.
+    """Words for each setting, the data, the model but for its trained weights, the generators and the library's code.
 
     ValueError for what cannot be described by its content.
     """
@@ -39,9 +41,22 @@ def words_of_run(
     words["data"] = f"{counts} rows, {rows.dtype} of shape {tuple(rows.shape)}, SHA-256 {identity.digest(rows)[:16]}"
     words |= {name: identity.describe(getattr(model, name), f"model.{name}") for name in NAMED}
     words["network"] = f"SHA-256 {identity.architecture(model)}"
+    words |= _untrained(model, path)
     words["generator"] = ", ".join(_start(g, path) for g in generators)
     words["code"] = f"SHA-256 {identity.code(CODE)[:16]}"
     return words
+
+
+def _untrained(model: Denoiser, path: Path) -> dict[str, str]:
+    """Frozen weights and buffers in a word, as they were when this process began with the checkpoint; nothing where there are none."""
+    held = {k: v for k, v in model.state_dict(keep_vars=True).items() if not v.requires_grad and k not in NAMED}
+    if not held:
+        return {}
+    began, key = _BEGAN.setdefault(model, {}), str(path.resolve())
+    if not path.exists() or key not in began:
+        digests = json.dumps({k: identity.digest(v) for k, v in held.items()})
+        began[key] = f"{len(held)} tensors, SHA-256 {hashlib.sha256(digests.encode()).hexdigest()[:16]}"
+    return {"untrained": began[key]}
 
 
 def _start(g: torch.Generator, path: Path) -> str:
@@ -66,7 +81,7 @@ def check_same_run(path: Path, was: Mapping[str, str], now: Mapping[str, str], s
         told.append("the library trains by other code now")
     if "network" in differ and not set(differ) & set(NAMED):
         told.append("the network has another class, size or dtype, or other weights that are trained")
-    other = "model" if "network" in differ else "run"
+    other = "model" if {"network", "untrained"} & set(differ) else "run"
     raise ValueError(
         f"checkpoint = {path} belongs to another {other}: {'; '.join(told)}; the same, or another file, is needed"
     )

@@ -12,11 +12,13 @@ from .chapters import Chapter, chapters, profile_folder, toc_entries
 from .dependencies import PACKAGE, read_notebook, source_of
 from .evidence import larger
 from .files import write_whole
+from .records import file_inside
 from .sweep_report import report_files, reported, toc_with_sweeps
 from .yaml_files import read_yaml
 
 ERROR_TAG = "papermill-error-cell-tag"
 MARK = ".staged"  # all that lies beside it is ours to replace
+UNMARKED = ("_config.yml", "_toc.yml", "book/_generated/chapters.md")  # in copies that carry no mark yet
 MARK_TEXT = "A staged copy of the book: whatever lies in this folder is replaced by the next rendering.\n"
 
 
@@ -58,24 +60,29 @@ def staged_notebook(item: Chapter) -> dict:
     if item.state == "fresh":
         notebook = read_notebook(item.run / f"{item.path.name}")
         notebook["cells"].append(markdown_cell(pages.run_note(item.result), "run-note"))
+    elif partial := _partial(item):
+        notebook = partial
+        notebook["cells"] = [c for c in notebook["cells"] if ERROR_TAG not in tags_of(c)]
+        _insert_below_title(notebook, pages.failed_notice(item.error, _failing_cell(notebook)))
     else:
-        partial = item.run / f"{item.path.stem}.failed.ipynb"
-        if item.state == "failed" and item.result and partial.is_file():
-            notebook = read_notebook(partial)
-            notebook["cells"] = [c for c in notebook["cells"] if ERROR_TAG not in tags_of(c)]
-            notice = pages.failed_notice(item.error, _failing_cell(notebook))
-        else:
-            notebook = source
-            for cell in notebook["cells"]:
-                if cell["cell_type"] == "code":
-                    cell.update(outputs=[], execution_count=None)
-            failed = item.state == "failed"
-            notice = (
-                pages.failed_notice(item.error, None, partial=False) if failed else pages.missing_notice(item.error)
-            )
+        notebook = source
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell.update(outputs=[], execution_count=None)
+        failed = item.state == "failed"
+        notice = pages.failed_notice(item.error, None, partial=False) if failed else pages.missing_notice(item.error)
         _insert_below_title(notebook, notice)
     notebook["metadata"] = {**entry(source, "metadata"), **entry(notebook, "metadata")}
     return notebook
+
+
+def _partial(item: Chapter) -> dict | None:
+    """What a failed run computed until then; None where it left nothing that can be read, or a link to elsewhere."""
+    path = file_inside(item.run, f"{item.path.stem}.failed.ipynb") if item.state == "failed" and item.result else None
+    try:
+        return read_notebook(path) if path else None
+    except ValueError:
+        return None
 
 
 def _failing_cell(notebook: Mapping) -> int | None:
@@ -194,6 +201,6 @@ def stage(root: Path, profile: str) -> Path:
 
 
 def _check_ours(target: Path) -> None:
-    ours = all((target / name).is_file() for name in ("_config.yml", "_toc.yml")) or (target / MARK).is_file()
+    ours = (target / MARK).is_file() or all((target / name).is_file() for name in UNMARKED)
     if target.exists() and not ours and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{str(target)!r} holds files that are not ours, and would be replaced: move it away")

@@ -326,18 +326,19 @@ class Run:
                 raise self._explained(error) from error
             self.total = self.total + loss
             self.seconds += time.perf_counter() - start
-            record = self._record(norm) if self.step in marks else None
-            if self.checkpoint is not None and (self.step % self.save_every == 0 or self.step == steps):
+            due = self.checkpoint is not None and (self.step % self.save_every == 0 or self.step == steps)
+            record = self._record(norm) if due or self.step in marks else None
+            if self.step in marks:
+                self.total, self.last = 0.0, self.step
+            if due:
                 self._keep(record)
-            if record is not None:
+            if self.step in marks:
                 yield record
 
     def _record(self, norm: Tensor) -> Record:
         ema = None if self.ema is None else self.ema.model
         lr = self.optimiser.param_groups[0]["lr"]
-        record = Record(self.step, self.total / (self.step - self.last), norm, lr, self.seconds, ema)
-        self.total, self.last = 0.0, self.step
-        return record
+        return Record(self.step, self.total / (self.step - self.last), norm, lr, self.seconds, ema)
 
     def _explained(self, error: Exception) -> Exception:
         """An allocator's error with what to do about it; any other error as it is."""
