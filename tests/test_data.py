@@ -465,6 +465,10 @@ def test_an_empty_ecg_file(own_root):
             {"x": np.zeros((2, 32, 32, 3), np.uint8), "labels": np.zeros(3, np.int64)},
             r"labels is int64 of shape \(3,\)",
         ),
+        (
+            {"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.zeros(2, np.int64)},
+            "has y beside x: the labels are to be called labels",
+        ),
         (None, "cannot be read"),
     ],
 )

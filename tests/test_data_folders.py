@@ -310,6 +310,15 @@ def test_folders_outside_the_table_of_the_set_are_named(own_root, place, message
         load(place.split("/")[0])
 
 
+def test_sub_folders_without_an_image_have_no_label_which_is_said(tmp_path):
+    picture(tmp_path / "all" / "a" / "1.png"), picture(tmp_path / "all" / "c" / "1.png", 3)
+    for name in ("b", ".git"):
+        (tmp_path / "all" / name).mkdir()
+    with pytest.warns(UserWarning, match=r"no label for sub-folders, 1 without an image \(b\)") as said:
+        found = load(f"folder:{tmp_path / 'all'}", size=9)
+    assert dict(zip(levels(found), found.labels.tolist())) == {0: 0, 3: 1} and len(said) == 2
+
+
 def test_a_subset_of_class_folders_is_said_and_can_be_meant(own_root):
     picture(own_root / "cifar10" / "train" / "cat" / "1.png", 0, 32)
     (own_root / "cifar10" / "train" / "cat" / "notes.txt").write_text("")

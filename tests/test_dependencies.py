@@ -134,6 +134,12 @@ def test_cells_without_magics_are_taken_as_they_stand(library):
         imported_names(python_source({"cells": [cell("%%time\nx = = 1")]}))
 
 
+@pytest.mark.parametrize("tag", ["raises-exception", "skip-execution"])
+def test_a_cell_that_may_fail_need_not_be_python_and_its_imports_count_where_it_is(library, tag):
+    text = python_source({"cells": [cell("x = = 1", [tag]), cell("from separations.samplers import ode", [tag])]})
+    assert imported_names(text) == {"samplers"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

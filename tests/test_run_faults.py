@@ -77,6 +77,14 @@ def test_a_folder_with_files_that_no_run_left_is_refused_and_loses_nothing(book,
     assert "which no run left there" in error and error.count("\n") == 1 and contents(out) == before
 
 
+def test_a_log_of_the_users_in_the_usual_form_is_not_taken_for_ours(tmp_path):
+    (tmp_path / "run.log").write_text("2026-01-31 10:00:00,123 INFO epoch 1: loss 0.3\n")
+    with pytest.raises(ValueError, match=r"holds run\.log, which no run left there"):
+        run_folder.check_folder(tmp_path, "chapter")
+    (tmp_path / ".lock").touch()  # beside the lock of an earlier version it is that of a run
+    run_folder.check_folder(tmp_path, "chapter")
+
+
 def test_a_link_or_a_file_as_folder(book, tmp_path, capsys):
     notebook(book, "1")
     (tmp_path / "file").write_text("mine")
@@ -145,9 +153,11 @@ def test_in_a_folder_of_ours_links_are_removed_and_their_targets_and_other_files
         assert contents(theirs) == {"a.csv": b"mine"} and not (out / "tables").is_symlink()
         (out / "tables").mkdir()
         (out / "tables" / "mine.tex").write_text("mine")
+        (out / "tables" / "mine.csv").write_text("mine")
         (out / "tables" / "runs.csv").write_text("ours")
+        (out / "result.json").write_text(json.dumps({"tables": {"runs": "digest", "../result": "", "gone": ""}}))
         run_folder.clean(out, "chapter")
-        assert contents(out / "tables") == {"mine.tex": b"mine"}
+        assert contents(out / "tables") == {"mine.tex": b"mine", "mine.csv": b"mine"}
     (out / "chapter.ipynb").mkdir()
     with pytest.raises(ValueError, match=r"chapter\.ipynb in it is a folder"):
         run_folder.check_folder(out, "chapter")
@@ -242,6 +252,8 @@ def test_jupyters_own_tags_are_kept(book, tmp_path):
         ("1 / 0", "skip-execution"),
         ("int('x')", "raises-exception"),
         ("raise SystemExit", "raises-exception"),
+        ("x = = 1", "raises-exception"),
+        ("x = <your answer>", "skip-execution"),
         "print(n)",
     ]
     assert run(notebook(book, *cells), tmp_path / "out").code == 0 and is_success(tmp_path / "out")

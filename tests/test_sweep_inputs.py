@@ -430,6 +430,19 @@ def test_a_damaged_task_is_named_by_the_worker(root, capsys, content):
     assert "run.json" in sweep_plan.standing(run).reason
 
 
+def test_keys_that_are_no_text_reach_the_run_as_they_are(root):
+    notebook(root, parameters="d = {1: 'x'}\nfree = None")
+    points = "list: [{d: {2: y, 3: z}}, {free: {4: [5, {6: a}]}}, {free: {'4': b}}]\n"
+    tasks = [sweep_worker.read_task(root, run.folder)["overrides"] for run in planned(root, points)]
+    assert tasks == [{"d": {2: "y", 3: "z"}}, {"free": {4: [5, {6: "a"}]}}, {"free": {"4": "b"}}]
+    [first, *_] = planned(root, points)
+    task = json.loads((first.folder / "run.json").read_text())
+    for literal in ("{'d': {2: 'other'}}", "3", "open('x')", 7, "{"):
+        (first.folder / "run.json").write_text(json.dumps(task | {"literal": literal}))
+        with pytest.raises(ValueError, match="'literal' and 'overrides' are not the same"):
+            sweep_worker.read_task(root, first.folder)
+
+
 def test_a_task_outside_the_book_is_refused(root):
     [run] = planned(root, "grid: {n: [1]}\n")
     task = json.loads((run.folder / "run.json").read_text())

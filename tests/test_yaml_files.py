@@ -38,6 +38,12 @@ def test_plain_values_are_read_as_yaml_1_2_has_them(text, value):
     assert found == value and type(found) is type(value)
 
 
+def test_bytes_of_a_command_line_that_are_no_text_are_named():
+    with pytest.raises(ValueError, match=r"^it holds bytes that are no UTF-8 text: '\\udcff'$"):
+        parse_yaml("\udcff", "it")
+    assert parse_yaml("[0e-400, 0.0, 5e-324]", "it") == [0.0, 0.0, 5e-324]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -52,6 +58,7 @@ def test_plain_values_are_read_as_yaml_1_2_has_them(text, value):
         (".nan", "finite"),
         ("-.inf", "finite"),
         ("1e999", "beyond the largest"),
+        ("-1.5e-400", "below the smallest"),
         ("9" * 5000, "too long"),
         ("a: 1\nb: 2\na: 3", r"'a' stands there twice \(line 3\)"),
         ("{1: a, 1: b}", "twice"),

@@ -36,11 +36,14 @@ def read_npz(path: Path, shape: tuple[int, ...], classes: int | None = None) -> 
     try:
         with np.load(path, allow_pickle=False) as archive:
             x = archive["x"]
+            others = [] if classes == 0 else sorted(set(archive.files) - {"x", "labels"})
             labels = archive["labels"] if classes != 0 and "labels" in archive.files else None
     except Exception as error:  # damaged archives raise many types
         raise ValueError(f"{path} cannot be read ({error}): take it away and fetch or install it again") from error
     if x.dtype != np.uint8 or x.shape[1:] != shape or len(x) == 0:
         raise ValueError(f"{path}: x is {x.dtype} of shape {x.shape}, uint8 of shape (n, {str(shape)[1:-1]}) is needed")
+    if labels is None and others:
+        raise ValueError(f"{path} has {', '.join(others)[:100]} beside x: the labels are to be called labels")
     return x, None if labels is None else _labels(path, labels, len(x), classes)
 
 

@@ -168,6 +168,12 @@ def image_folder(folder: Path, size: int, source: str) -> Raw:
         notes = [*notes, f"no labels, as not every image lies in a sub-folder: {counted('beside them', beside)}"]
     elif len(number) > 1:
         labels = np.array([number[p[0]] for p in parts], dtype=np.int64)
+        places = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and p.name[0] != ".")
+        if bare := [name for name in places if name not in number]:
+            notes = [
+                *notes,
+                f"no label for sub-folders, {counted('without an image', bare)}: those behind them move up",
+            ]
     return from_files([folder.joinpath(*p) for p in parts], labels, size, source, notes=notes, whole=False)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from .magics import plain_python
-from .notebooks import read_notebook, source_of
+from .magics import parses, plain_python
+from .notebooks import read_notebook, source_of, tags_of
 from .yaml_files import read_yaml
 
 PACKAGE = Path(__file__).parent
@@ -21,12 +21,21 @@ FORMAT = 2  # of result.json: a new number makes every earlier run stale
 # Files beside the code that a module reads; claims.yml is treated claim by claim.
 ASSETS = {"data": ("assets/*.npz",), "checkpoints": ("assets/*.safetensors",)}
 VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled", "lines_to_next_cell")  # written by tools
+MAY_FAIL = {"raises-exception", "skip-execution"}  # Jupyter's own tags
 PINS = ("constraints.txt", "requirements.txt")
 
 
 def python_source(notebook: Mapping) -> str:
-    """All code cells of a notebook as one Python text. IPython's own syntax is translated; the code inside of magics counts."""
-    cells = [plain_python(source_of(cell)) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    """All code cells of a notebook as one Python text. IPython's own syntax is translated; the code inside of magics counts.
+
+    A cell that need not be valid, being skipped or expected to fail, imports nothing where it is not.
+    """
+    cells = [
+        text
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+        and (parses(text := plain_python(source_of(cell))) or not MAY_FAIL & set(tags_of(cell)))
+    ]
     return "\n".join(cell.rstrip("\n") for cell in cells) + "\n"
 
 

@@ -114,7 +114,7 @@ class _Describer:
     """One description. Functions and classes are described where they are met first, data each time."""
 
     def __init__(self, known: Mapping[int, str], *, saved: set[int] | None = None):
-        self.known, self.saved = known, saved  # saved: ids of tensors whose numbers say nothing; None: as a value, not as a module
+        self.known, self.saved = known, saved  # saved: of a module, ids of the tensors whose numbers say nothing
         self.met: dict[int, tuple[int, object]] = {}  # the objects are kept, so that no id is used twice
         self.above: list[int] = []
 

@@ -139,7 +139,7 @@ def _without_room(out: Path, running: Path, outcome: Outcome, result: dict, erro
             running.name.replace(".running.", ".failed."),
         ):
             (out / name).unlink(missing_ok=True)
-        remove_tables(out)
+        remove_tables(out, _tables_of(result["evidence"]))
         _clear(out, running)
         _write_result(out, result)
     except OSError as second:
@@ -185,9 +185,13 @@ def _evidence(out: Path, running: Path, outcome: Outcome) -> tuple[Outcome, list
         try:
             tables = _keep_tables(out, records)
         except (OSError, ValueError) as error:
-            remove_tables(out)
+            remove_tables(out, _tables_of(records))
             problem = f"the tables that the notebook left cannot be kept: {getattr(error, 'strerror', None) or error}"
     return (Outcome("failed", problem, 1) if problem else outcome), records, tables
+
+
+def _tables_of(evidence: list[dict]) -> list[str]:
+    return [name for record in evidence for name in record.get("tables", [])]
 
 
 def _keep_tables(out: Path, evidence: list[dict]) -> dict[str, str]:

@@ -11,9 +11,11 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from glob import escape
 from pathlib import Path
+
+from .tables import NAME
 
 MARK = "This folder belongs to python -m separations.run: another run into it replaces what is there.\n"
 PRIVATE = (".evidence", ".ipython")
@@ -54,7 +56,7 @@ def _is_ours(out: Path) -> bool:
         return mark == MARK
     if not names - BEFOREHAND:  # nothing, or what a scheduler puts there for a run to come
         written = _text(out / "run.log")
-        return not written or LOG_LINE.match(written) is not None
+        return not written or (bool(names & {".lock", ".claim"}) and LOG_LINE.match(written) is not None)
     if ".lock" in names and set(PRIVATE) <= names:  # of a run that was killed
         return True
     with contextlib.suppress(ValueError, RecursionError):
@@ -93,23 +95,32 @@ def locked(out: Path) -> Iterator[None]:
 
 def clean(out: Path, name: str) -> None:
     """Remove what an earlier run of the notebook `name` left, half-written files of a killed one included. Links, not their targets."""
+    recorded = _recorded_tables(out)
     # the sentinel first: from here on the folder is no success, whatever happens
     for leftover in _files(name):
         for path in (out / leftover, *out.glob(f".{escape(leftover)}.*.tmp")):
             path.unlink(missing_ok=True)
-    remove_tables(out)
+    remove_tables(out, recorded)
     for folder in PRIVATE:
         remove(out / folder)
         (out / folder).mkdir()
 
 
-def remove_tables(out: Path) -> None:
-    """Remove the tables of a run, and their folder if nothing else is in it."""
+def _recorded_tables(out: Path) -> list[str]:
+    """Names of the tables that the result of an earlier run records."""
+    with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
+        return [name for name in json.loads(_text(out / "result.json")).get("tables", {}) if NAME.fullmatch(name)]
+    return []
+
+
+def remove_tables(out: Path, names: Iterable[str]) -> None:
+    """Remove the tables of a run by their names, and their folder if nothing else is in it."""
     tables = out / "tables"
     if tables.is_symlink():
         tables.unlink()
-    for path in tables.glob("*.csv"):
-        path.unlink()
+    for name in names:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (tables / f"{name}.csv").unlink()
     with contextlib.suppress(OSError):
         tables.rmdir()
 

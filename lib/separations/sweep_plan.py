@@ -148,6 +148,7 @@ def write_plan(sweep: Sweep, root: Path, runs: Sequence[Run]) -> Path:
                 "notebook": sweep.notebook,
                 "profile": sweep.profile,
                 "overrides": dict(run.overrides),
+                "literal": repr(dict(run.overrides)),  # JSON makes text of all keys
                 "key": run.key,
                 "timeout": sweep.timeout,
                 "limit": sweep.limit,

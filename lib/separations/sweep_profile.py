@@ -52,6 +52,7 @@ def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
         "sweep": mark,
         "notebook": key,
         "overrides": overrides,
+        "literal": repr(overrides),
         "limit": seconds,
         "timeout": 10 * seconds,
     }

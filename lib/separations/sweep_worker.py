@@ -6,6 +6,7 @@ that is finished as it is, executes any other, and puts the figures beside the e
 """
 
 import argparse
+import ast
 import base64
 import contextlib
 import errno
@@ -142,7 +143,20 @@ def read_task(root: Path, folder: Path) -> dict:
     book = (root / "book").resolve()
     if not (book / f"{task['notebook']}.ipynb").resolve().is_relative_to(book):
         raise ValueError(f"{path} is damaged: 'notebook' = {task['notebook']!r} leads out of the book")
-    return task
+    return task | {"overrides": _overrides(task, path)}
+
+
+def _overrides(task: Mapping, path: Path) -> dict:
+    """The overrides with keys that are no text as such, from the Python literal beside the JSON. ValueError where they disagree."""
+    if "literal" not in task:
+        return task["overrides"]
+    try:
+        found = ast.literal_eval(task["literal"])
+        if isinstance(found, dict) and json.loads(json.dumps(found)) == task["overrides"]:
+            return found
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        pass
+    raise ValueError(f"{path} is damaged: 'literal' and 'overrides' are not the same")
 
 
 def work(root: Path, folder: Path, wait: bool = False) -> int:

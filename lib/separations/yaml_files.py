@@ -52,6 +52,8 @@ def _scalar(loader: yaml.SafeLoader, node: yaml.ScalarNode):
         number = float(text)
         if not math.isfinite(number):
             _fail(f"{text!r} is beyond the largest number", node)
+        if number == 0 and re.search("[1-9]", re.split("[eE]", text)[0]):
+            _fail(f"{text!r} is below the smallest number", node)
         return number
     return text
 
@@ -92,6 +94,8 @@ def parse_yaml(text: str, name: str):
     """The value that YAML text holds. name: what to call it in an error. ValueError for anything that is not plain and plain to read."""
     try:
         return yaml.load(text, Loader=_Strict)
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds bytes that are no UTF-8 text: {ascii(text)[:100]}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" (line {mark.line + 1})" if mark else ""
