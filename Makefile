@@ -29,7 +29,7 @@ endif
 # $(call quoted,NAME): the value of a variable as one word for the shell, whatever is in it
 quoted = $(shell printf %q '$(subst ','\'',$(value $(1)))')
 # What cannot be begun is said in one line, before anything runs.
-settings = --profile $(call quoted,PROFILE) --strict=$(call quoted,STRICT) --jobs=$(call quoted,JOBS)
+settings = --profile=$(call quoted,PROFILE) --strict=$(call quoted,STRICT) --jobs=$(call quoted,JOBS)
 checked = $(PY) -m separations.book check $(settings)
 # $(call snakemake,TARGET,PROFILE); the target comes first, since --quiet and --config take all that follows
 snakemake = $(PY) -m snakemake $(1) --quiet all --config profile=$(2) strict=$(call quoted,STRICT) jobs=$(call quoted,JOBS)

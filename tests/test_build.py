@@ -128,7 +128,7 @@ def test_the_notebooks_checks_leave_a_sibling_with_half_the_name_alone(tmp_path)
 
 BAD = [
     ("JOBS=", "JOBS = "), ("JOBS=-1", "JOBS = -1"), ("PROFILE=", "profile = ''"), ("STRICT=banana", "STRICT = banana"),
-    ("PROFILE=a b; touch x", "profile = 'a b; touch x'"), ("JOBS='; touch x; '", "JOBS = '; touch x; '"),
+    ("PROFILE=-x", "profile = '-x'"), ("PROFILE=a b; touch x", "profile = 'a b; touch x'"), ("JOBS='; touch x; '", "JOBS = '; touch x; '"),
 ]  # fmt: skip
 
 

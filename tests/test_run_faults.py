@@ -410,10 +410,13 @@ def test_where_not_even_the_result_can_be_written_the_reason_is_on_standard_erro
     assert not is_success(tmp_path / "out")
 
 
-@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-", "> /dev/full"])
-def test_closed_or_full_standard_streams_do_not_matter(tmp_path, closed):
+@pytest.mark.parametrize(
+    ("closed", "options"), [("<&- >&- 2>&-", ["-OO"]), (">&-", []), ("2>&-", []), ("> /dev/full", [])]
+)
+def test_closed_or_full_standard_streams_do_not_matter(tmp_path, closed, options):
     path = notebook(tmp_path / "a.ipynb", "print(n)\nimport sys\nprint(n, file=sys.stderr)")
-    line = " ".join(f"'{part}'" for part in command("-OO", path, "--out", tmp_path / "out")).replace("'-m' 'separations.run' '-OO'", "'-OO' '-m' 'separations.run'")  # fmt: skip
+    python, *rest = command(path, "--out", tmp_path / "out")
+    line = " ".join(f"'{part}'" for part in (python, *options, *rest))
     done = subprocess.run(["bash", "-c", f"{line} {closed}"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0 and is_success(tmp_path / "out") and "Traceback" not in done.stderr
 

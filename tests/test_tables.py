@@ -289,8 +289,13 @@ def test_a_run_that_failed_keeps_no_table(root):
 
 def test_stored_tables_carry_their_recipe_and_leave_the_run_that_made_them_fresh(root, capsys):
     execute(root, "01_a"), execute(root, "02_b", n=4)
-    assert store_tables.main(["--root", str(root)]) == 0
     data = root / "book" / "part" / "data"
+    data.mkdir()
+    (data / "02_more.csv").write_text("mine")  # without a recipe
+    assert store_tables.main(["--root", str(root)]) == 2 and "02_more.csv has no recipe" in capsys.readouterr().err
+    assert [path.read_text() for path in data.iterdir()] == ["mine"]
+    (data / "02_more.csv").unlink()
+    assert store_tables.main(["--root", str(root)]) == 0
     names = {f"{number}_{name}" for number in ("01", "02") for name in ("runs", "more")}
     assert {path.name for path in data.iterdir()} == {f"{name}.{end}" for name in names for end in ("csv", "yml")}
     assert capsys.readouterr().out.count("\n") == 4

@@ -66,7 +66,7 @@ def imported_names(source: str, name: str = "source") -> set[str]:
         elif isinstance(node, ast.Call):
             found |= _called_import(node)
     # `import separations as s` and then `s.samplers`: works once anything has imported samplers, so it counts
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if aliases else ():
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
             found |= {node.attr} if _is_module(node.attr) else set()
     return found

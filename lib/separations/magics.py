@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 # Cell magics whose body is no Python. Of one that is not known the body counts where it is valid Python.
 OTHER = {
@@ -25,6 +26,7 @@ OTHER |= {"sx", "system"}
 PLAIN = {"capture", "prun", "time", "timeit"}  # the body is Python that runs here: it must be valid
 
 
+@lru_cache(maxsize=4096)
 def plain_python(source: str) -> str:
     """A cell as Python text; one that is Python already as it stands. What is neither comes back for the parser to complain."""
     if parses(source):

@@ -86,6 +86,9 @@ def store(root: Path, profile: str, keys: list[str] | None = None) -> tuple[list
     for item in items:
         for name in tables_in(item) if item.state == "fresh" else ():
             content, path = table_path(item.run, name).read_bytes(), stored_path(root, item.key, name)
+            if path.exists() and not path.with_suffix(".yml").exists():
+                shown = path.relative_to(root).as_posix()
+                raise ValueError(f"{shown} has no recipe, so no run made it, and it would be replaced: move it away")
             recipe = recipe_of(item, profile, name, content)
             text = yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
             files[path], files[path.with_suffix(".yml")] = content, text.encode()
