@@ -159,7 +159,19 @@ def test_the_file_of_a_sweep_is_one_word_whatever_is_in_it(tmp_path):
 
 def test_clean_keeps_what_somebody_put_there_and_what_a_link_leads_to(tmp_path):
     root = write_repository(tmp_path / "a b")
-    ours = ("html", "html-smoke", ".html-smoke.old", "stage", "stage-smoke", "render/smoke", "runs/laptop", "sweeps/s", "tests", "evidence", "check/paper")
+    ours = (
+        "html",
+        "html-smoke",
+        ".html-smoke.old",
+        "stage",
+        "stage-smoke",
+        "render/smoke",
+        "runs/laptop",
+        "sweeps/s",
+        "tests",
+        "evidence",
+        "check/paper",
+    )
     others = ["grading", "html_notes", "mine", "my html", "student", "student-2"]  # fmt: skip
     for name in (*ours, *others):
         (root / "_build" / name).mkdir(parents=True)
@@ -323,7 +335,7 @@ def test_a_notebook_with_a_name_that_no_reference_or_rule_can_hold_is_refused(ro
     toc.write_text(toc.read_text().replace("book/part/01_a", json.dumps(f"book/part/{name}")))
     assert book.main(["check", "--root", str(root)]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "is not allowed in the name" in said or "no dot is allowed" in said
+    assert (said.count("\n") == 1 and "is not allowed in the name" in said) or "no dot is allowed" in said
     for plain in ("é [z] (p)", "a'b", "a&b;c"):
         toc.write_text(toc.read_text().replace(json.dumps(f"book/part/{name}"), json.dumps(f"book/part/{plain}")))
         (root / "book" / "part" / f"{plain}.ipynb").write_text((root / "book" / "part" / f"{name}.ipynb").read_text())

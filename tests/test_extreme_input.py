@@ -1,12 +1,14 @@
 """Precision, range and kind of input: the laws answer in at least float32, never with NaN, and refuse what is no number."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
 from separations import samplers, schedules, timesteps
+from separations.checks import all_finite
 from separations.distributions import Empirical, GaussianMixture
 from separations.loss_gap import loss_gap
 from separations.losses import denoising_loss
@@ -200,3 +202,69 @@ def test_no_level_is_no_time_and_a_score_is_enough_for_a_truth():
     found = loss_gap(DATA, Zero(), 0.5, samples=200, generator=generator())
     own = LAWS["empirical"].score(LAWS["empirical"].sample(4000, 0.5, generator=generator(1)), 0.5).square().sum(1)
     assert float(found.value) == pytest.approx(float(own.mean()), rel=0.2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_one_number_that_is_not_finite_is_found_wherever_it_stands(dtype):
+    for n in (1, 2, 7, 16, 33, 1000):
+        assert all_finite(torch.zeros(n, dtype=dtype))
+        for place in (0, n // 2, n - 1):
+            for value in (math.nan, math.inf, -math.inf):
+                x = torch.zeros(n, 3, dtype=dtype)
+                x[place, 1] = value
+                assert not all_finite(x[:, 1]) and not all_finite(x.mT)
+
+
+def test_means_far_out_do_not_overflow():
+    means, x = torch.tensor([[1e20, 0.0], [-1e20, 0.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    for law in (GaussianMixture, StudentMixture):
+        found, exact = (law(m, 0.5).score(y, 0.3) for m, y in ((means, x), (means.double(), x.double())))
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, exact.float())
+
+
+@pytest.mark.parametrize("cov", [1e-50, 1e40, [1.0, 1e-50, 1.0]])
+def test_a_covariance_that_the_means_cannot_hold_is_named(cov):
+    with pytest.raises(ValueError, match="cov has 1e.*float32 cannot hold"):
+        GaussianMixture(MEANS, cov)
+    assert GaussianMixture(MEANS.double(), cov).cov.dtype == torch.float64
+
+
+@pytest.mark.parametrize("unit", [1e-170, 1e-23, 1e20, 1e170])
+def test_weights_of_the_points_do_not_depend_on_the_unit(unit):
+    x, data = points().double(), DATA.double()
+    plain = Empirical(data).responsibilities(x, 0.7, schedule=VE(1e300))
+    torch.testing.assert_close(Empirical(data * unit).responsibilities(x * unit, 0.7 * unit, schedule=VE(1e300)), plain)
+
+
+WRONG_KINDS = {
+    "sparse times": lambda: OU().alpha(torch.eye(2).to_sparse()),
+    "times of 8 bits": lambda: OU().sigma(torch.ones(2).to(torch.float8_e4m3fn)),
+    "sparse means": lambda: GaussianMixture(torch.eye(2).to_sparse(), 0.1),
+    "means of text": lambda: StudentMixture(np.array([["a", "b"]])),
+    "a logical count": lambda: timesteps.Uniform().sample(torch.tensor(True)),
+    "no memory holds it": lambda: timesteps.Uniform().sample(10**400),
+    "no memory holds them": lambda: LAWS["mixture"].sample(10**30),
+    "a sampler by name": lambda: samplers.generate(LAWS["mixture"], 3, sampler="heun"),
+    "more samples than memory": lambda: samplers.generate(LAWS["mixture"], 10**30),
+    "a part at no time": lambda: samplers.switch({(1.0, 0.5): LAWS["mixture"]}).at("late"),
+    "no dtype": lambda: samplers.prior((2, 3), 0.5, dtype="float32"),
+    "no distribution": lambda: timesteps.contribution(3, 0.5, schedule=VPCosine()),
+    "a tensor as count": lambda: LAWS["mixture"].sample(torch.zeros(30, 30)),
+    "a tensor as schedule": lambda: LAWS["mixture"].score(points(), 0.3, schedule=torch.zeros(30, 30)),
+    "a tensor as generator": lambda: LAWS["mixture"].sample(2, generator=torch.zeros(30, 30)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_KINDS)
+def test_what_is_of_another_kind_is_refused_in_one_short_line(name):
+    with pytest.raises(ValueError) as caught:
+        WRONG_KINDS[name]()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
+
+
+def test_fractions_large_batches_and_times_with_gradients_are_taken():
+    assert torch.equal(samplers.uniform_times(Fraction(1), Fraction(1, 2), 2), samplers.uniform_times(1.0, 0.5, 2))
+    assert len(samplers.generate(LAWS["mixture"], 3, steps=2, batch=10**30, generator=generator())) == 3
+    t = torch.tensor([0.2, 0.5], requires_grad=True)
+    assert torch.equal(timesteps.Beta(1.0, 2.0).cdf(t), timesteps.Beta(1.0, 2.0).cdf(t.detach()))

@@ -10,12 +10,25 @@ import torch
 from torch import Tensor, nn
 
 
+def shown(value: object) -> str:
+    """What an error says of a value: its repr on one line, the middle left out where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 120 else f"{text[:80]} ... {text[-30:]}"
+
+
+def is_plain(x: object) -> bool:
+    """Whether x is a tensor with ordinary numbers: not sparse, nested or quantized, at least 16 bits for a float."""
+    if not isinstance(x, Tensor) or x.layout != torch.strided or x.is_nested or x.is_quantized:
+        return False
+    return not x.is_floating_point() or x.dtype.itemsize >= 2
+
+
 def check_points(x: object, event_shape: tuple[int, ...], name: str = "x") -> Tensor:
     """x, if it is a finite floating-point tensor of shape (m, *event_shape) with m >= 1; ValueError otherwise."""
     want = f"(m, {', '.join(map(str, event_shape))})"
-    plain = isinstance(x, Tensor) and x.layout == torch.strided  # neither sparse nor of a library's own making
-    if not plain or not x.is_floating_point() or x.dtype.itemsize < 2:
-        kind = x.dtype if plain else x.layout if isinstance(x, Tensor) else type(x).__name__
+    if not is_plain(x) or not x.is_floating_point():
+        dense = isinstance(x, Tensor) and x.layout == torch.strided
+        kind = x.dtype if dense else x.layout if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"{name} is {kind}: a floating-point tensor of shape {want} is needed")
     if x.ndim == 0 or tuple(x.shape[1:]) != tuple(event_shape) or len(x) == 0:
         raise ValueError(f"{name} has shape {tuple(x.shape)}: shape {want} with m >= 1 is needed")
@@ -31,10 +44,23 @@ def check_finite(x: Tensor, name: str) -> Tensor:
     """x, if all of it is finite; ValueError with the first bad row otherwise."""
     if not isinstance(x, Tensor):
         raise ValueError(f"{name} is {type(x).__name__}: a tensor is needed")
-    if not x.isfinite().all():
+    if not all_finite(x):
         row = int((~x.isfinite()).reshape(len(x), -1).any(1).nonzero()[0]) if x.ndim else 0
         raise ValueError(f"{name} has NaN or infinite values (first in row {row}): finite values are needed")
     return x
+
+
+def ends(x: Tensor) -> tuple[float, float]:
+    """Least and largest of at least one number, both NaN if one of them is."""
+    low, high = x.detach().aminmax()
+    return float(low), float(high)
+
+
+def all_finite(x: Tensor) -> bool:
+    """Whether no number is NaN or infinite: on a CPU told by the ends, ten times faster than by each number."""
+    if x.device.type != "cpu" or not x.is_floating_point() or x.numel() == 0:
+        return bool(x.isfinite().all())
+    return all(map(math.isfinite, ends(x)))
 
 
 def check_count(m: object, name: str = "m") -> int:
@@ -48,12 +74,13 @@ def check_whole(value: object, name: str, low: int, high: int | None = None) -> 
     ValueError otherwise, also for True, False and 2.0.
     """
     try:
-        whole = None if isinstance(value, bool | np.bool_) else index(value)
+        logical = isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == torch.bool
+        whole = None if logical else index(value)
     except (TypeError, ValueError, RuntimeError):
         whole = None
     if whole is None or whole < low or (high is not None and whole > high):
         allowed = f">= {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name} = {value!r}: a whole number {allowed} is needed")
+        raise ValueError(f"{name} = {shown(value)}: a whole number {allowed} is needed")
     return whole
 
 
@@ -64,7 +91,7 @@ def as_real(value: object, name: str) -> float:
     if isinstance(value, Tensor | np.ndarray):
         raise ValueError(f"{name} has shape {tuple(value.shape)}: a number is needed")
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise ValueError(f"{name} = {value!r}: a number is needed")
+        raise ValueError(f"{name} = {shown(value)}: a number is needed")
     try:
         return float(value)
     except OverflowError:
@@ -73,10 +100,16 @@ def as_real(value: object, name: str) -> float:
 
 def as_numbers(value: object, name: str, *, nan: bool = False) -> Tensor:
     """value as a float64 tensor, if it is a real number or at least one of them, none NaN unless `nan`; ValueError otherwise."""
+    if type(value) is float and (nan or value == value):  # by far the most frequent case
+        return torch.tensor(value, dtype=torch.float64)
     try:
         found = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{name} = {value!r}: a number, or a tensor or list of numbers, is needed") from None
+        raise ValueError(f"{name} = {shown(value)}: a number, or a tensor or list of numbers, is needed") from None
+    if not is_plain(found):
+        raise ValueError(
+            f"{name} is a tensor of {found.layout}, {found.dtype}: a dense one of ordinary numbers is needed"
+        )
     if found.dtype == torch.bool or found.is_complex():
         raise ValueError(f"{name} is of type {found.dtype}: real numbers are needed")
     if not isinstance(value, Tensor | np.ndarray):  # Python's numbers are double, torch's default is not
@@ -98,7 +131,7 @@ def check_real(value: object, name: str, allowed: str = "a finite number", *, lo
         number = math.nan
     below, above = number <= low if open_low else number < low, number >= high if open_high else number > high
     if not math.isfinite(number) or below or above:
-        raise ValueError(f"{name} = {value!r}: {allowed} is needed")
+        raise ValueError(f"{name} = {shown(value)}: {allowed} is needed")
     return number
 
 
@@ -112,21 +145,21 @@ def check_wholes(values: object, name: str, low: int = 1) -> tuple[int, ...]:
     try:
         listed = tuple(values)
     except TypeError:
-        raise ValueError(f"{name} = {values!r}: a list of whole numbers >= {low} is needed") from None
+        raise ValueError(f"{name} = {shown(values)}: a list of whole numbers >= {low} is needed") from None
     return tuple(check_whole(value, name, low) for value in listed)
 
 
 def check_weights(module: nn.Module, name: str = "model") -> None:
     """ValueError with the first weight of a module that has NaN or infinite values."""
     for key, value in module.named_parameters():
-        if not value.detach().isfinite().all():
+        if not all_finite(value):
             raise ValueError(f"{name} has NaN or infinite values in its weight {key}: finite weights are needed")
 
 
 def check_generator(generator: object, name: str = "generator") -> torch.Generator | None:
     """generator, if it is a torch.Generator or None; ValueError otherwise: a seed is not one."""
     if generator is not None and not isinstance(generator, torch.Generator):
-        raise ValueError(f"{name} = {generator!r}: a torch.Generator, or None, is needed")
+        raise ValueError(f"{name} = {shown(generator)}: a torch.Generator, or None, is needed")
     return generator
 
 
@@ -146,13 +179,13 @@ def check_model(model: object, *methods: str, name: str = "model") -> object:
 def check_shape(shape: object, name: str = "shape") -> tuple[int, ...]:
     """shape as a tuple of whole numbers >= 1, at least one; ValueError otherwise."""
     if not isinstance(shape, tuple | list | torch.Size) or not shape:
-        raise ValueError(f"{name} = {shape!r}: a tuple of whole numbers, as (1, 28, 28), is needed")
+        raise ValueError(f"{name} = {shown(shape)}: a tuple of whole numbers, as (1, 28, 28), is needed")
     return tuple(check_whole(size, f"{name}[{i}]", 1) for i, size in enumerate(shape))
 
 
 def check_result(result: Tensor, name: str, advice: str) -> Tensor:
     """result, if all of it is finite; ValueError otherwise: it overflowed. advice: what would help."""
-    if not result.isfinite().all():
+    if not all_finite(result):
         raise ValueError(f"{name} overflows {str(result.dtype).removeprefix('torch.')}: {advice}")
     return result
 
@@ -165,6 +198,7 @@ def randn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | Non
 
 def uniform(m: int, generator: torch.Generator | None = None) -> Tensor:
     """m numbers in [0, 1), float64, on the device of the generator."""
+    check_memory(check_count(m), torch.float64, f"m = {shown(m)}")
     return torch.rand(check_count(m), dtype=torch.float64, generator=generator, device=generator_device(generator))
 
 
@@ -173,6 +207,5 @@ def check_memory(numbers: int, dtype: torch.dtype, what: str) -> None:
     size = torch.empty(0, dtype=dtype).element_size()
     have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if numbers * size > have:
-        raise ValueError(
-            f"{what}: {numbers * size / 2**30:,.0f} GB of memory, this machine has {have / 2**30:,.0f} GB; less is needed"
-        )
+        want = f"{numbers * size // 2**30:,}" if numbers < 2**80 else "more than 10^15"
+        raise ValueError(f"{what}: {want} GB of memory, this machine has {have / 2**30:,.0f} GB; less is needed")

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_points, check_result, randn
+from .checks import check_count, check_memory, check_points, check_result, ends, randn, shown
 from .schedules import Schedule, Time, schedule_of
 
 HALVES = (torch.float16, torch.bfloat16)
@@ -15,11 +15,12 @@ WIDE = 2.0**50  # x / sigma beyond which squares come near the end of float32
 class Diffused:
     """What every diffused distribution shares: Tweedie's formula and Lemma C.1.
 
-    Precision: x in 16 bits counts as float32. Where float32 could overflow on the way (x / sigma above 2^50), float64 is used
-    inside. An answer that itself does not fit is a ValueError.
+    Precision: x in 16 bits counts as float32. Where float32 could overflow on the way (x or a mean above 2^50 sigma), float64 is
+    used inside. An answer that itself does not fit is a ValueError.
     """
 
     event_shape: tuple[int, ...]
+    size: float = 0.0  # largest magnitude of what x is compared with in the dtype of x: the means of a mixture
 
     @property
     def d(self) -> int:
@@ -28,6 +29,7 @@ class Diffused:
 
     def sample(self, m: int, t: Time = 0.0, *, schedule: Schedule | None = None, generator=None) -> Tensor:
         """m samples of X_t, (m, *event_shape); t a number or (m,). Data points themselves at t = 0."""
+        check_memory(check_count(m) * self.d, torch.float32, f"m = {shown(m)}")
         x0 = self._sample0(check_count(m), generator)
         t = (schedule_of(schedule)).check_time(t, zero=True)
         if not t.any():
@@ -74,7 +76,7 @@ class Diffused:
         check_points(x, self.event_shape)
         alpha, sigma = self._noise(schedule.check_time(t, zero=zero), len(x), schedule, x)
         flat = x.reshape(len(x), -1)
-        return flat.to(_working(flat, sigma)), alpha, sigma
+        return flat.to(_working(flat, sigma, self.size)), alpha, sigma
 
     @staticmethod
     def _answer(result: Tensor, x: Tensor, name: str) -> Tensor:
@@ -87,11 +89,11 @@ class Diffused:
         return type(self)(*(a.to(device=device, dtype=dtype) for a in self._arguments()))
 
 
-def _working(x: Tensor, sigma: Tensor) -> torch.dtype:
-    """The dtype to compute in, for points x and noise sigma: see `Diffused`."""
+def _working(x: Tensor, sigma: Tensor, size: float) -> torch.dtype:
+    """The dtype to compute in, for points x, noise sigma and means up to `size`: see `Diffused`."""
     if x.dtype == torch.float64:
         return x.dtype
-    noise = sigma[sigma > 0]
-    least = min(1.0, float(noise.detach().min())) if len(noise) else 1.0
-    wide = max(1.0, float(x.detach().abs().max())) / least > WIDE
-    return torch.float64 if wide else torch.float32
+    least = ends(sigma)[0]
+    if least == 0:  # rows without noise
+        least = min(sigma.detach()[sigma > 0].tolist(), default=1.0)
+    return torch.float64 if max(1.0, size, *map(abs, ends(x))) / min(1.0, least) > WIDE else torch.float32

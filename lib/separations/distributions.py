@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_finite, generator_device, randn
+from .checks import as_numbers, check_count, check_finite, ends, generator_device, is_plain, randn
 from .diffused import HALVES, Diffused
 from .schedules import Schedule, Time
 from .streaming import Rows, softmax_moments
@@ -24,7 +24,7 @@ __all__ = ["Diffused", "Empirical", "GaussianMixture"]
 
 def widened(values) -> Tensor:
     """values as a tensor, 16-bit numbers as float32; ValueError where they are none."""
-    if not isinstance(values, Tensor | np.ndarray):
+    if not is_plain(values):
         as_numbers(values, "means", nan=True)
     values = torch.as_tensor(values)
     return values.float() if values.dtype in HALVES else values
@@ -47,7 +47,8 @@ class GaussianMixture(Diffused):
             )
         self.event_shape, self.piece = tuple(means.shape[1:]), check_count(piece, "piece")
         self.means = check_finite(means, "means").reshape(len(means), -1)
-        self.cov = as_numbers(cov, "cov", nan=True).to(means)
+        self.size = max(map(abs, ends(self.means)))
+        self.cov = self._fitting(as_numbers(cov, "cov", nan=True))
         self.weights = self._check_weights(weights)
         # Sigma_k = U diag(variances) U^T, with U = None where the axes are the principal ones.
         self.variances, self.axes = self._decompose(
@@ -61,6 +62,17 @@ class GaussianMixture(Diffused):
 
     def _arguments(self):
         return self.means.reshape(self.K, *self.event_shape), self.cov, self.weights
+
+    def _fitting(self, cov: Tensor) -> Tensor:
+        """The covariance in the dtype of the means; ValueError where it would become infinite or 0 by that."""
+        found = cov.to(self.means)
+        lost = (found.isinf() & cov.isfinite()) | ((found == 0) & (cov != 0)).to(found.device)
+        if lost.any():
+            raise ValueError(
+                f"cov has {float(cov[lost][0]):g}, which {str(found.dtype).removeprefix('torch.')} cannot hold: means in float64 "
+                "are needed"
+            )
+        return found
 
     def _check_weights(self, weights: Tensor | None) -> Tensor:
         if weights is None:
@@ -207,8 +219,10 @@ class Empirical(Diffused):
             if isinstance(data, Tensor)
             else isinstance(data, np.ndarray) and data.dtype.kind == "f"
         )
-        if isinstance(data, Tensor) and data.layout != torch.strided:
-            raise ValueError(f"data has the layout {data.layout}: a dense tensor is needed, as data.to_dense()")
+        if isinstance(data, Tensor) and not is_plain(data):
+            raise ValueError(
+                f"data is a tensor of {data.layout}, {data.dtype}: a dense one is needed, as data.to_dense()"
+            )
         if not floating:
             raise ValueError(f"data is {getattr(data, 'dtype', type(data).__name__)}: floating-point values are needed")
         if data.ndim < 2 or 0 in data.shape:
@@ -251,8 +265,8 @@ class Empirical(Diffused):
         """Softmax weights (m, n) in float64, distances by explicit differences, one query at a time."""
         logits = []
         for _, block in self.rows.blocks(x.device, torch.float64):
-            distance = [(row - a * block).square().sum(1) for row, a in zip(x.double(), alpha)]
-            logits.append(-torch.stack(distance) / (2 * sigma**2))
+            distance = [((row - a * block) / s).square().sum(1) for row, a, s in zip(x.double(), alpha, sigma)]
+            logits.append(-torch.stack(distance) / 2)
         return torch.cat(logits, 1).softmax(1)
 
     def _posterior_cov(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, as_real, check_count, check_finite, generator_device
+from .checks import as_numbers, as_real, check_count, check_finite, ends, generator_device
 from .coordinate_laws import StudentLaw, UniformLaw, attach
 from .diffused import Diffused
 from .distributions import widened
@@ -40,6 +40,7 @@ class ProductMixture(Diffused):
             )
         self.event_shape, self.piece = tuple(means.shape[1:]), check_count(piece, "piece")
         self.means = check_finite(means, "means").reshape(len(means), -1)
+        self.size = max(map(abs, ends(self.means)))
         self.scale = self._check_scale(scale, name)
         self.weights = self._check_weights(weights)
 

@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, as_real, check_count, check_generator, check_model, check_shape, check_shaped, randn
+from .checks import (
+    as_numbers,
+    as_real,
+    check_count,
+    check_generator,
+    check_memory,
+    check_model,
+    check_shape,
+    check_shaped,
+    randn,
+    shown,
+)
 from .diffused import HALVES
 from .schedules import Schedule, schedule_of
 
@@ -27,6 +38,8 @@ def prior(
 ) -> Tensor:
     """Start of generation, N(0, sigma(t)^2 I), of the given shape."""
     schedule = schedule_of(schedule)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"dtype = {shown(dtype)}: a floating-point dtype, as torch.float32, is needed")
     like = torch.empty(0, dtype=dtype, device=device)
     t = schedule.check_time(as_real(t, "t"))
     return schedule.sigma(t).to(like) * randn(check_shape(shape), like, generator)
@@ -35,18 +48,18 @@ def prior(
 def uniform_times(t_hi: float, t_lo: float, steps: int) -> Tensor:
     """Falling grid with equal steps of t, (steps + 1,) float64."""
     steps = _check_range(t_hi, t_lo, steps)
-    return torch.linspace(t_hi, t_lo, steps + 1, dtype=torch.float64)
+    return torch.linspace(float(t_hi), float(t_lo), steps + 1, dtype=torch.float64)
 
 
 def log_snr_times(t_hi: float, t_lo: float, steps: int, *, schedule: Schedule | None = None) -> Tensor:
     """Falling grid with equal steps of the log signal-to-noise ratio, (steps + 1,) float64."""
     schedule = schedule_of(schedule)
     steps = _check_range(t_hi, t_lo, steps)
-    ends = schedule.log_snr(schedule.check_time(torch.tensor([t_hi, t_lo], dtype=torch.float64)))
+    ends = schedule.log_snr(schedule.check_time(torch.tensor([float(t_hi), float(t_lo)], dtype=torch.float64)))
     if not ends.isfinite().all():
         raise ValueError(f"t_hi = {t_hi}: the log-SNR is infinite there, take t_hi < {schedule.t_max:g}")
     times = schedule.time_from_log_snr(torch.linspace(float(ends[0]), float(ends[1]), steps + 1, dtype=torch.float64))
-    times[0], times[-1] = t_hi, t_lo
+    times[0], times[-1] = float(t_hi), float(t_lo)
     return times
 
 
@@ -125,7 +138,7 @@ def ddim(
     """
     schedule = schedule_of(schedule)
     check_generator(generator)
-    if not 0 <= as_real(eta, "eta") <= 1:
+    if not 0 <= (eta := as_real(eta, "eta")) <= 1:
         raise ValueError(f"eta = {eta}: a number in [0, 1] is needed")
 
     def step(x, t, s):
@@ -185,14 +198,17 @@ def generate(
     """
     m, batch, steps = check_count(m), check_count(batch, "batch"), check_count(steps, "steps")
     check_model(model, "score")
+    if not callable(sampler) or isinstance(sampler, type):
+        raise ValueError(f"sampler = {shown(sampler)}: one of this module, as heun, is needed")
     shape = check_shape(model.event_shape if shape is None else shape)
     schedule = schedule_of(getattr(model, "schedule", None) if schedule is None else schedule)
     ends = as_numbers(log_snr, "log_snr").reshape(-1).tolist()
     low, high = ends if len(ends) == 2 else (math.nan, math.nan)
     if not -math.inf < low < high < math.inf:
-        raise ValueError(f"log_snr = {log_snr}: (low, high) with low < high is needed")
+        raise ValueError(f"log_snr = {shown(log_snr)}: (low, high) with low < high is needed")
     t_hi, t_lo = schedule.time_from_log_snr(torch.tensor([low, high], dtype=torch.float64)).tolist()
     like = next(iter(model.parameters()), torch.empty(0)) if hasattr(model, "parameters") else torch.empty(0)
+    check_memory(m * math.prod(shape), like.dtype, f"m = {shown(m)}, shape = {shape}")
     start = prior(
         (m, *shape),
         t_hi,
@@ -203,7 +219,7 @@ def generate(
     )
     times = log_snr_times(t_hi, t_lo, steps, schedule=schedule)
     options = {"generator": generator} if sampler is reverse_sde else {}
-    parts, found = start.split(batch), []
+    parts, found = start.split(min(batch, m)), []
     for x in parts if progress is None else progress(parts):
         x = sampler(model, x, times, schedule=schedule, **options)
         with torch.no_grad():
@@ -216,7 +232,7 @@ class Switch:
 
     def __init__(self, parts: Mapping[tuple[float, float], object]):
         if not isinstance(parts, Mapping) or not all(isinstance(key, tuple) and len(key) == 2 for key in parts):
-            raise ValueError(f"parts = {parts!r}: {{(t_hi, t_lo): model, ...}} is needed")
+            raise ValueError(f"parts = {shown(parts)}: {{(t_hi, t_lo): model, ...}} is needed")
         if not parts:
             raise ValueError("parts is empty: {(t_hi, t_lo): model, ...} is needed")
         for (hi, lo), model in parts.items():
@@ -237,6 +253,7 @@ class Switch:
 
     def at(self, t: float):
         """The model in charge at time t: t_lo < t <= t_hi (the last part takes its t_lo too)."""
+        t = as_real(t, "t")
         for (hi, lo), model in self.parts.items():
             if lo < t <= hi or (t == lo and (hi, lo) == list(self.parts)[-1]):
                 return model
@@ -246,11 +263,11 @@ class Switch:
 
     def score(self, x: Tensor, t, *, schedule: Schedule | None = None) -> Tensor:
         """Score of the model in charge at t (one time for all rows)."""
-        return self.at(float(t)).score(x, t, schedule=schedule)
+        return self.at(t).score(x, t, schedule=schedule)
 
     def denoise(self, x: Tensor, t, *, schedule: Schedule | None = None) -> Tensor:
         """E[X_0 | X_t = x] of the model in charge at t."""
-        return denoised(self.at(float(t)), x, t, schedule_of(schedule))
+        return denoised(self.at(t), x, t, schedule_of(schedule))
 
 
 def switch(parts: Mapping[tuple[float, float], object]) -> Switch:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from .checks import as_numbers, as_real, check_whole
+from .checks import as_numbers, as_real, check_whole, ends, is_plain, shown
 
 Time = float | Tensor
 
@@ -33,7 +33,7 @@ def _as_level(log_snr: Time) -> Tensor:
 def check_schedule(schedule: object) -> "Schedule":
     """schedule, if it is one; ValueError otherwise."""
     if not isinstance(schedule, Schedule):
-        raise ValueError(f"schedule = {schedule!r}: a Schedule, as OU(), is needed")
+        raise ValueError(f"schedule = {shown(schedule)}: a Schedule, as OU(), is needed")
     return schedule
 
 
@@ -49,12 +49,12 @@ class Schedule:
 
     def _time(self, t: Time) -> Tensor:
         """t as it is where it is a floating-point tensor, else as float64. ValueError outside [0, t_max]; on a GPU not looked at."""
-        if not isinstance(t, Tensor) or not t.is_floating_point():
+        if not is_plain(t) or not t.is_floating_point():
             t = as_numbers(t, "t", nan=True)
-        if t.device.type == "cpu":
-            bad = ~((t >= 0) & (t <= self.t_max * (1 + 1e-6)))  # a grid in float32 may end a rounding error late
-            if bad.any():
-                self._refuse(t[bad].flatten()[0].item(), "[")
+        if t.device.type == "cpu" and t.numel():
+            (low, high), last = ends(t), self.t_max * (1 + 1e-6)  # a grid in float32 may end a rounding error late
+            if not (low >= 0 and high <= last):
+                self._refuse(t[~((t >= 0) & (t <= last))].flatten()[0].item(), "[")
         return t
 
     def _refuse(self, t: float, bracket: str):
@@ -88,10 +88,10 @@ class Schedule:
     def check_time(self, t: Time, *, zero: bool = False) -> Tensor:
         """t as a float64 tensor, after checking 0 < t <= t_max (0 <= t where `zero`). Raises ValueError."""
         t = as_numbers(t, "t", nan=True)
-        low_ok = (t >= 0) if zero else (t > 0)
-        bad = ~(low_ok & (t <= self.t_max) & t.isfinite())
-        if bad.any():
-            self._refuse(t[bad].flatten()[0].item(), "[" if zero else "(")
+        low, high = ends(t)
+        if not ((low >= 0 if zero else low > 0) and high <= self.t_max and math.isfinite(high)):
+            good = (t >= 0 if zero else t > 0) & (t <= self.t_max) & t.isfinite()
+            self._refuse(t[~good].flatten()[0].item(), "[" if zero else "(")
         return t
 
 

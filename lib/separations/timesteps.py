@@ -27,7 +27,7 @@ def _check_interval(t_min: float, t_max: float) -> None:
 
 
 def _as_times(t) -> Tensor:
-    return as_numbers(t, "t")
+    return as_numbers(t, "t").detach()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, as_real, check_count, uniform
+from .checks import as_numbers, as_real, check_count, check_model, uniform
 from .schedules import Schedule, VPLinear, check_schedule
 
 
@@ -184,4 +184,5 @@ def contribution(times, t, *, schedule: Schedule) -> Tensor:
     times: anything with a density. ValueError for t outside (0, t_max].
     """
     t = check_schedule(schedule).check_time(t)
+    check_model(times, "density", name="times")
     return times.density(t) * schedule.log_snr(t).exp()
