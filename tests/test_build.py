@@ -376,7 +376,7 @@ def test_a_rendered_book_takes_the_place_of_its_own_kind_only(tmp_path):
     assert (place / "index.html").read_text() == "2" and (place / "CNAME").read_text() == "mine"
     make_new("3")
     (new / "CNAME").write_text("a page of that name")
-    with pytest.raises(ValueError, match="CNAME.* is not of the rendered book"):
+    with pytest.raises(ValueError, match=r"CNAME.* is not of the rendered book"):
         rendered.swap(new, place)
     assert (place / "CNAME").read_text() == "mine" and (place / "index.html").read_text() == "2"
     shutil.rmtree(new)

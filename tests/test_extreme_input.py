@@ -225,7 +225,7 @@ def test_means_far_out_do_not_overflow():
 
 @pytest.mark.parametrize("cov", [1e-50, 1e40, [1.0, 1e-50, 1.0]])
 def test_a_covariance_that_the_means_cannot_hold_is_named(cov):
-    with pytest.raises(ValueError, match="cov has 1e.*float32 cannot hold"):
+    with pytest.raises(ValueError, match=r"cov has 1e.*float32 cannot hold"):
         GaussianMixture(MEANS, cov)
     assert GaussianMixture(MEANS.double(), cov).cov.dtype == torch.float64
 
