@@ -12,7 +12,8 @@ import pytest
 
 from separations import book, build_settings, chapters, rendered, staging
 from sweep_book import cell, write_book
-from test_staging import leave_run, root  # noqa: F401
+from test_staging import leave_run
+from test_staging import root as bare  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = ("threads", "params.timeout", "params.strict")  # placeholders that hold a number
@@ -289,18 +290,18 @@ def test_the_rendered_book_is_stale_by_content_not_by_time_stamp(tmp_path):
     assert rendered.book_key(root, "laptop") == changed
 
 
-def test_the_page_of_a_chapter_without_outputs_is_not_that_of_its_run(root):  # noqa: F811
-    leave_run(root)
-    key = rendered.book_key(root, "laptop")
-    notebook = root / "book" / "part" / "01_a.ipynb"
+def test_the_page_of_a_chapter_without_outputs_is_not_that_of_its_run(bare):  # noqa: F811
+    leave_run(bare)
+    key = rendered.book_key(bare, "laptop")
+    notebook = bare / "book" / "part" / "01_a.ipynb"
     before = notebook.read_text()
     notebook.write_text(before.replace("print(n)", "print(n + 1)"))
-    assert rendered.book_key(root, "laptop") != key
+    assert rendered.book_key(bare, "laptop") != key
     notebook.write_text(before)
-    assert rendered.book_key(root, "laptop") == key
+    assert rendered.book_key(bare, "laptop") == key
 
 
-def rendering(monkeypatch, root, pages, code=0):  # noqa: F811
+def rendering(monkeypatch, bare, pages, code=0):  # noqa: F811
     """Render with a stand-in for Jupyter Book that writes these pages."""
 
     def run(command, **_):
@@ -311,46 +312,46 @@ def rendering(monkeypatch, root, pages, code=0):  # noqa: F811
         return subprocess.CompletedProcess(command, code)
 
     monkeypatch.setattr(book.subprocess, "run", run)
-    return book.render(root, "laptop")
+    return book.render(bare, "laptop")
 
 
-def test_a_rendered_book_that_lacks_a_page_is_not_fresh(root, monkeypatch):  # noqa: F811
-    assert rendering(monkeypatch, root, ["a.html"]) == 0 and rendered.is_rendered(root, "laptop", False)
+def test_a_rendered_book_that_lacks_a_page_is_not_fresh(bare, monkeypatch):  # noqa: F811
+    assert rendering(monkeypatch, bare, ["a.html"]) == 0 and rendered.is_rendered(bare, "laptop", False)
     for name in ("index.html", "a.html", ".contents"):
-        (root / "_build" / "html" / name).unlink()
-        assert not rendered.is_rendered(root, "laptop", False)
-        assert rendering(monkeypatch, root, ["a.html"]) == 0 and rendered.is_rendered(root, "laptop", False)
+        (bare / "_build" / "html" / name).unlink()
+        assert not rendered.is_rendered(bare, "laptop", False)
+        assert rendering(monkeypatch, bare, ["a.html"]) == 0 and rendered.is_rendered(bare, "laptop", False)
 
 
-def test_a_page_of_a_rendering_that_failed_is_not_in_the_next(root, monkeypatch):  # noqa: F811
-    assert rendering(monkeypatch, root, ["gone.html"], code=1) == 1
-    assert rendering(monkeypatch, root, ["a.html"]) == 0
-    assert sorted(path.name for path in (root / "_build" / "html").glob("*.html")) == ["a.html", "index.html"]
+def test_a_page_of_a_rendering_that_failed_is_not_in_the_next(bare, monkeypatch):  # noqa: F811
+    assert rendering(monkeypatch, bare, ["gone.html"], code=1) == 1
+    assert rendering(monkeypatch, bare, ["a.html"]) == 0
+    assert sorted(path.name for path in (bare / "_build" / "html").glob("*.html")) == ["a.html", "index.html"]
 
 
 @pytest.mark.parametrize("name", ["01_`a`", "01_<b>", "01_{a}", "01_a\nb", "01_a.b"])
-def test_a_notebook_with_a_name_that_no_reference_or_rule_can_hold_is_refused(root, name, capsys):  # noqa: F811
-    (root / "book" / "part" / "01_a.ipynb").rename(root / "book" / "part" / f"{name}.ipynb")
-    toc = root / "_toc.yml"
+def test_a_notebook_with_a_name_that_no_reference_or_rule_can_hold_is_refused(bare, name, capsys):  # noqa: F811
+    (bare / "book" / "part" / "01_a.ipynb").rename(bare / "book" / "part" / f"{name}.ipynb")
+    toc = bare / "_toc.yml"
     toc.write_text(toc.read_text().replace("book/part/01_a", json.dumps(f"book/part/{name}")))
-    assert book.main(["check", "--root", str(root)]) == 2
+    assert book.main(["check", "--root", str(bare)]) == 2
     said = capsys.readouterr().err
     assert (said.count("\n") == 1 and "is not allowed in the name" in said) or "no dot is allowed" in said
     for plain in ("é [z] (p)", "a'b", "a&b;c"):
         toc.write_text(toc.read_text().replace(json.dumps(f"book/part/{name}"), json.dumps(f"book/part/{plain}")))
-        (root / "book" / "part" / f"{plain}.ipynb").write_text((root / "book" / "part" / f"{name}.ipynb").read_text())
-        (root / "book" / "part" / f"{name}.ipynb").unlink()
+        (bare / "book" / "part" / f"{plain}.ipynb").write_text((bare / "book" / "part" / f"{name}.ipynb").read_text())
+        (bare / "book" / "part" / f"{name}.ipynb").unlink()
         name = plain
-        assert book.main(["check", "--root", str(root)]) == 0
+        assert book.main(["check", "--root", str(bare)]) == 0
 
 
-def test_a_folder_of_staged_copies_is_one_that_only_staging_writes(root):  # noqa: F811
-    mine = root / "_build" / "stage"
+def test_a_folder_of_staged_copies_is_one_that_only_staging_writes(bare):  # noqa: F811
+    mine = bare / "_build" / "stage"
     mine.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml", "thesis.md"):  # a Jupyter Book of somebody
         (mine / name).write_text("mine")
     with pytest.raises(ValueError, match="not ours"):
-        staging.stage(root, "laptop")
+        staging.stage(bare, "laptop")
     assert (mine / "thesis.md").read_text() == "mine"
 
 
