@@ -290,7 +290,7 @@ def test_the_rendered_book_is_stale_by_content_not_by_time_stamp(tmp_path):
     assert rendered.book_key(root, "laptop") == changed
 
 
-def test_the_page_of_a_chapter_without_outputs_is_not_that_of_its_run(bare):  # noqa: F811
+def test_the_page_of_a_chapter_without_outputs_is_not_that_of_its_run(bare):
     leave_run(bare)
     key = rendered.book_key(bare, "laptop")
     notebook = bare / "book" / "part" / "01_a.ipynb"
@@ -301,7 +301,7 @@ def test_the_page_of_a_chapter_without_outputs_is_not_that_of_its_run(bare):  # 
     assert rendered.book_key(bare, "laptop") == key
 
 
-def rendering(monkeypatch, bare, pages, code=0):  # noqa: F811
+def rendering(monkeypatch, bare, pages, code=0):
     """Render with a stand-in for Jupyter Book that writes these pages."""
 
     def run(command, **_):
@@ -315,7 +315,7 @@ def rendering(monkeypatch, bare, pages, code=0):  # noqa: F811
     return book.render(bare, "laptop")
 
 
-def test_a_rendered_book_that_lacks_a_page_is_not_fresh(bare, monkeypatch):  # noqa: F811
+def test_a_rendered_book_that_lacks_a_page_is_not_fresh(bare, monkeypatch):
     assert rendering(monkeypatch, bare, ["a.html"]) == 0 and rendered.is_rendered(bare, "laptop", False)
     for name in ("index.html", "a.html", ".contents"):
         (bare / "_build" / "html" / name).unlink()
@@ -323,14 +323,14 @@ def test_a_rendered_book_that_lacks_a_page_is_not_fresh(bare, monkeypatch):  # n
         assert rendering(monkeypatch, bare, ["a.html"]) == 0 and rendered.is_rendered(bare, "laptop", False)
 
 
-def test_a_page_of_a_rendering_that_failed_is_not_in_the_next(bare, monkeypatch):  # noqa: F811
+def test_a_page_of_a_rendering_that_failed_is_not_in_the_next(bare, monkeypatch):
     assert rendering(monkeypatch, bare, ["gone.html"], code=1) == 1
     assert rendering(monkeypatch, bare, ["a.html"]) == 0
     assert sorted(path.name for path in (bare / "_build" / "html").glob("*.html")) == ["a.html", "index.html"]
 
 
 @pytest.mark.parametrize("name", ["01_`a`", "01_<b>", "01_{a}", "01_a\nb", "01_a.b"])
-def test_a_notebook_with_a_name_that_no_reference_or_rule_can_hold_is_refused(bare, name, capsys):  # noqa: F811
+def test_a_notebook_with_a_name_that_no_reference_or_rule_can_hold_is_refused(bare, name, capsys):
     (bare / "book" / "part" / "01_a.ipynb").rename(bare / "book" / "part" / f"{name}.ipynb")
     toc = bare / "_toc.yml"
     toc.write_text(toc.read_text().replace("book/part/01_a", json.dumps(f"book/part/{name}")))
@@ -345,7 +345,7 @@ def test_a_notebook_with_a_name_that_no_reference_or_rule_can_hold_is_refused(ba
         assert book.main(["check", "--root", str(bare)]) == 0
 
 
-def test_a_folder_of_staged_copies_is_one_that_only_staging_writes(bare):  # noqa: F811
+def test_a_folder_of_staged_copies_is_one_that_only_staging_writes(bare):
     mine = bare / "_build" / "stage"
     mine.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml", "thesis.md"):  # a Jupyter Book of somebody

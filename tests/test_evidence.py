@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def paper(root):  # noqa: F811
+def paper(root):
     """A book whose chapter ran under the profile paper as well."""
     (root / "params" / "paper.yml").write_text("part/01_a: {n: 5}\n")
     entry = {"id": CLAIM, "ours": "ELSEWHERE", "verdict": "holds in part", "figure": ""}
@@ -34,7 +34,7 @@ def paper(root):  # noqa: F811
     return root
 
 
-def page(root):  # noqa: F811
+def page(root):
     return (staging.stage(root, "laptop") / "book" / "appendix" / "results.md").read_text()
 
 
@@ -48,7 +48,7 @@ def test_a_finished_run_of_another_profile_stands_beside_the_books_own(paper):
     assert "HERE" in row and "ELSEWHERE" in row
 
 
-def test_what_is_not_there_says_not_run_and_smoke_is_no_evidence(root):  # noqa: F811
+def test_what_is_not_there_says_not_run_and_smoke_is_no_evidence(root):
     text = page(root)
     assert "no evidence of a larger profile yet" in text and "  - not run\n  - not run\n" in text
     for profile in ("smoke", "laptop"):
@@ -82,7 +82,7 @@ def test_a_failed_or_stale_run_is_no_evidence(paper):
     assert evidence.from_runs(paper, "paper") == [] and evidence.store(paper, "paper") == (None, ["part/01_a"])
 
 
-def test_an_unknown_profile_is_refused(root, capsys):  # noqa: F811
+def test_an_unknown_profile_is_refused(root, capsys):
     assert evidence.main(["--root", str(root), "--profile", "huge"]) == 2
     assert "allowed are" in capsys.readouterr().err
 

@@ -24,7 +24,7 @@ def one_line(capsys) -> str:
 
 
 @pytest.fixture
-def stored(paper):  # noqa: F811
+def stored(paper):
     """A book with stored evidence of two chapters; returns its root, the file and the records."""
     other = paper / "book" / "part" / "02_b.ipynb"
     other.write_bytes((paper / "book" / "part" / "01_a.ipynb").read_bytes())
@@ -46,7 +46,7 @@ def write(path, content: list) -> None:
 
 
 def test_evidence_as_it_was_written_is_read(stored):
-    root, _, both = stored  # noqa: F811
+    root, _, both = stored
     assert [record["notebook"] for record in evidence.read_stored(root, "paper")] == ["part/01_a", "part/02_b"]
 
 
@@ -70,7 +70,7 @@ def test_evidence_as_it_was_written_is_read(stored):
     ],
 )
 def test_a_file_of_evidence_that_is_none_is_named(stored, text, capsys):
-    root, path, _ = stored  # noqa: F811
+    root, path, _ = stored
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"book/appendix/evidence/paper\.json"):
         evidence.read_stored(root, "paper")
@@ -82,7 +82,7 @@ def test_a_file_of_evidence_that_is_none_is_named(stored, text, capsys):
     "change", ["removed", "first removed", "moved", "twice", "unsealed", "other seal", "of another profile"]
 )
 def test_a_record_that_is_missing_moved_or_twice_there_is_noticed(stored, change):
-    root, path, both = stored  # noqa: F811
+    root, path, both = stored
     content = json.loads(path.read_text())
     if change == "removed":
         del content[1]
@@ -116,7 +116,7 @@ def test_a_record_that_is_missing_moved_or_twice_there_is_noticed(stored, change
     ],
 )  # fmt: skip
 def test_a_record_of_another_form_is_refused_even_with_the_right_hashes(stored, key, value):
-    root, path, both = stored  # noqa: F811
+    root, path, both = stored
     odd = copy.deepcopy(both[1]) | {key: value}
     write(path, [both[0], odd | {"sha256": evidence.record_hash(odd)}])
     with pytest.raises(ValueError, match=rf"paper\.json: record 1.*{key}"):
@@ -128,7 +128,7 @@ def test_a_record_of_another_form_is_refused_even_with_the_right_hashes(stored, 
 
 
 def test_evidence_of_a_chapter_that_is_gone_is_not_shown(stored):
-    root, *_ = stored  # noqa: F811
+    root, *_ = stored
     toc = root / "_toc.yml"
     toc.write_text(toc.read_text().replace("  - file: book/part/02_b\n", ""))
     assert [record["notebook"] for record in evidence.larger(root, "laptop")] == ["part/01_a"]
@@ -153,7 +153,7 @@ ODD_RESULTS = [
 
 
 @pytest.mark.parametrize("changes", ODD_RESULTS, ids=lambda c: json.dumps(c)[:40])
-def test_a_result_of_another_form_is_not_shown_and_breaks_nothing(root, changes):  # noqa: F811
+def test_a_result_of_another_form_is_not_shown_and_breaks_nothing(root, changes):
     out = leave_run(root)
     seal(out, **changes)
     assert chapters.chapter(root, "laptop", "part/01_a").state != "fresh"
@@ -185,7 +185,7 @@ def test_a_file_is_found_only_inside_its_folder(tmp_path):
         assert records.file_inside(tmp_path / "run", name) is None, name
 
 
-def test_tables_that_would_be_stored_elsewhere_are_refused(root, capsys):  # noqa: F811
+def test_tables_that_would_be_stored_elsewhere_are_refused(root, capsys):
     (root / "params" / "longer.yml").write_text("part/01_a: {n: 1}\n")
     out = leave_run(root)
     place = chapters.run_folder(root, "longer", "part/01_a")
@@ -220,7 +220,7 @@ def test_tables_that_would_be_stored_elsewhere_are_refused(root, capsys):  # noq
         "root: book/no", "root: ''", "root: a\nroot: b", "a: [", "root: book/index\nchapters: [{file: book/part/01_a, sections: 3}]", "\xff\xfe",
     ],
 )  # fmt: skip
-def test_a_table_of_contents_that_is_none_is_an_error_of_one_line(root, text, capsys):  # noqa: F811
+def test_a_table_of_contents_that_is_none_is_an_error_of_one_line(root, text, capsys):
     (root / "_toc.yml").write_bytes(text.encode("latin-1"))
     for task in ("check", "render", "where", "student", "finish", "refresh"):
         assert book.main([task, "--root", str(root)]) == 2
@@ -228,13 +228,13 @@ def test_a_table_of_contents_that_is_none_is_an_error_of_one_line(root, text, ca
     assert not (root / "_build").exists()
 
 
-def test_endings_in_the_table_of_contents_are_allowed(root):  # noqa: F811
+def test_endings_in_the_table_of_contents_are_allowed(root):
     (root / "_toc.yml").write_text("root: book/index.md\nchapters:\n- file: book/part/01_a.ipynb\n  sections:\n")
     assert chapters.notebook_keys(root) == ["part/01_a"]
     chapters.check_pages(root)
 
 
-def test_the_page_of_a_run_shows_the_notebook_that_its_result_vouches_for(root):  # noqa: F811
+def test_the_page_of_a_run_shows_the_notebook_that_its_result_vouches_for(root):
     out = leave_run(root)
     (out / "other.ipynb").write_bytes((out / "01_a.ipynb").read_bytes())
     (out / "01_a.ipynb").write_text((out / "01_a.ipynb").read_text().replace("NEW", "FORGED"))
@@ -244,7 +244,7 @@ def test_the_page_of_a_run_shows_the_notebook_that_its_result_vouches_for(root):
 
 
 @pytest.mark.parametrize("left", ["link", "damaged"])
-def test_a_partial_notebook_that_cannot_be_shown_leaves_the_chapter_and_the_book(root, left):  # noqa: F811
+def test_a_partial_notebook_that_cannot_be_shown_leaves_the_chapter_and_the_book(root, left):
     out = leave_run(root, "failed", "ValueError: no")
     partial = out / "01_a.failed.ipynb"
     (root / "secret.ipynb").write_text(partial.read_text().replace("NEW", "SECRET"))
@@ -256,7 +256,7 @@ def test_a_partial_notebook_that_cannot_be_shown_leaves_the_chapter_and_the_book
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "3", "a: [", "a: 1\na: 2", None])
-def test_settings_that_are_none_are_an_error_of_one_line(root, text, capsys):  # noqa: F811
+def test_settings_that_are_none_are_an_error_of_one_line(root, text, capsys):
     path = root / "_config.yml"
     path.write_text(text) if text is not None else path.unlink()
     assert book.main(["render", "--root", str(root)]) == 2
@@ -273,7 +273,7 @@ def test_a_table_of_claims_that_is_none_is_named(tmp_path, text):
         staging.load_registered_claims(path)
 
 
-def test_odd_metadata_of_a_notebook_end_in_no_traceback(root):  # noqa: F811
+def test_odd_metadata_of_a_notebook_end_in_no_traceback(root):
     path = root / "book" / "part" / "01_a.ipynb"
     content = json.loads(path.read_text())
     for odd in (None, 3, [], {"separations": None}, {"separations": {"claim": None}}, {"separations": []}):
@@ -285,7 +285,7 @@ def test_odd_metadata_of_a_notebook_end_in_no_traceback(root):  # noqa: F811
     assert staging.figure_names({"cells": cells}) == [] and [staging.tags_of(cell) for cell in cells] == [[]] * 4
 
 
-def test_a_folder_that_we_did_not_stage_is_left_alone(root):  # noqa: F811
+def test_a_folder_that_we_did_not_stage_is_left_alone(root):
     place = root / "_build" / "stage"
     place.mkdir(parents=True)
     (place / "thesis.txt").write_text("mine")
@@ -294,7 +294,7 @@ def test_a_folder_that_we_did_not_stage_is_left_alone(root):  # noqa: F811
     assert [path.name for path in place.iterdir()] == ["thesis.txt"]
 
 
-def test_refresh_refuses_an_executed_copy_with_other_code_and_writes_nothing(root, capsys):  # noqa: F811
+def test_refresh_refuses_an_executed_copy_with_other_code_and_writes_nothing(root, capsys):
     out = leave_run(root)
     executed = json.loads((out / "01_a.ipynb").read_text())
     del executed["cells"][2]
@@ -318,7 +318,7 @@ def test_refresh_refuses_an_executed_copy_with_other_code_and_writes_nothing(roo
     ],
     ids=lambda a: a[1],
 )
-def test_a_command_in_another_folder_or_without_an_output_says_so_in_one_line(tmp_path, root, arguments):  # noqa: F811
+def test_a_command_in_another_folder_or_without_an_output_says_so_in_one_line(tmp_path, root, arguments):
     def call(*options, **settings):
         return subprocess.run(
             [sys.executable, *options], capture_output=True, text=True, env=os.environ, timeout=60, **settings

@@ -9,7 +9,7 @@ from test_staging import root  # noqa: F401
 
 
 @pytest.fixture
-def edition(root):  # noqa: F811
+def edition(root):
     """The edition of a book with one chapter, as `make student` leaves it."""
     assert book.main(["student", "--root", str(root)]) == 0
     return root / "_build" / "student"
@@ -19,7 +19,7 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_an_untouched_edition_is_renewed_in_its_place(edition, root):  # noqa: F811
+def test_an_untouched_edition_is_renewed_in_its_place(edition, root):
     notebook = root / "book" / "part" / "01_a.ipynb"
     notebook.write_text(notebook.read_text().replace("print(n)", "print(n + 1)"))
     checkpoints = edition / "part" / ".ipynb_checkpoints"  # opened, not changed
@@ -31,7 +31,7 @@ def test_an_untouched_edition_is_renewed_in_its_place(edition, root):  # noqa: F
 
 
 @pytest.mark.parametrize("work", ["changed", "added", "linked", "unmarked", "mark damaged", "a file"])
-def test_a_folder_in_which_somebody_worked_stays_as_it_is(edition, root, work, capsys):  # noqa: F811
+def test_a_folder_in_which_somebody_worked_stays_as_it_is(edition, root, work, capsys):
     notebook = edition / "part" / "01_a.ipynb"
     if work == "changed":
         notebook.write_text(notebook.read_text().replace("print(n)", "print('my answer')"))
@@ -62,7 +62,7 @@ def test_a_folder_in_which_somebody_worked_stays_as_it_is(edition, root, work, c
         assert (root / "mine.ipynb").read_text() == "mine"
 
 
-def test_what_is_no_longer_in_the_book_goes_only_where_it_was_not_touched(edition, root):  # noqa: F811
+def test_what_is_no_longer_in_the_book_goes_only_where_it_was_not_touched(edition, root):
     (root / "book" / "part" / "01_a.ipynb").rename(root / "book" / "part" / "02_b.ipynb")
     toc = root / "_toc.yml"
     toc.write_text(toc.read_text().replace("01_a", "02_b"))
