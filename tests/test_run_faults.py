@@ -172,6 +172,7 @@ import matplotlib, separations
 seen = dict(rc=matplotlib.rcParams["savefig.dpi"], usetex=matplotlib.rcParams["text.usetex"], who=os.environ.get("WHO", "ours"))
 seen |= dict(here=os.getcwd(), optimised=sys.flags.optimize, library=os.path.dirname(separations.__file__))
 seen |= dict(startup="STARTED" in globals(), path=sys.path, shape=repr(shape), number=locale.str(0.5))
+seen |= dict(width=os.environ.get("COLUMNS"))
 json.dump(seen, open("seen.json", "w"))
 """
 
@@ -201,6 +202,7 @@ def test_odd_paths_and_the_users_surroundings_do_not_reach_the_notebook(tmp_path
         "PYTHONOPTIMIZE": "2",
         "PYTHONPATH": os.pathsep.join([os.path.relpath(dependencies.PACKAGE.parent, theirs), "extra"]),
         "LC_ALL": "de_DE.UTF-8",
+        "COLUMNS": "20",
     }
     out = tmp_path / "o {pm} {n} x"
     arguments = command(path, "--out", out, "--set", "shape=[[3, 4]]")
@@ -213,7 +215,7 @@ def test_odd_paths_and_the_users_surroundings_do_not_reach_the_notebook(tmp_path
     assert seen["who"] == "ours" and seen["rc"] == "figure" and not seen["usetex"] and not seen["startup"]
     assert seen["here"] == str(path.parent) and seen["optimised"] == 0
     assert seen["library"] == str(dependencies.PACKAGE) and str(theirs / "extra") in seen["path"]
-    assert seen["shape"] == "[(3, 4)]" and seen["number"] == "0.5"
+    assert seen["shape"] == "[(3, 4)]" and seen["number"] == "0.5" and seen["width"] is None
     result = read_result(out)
     assert result["versions"]["numpy"] and result["versions"]["separations"] and result["library"]
 

@@ -26,9 +26,13 @@ PACKAGES = (
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Settings of the user's that would change figures, numbers or what a cell puts out.
 UNWANTED = {
+    "COLUMNS",
+    "FORCE_COLOR",
     "LANG",
     "LANGUAGE",
+    "LINES",
     "MPLBACKEND",  # another backend than the notebook's own would drop every figure
+    "NO_COLOR",
     "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
     "TORCH_LOGS",
