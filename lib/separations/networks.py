@@ -182,7 +182,8 @@ class Denoiser(nn.Module):
         self.event_shape = check_wholes(network.event_shape if event_shape is None else event_shape, "event_shape")
         if self.d != math.prod(network.event_shape):
             raise ValueError(f"event_shape = {self.event_shape}: {math.prod(network.event_shape)} values are needed")
-        self.register_buffer("mean", mean.detach().clone() if isinstance(mean, Tensor) else torch.tensor(check_real(mean, "mean")))
+        given = mean.detach().clone() if isinstance(mean, Tensor) else torch.tensor(check_real(mean, "mean"))
+        self.register_buffer("mean", given)
         if not self.mean.isfinite().all():
             raise ValueError(
                 f"mean = {self.mean.tolist() if self.mean.ndim == 0 else 'a tensor'}: finite values are needed"
