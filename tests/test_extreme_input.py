@@ -10,8 +10,12 @@ import torch
 from separations import samplers, schedules, timesteps
 from separations.checks import all_finite
 from separations.distributions import Empirical, GaussianMixture
+from separations.dit import DiTConfig
+from separations.estimates import wilson_interval
+from separations.lipschitz import empirical_lipschitz_bounds
 from separations.loss_gap import loss_gap
 from separations.losses import denoising_loss
+from separations.networks import MLP, Denoiser
 from separations.product_mixtures import StudentMixture
 from separations.schedules import OU, VE, Flow, VPCosine
 
@@ -268,3 +272,42 @@ def test_fractions_large_batches_and_times_with_gradients_are_taken():
     assert len(samplers.generate(LAWS["mixture"], 3, steps=2, batch=10**30, generator=generator())) == 3
     t = torch.tensor([0.2, 0.5], requires_grad=True)
     assert torch.equal(timesteps.Beta(1.0, 2.0).cdf(t), timesteps.Beta(1.0, 2.0).cdf(t.detach()))
+
+
+def test_a_grid_of_times_with_two_axes_is_refused_by_every_sampler():
+    for sampler in (samplers.heun, samplers.ddim, samplers.probability_flow, samplers.reverse_sde):
+        with pytest.raises(ValueError, match=r"times has shape \(1, 2\)"):
+            sampler(LAWS["mixture"], points(), [[1.0, 0.5]])
+
+
+@pytest.mark.parametrize("schedule", [VPCosine(), Flow(), schedules.VPLinear(), schedules.DDPM()])
+def test_a_time_of_32_bits_that_rounds_past_the_last_counts_as_the_last(schedule):
+    last = torch.tensor(1.0)
+    beyond = last.nextafter(torch.tensor(2.0))
+    for question in ("alpha", "sigma", "drift", "diffusion"):
+        found = getattr(schedule, question)(last)
+        assert not found.isnan() and torch.equal(getattr(schedule, question)(beyond), found)
+    assert (schedule.time_from_log_snr(torch.tensor([20.0, 60.0, math.inf])) >= 0).all()
+
+
+def test_a_learned_score_that_does_not_fit_its_dtype_is_refused():
+    network = MLP(3, 4, 2, generator=generator())
+    with pytest.raises(ValueError, match="score at this t overflows float32: more noise is needed"):
+        Denoiser(network).score(points(), 1e-100)
+    assert Denoiser(network.double()).score(points().double(), 1e-100).isfinite().all()
+
+
+OTHERS = {
+    "text as points": lambda: empirical_lipschitz_bounds(np.array([["a", "b"]]), 0.5),
+    "points without values": lambda: empirical_lipschitz_bounds(torch.zeros(3, 0), 0.5),
+    "a list as mean": lambda: Denoiser(MLP(3, 4, 2), mean=[1.0]),
+    "no heads at all": lambda: DiTConfig(heads=[]),
+    "more trials than a float counts": lambda: wilson_interval(1, 10**400),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_arguments_of_another_kind_are_refused_in_one_line(name):
+    with pytest.raises(ValueError) as caught:
+        OTHERS[name]()
+    assert "\n" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 import math
 import os
+from functools import cache
 from numbers import Real
 from operator import index
 
@@ -205,7 +206,13 @@ def uniform(m: int, generator: torch.Generator | None = None) -> Tensor:
 def check_memory(numbers: int, dtype: torch.dtype, what: str) -> None:
     """ValueError if so many numbers are more than this machine's memory holds. what: names the arguments and their values."""
     size = torch.empty(0, dtype=dtype).element_size()
-    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    have = _memory()
     if numbers * size > have:
         want = f"{numbers * size // 2**30:,}" if numbers < 2**80 else "more than 10^15"
         raise ValueError(f"{what}: {want} GB of memory, this machine has {have / 2**30:,.0f} GB; less is needed")
+
+
+@cache
+def _memory() -> int:
+    """Bytes of memory of this machine; asked once, for the system reads a file to tell."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -38,7 +38,7 @@ class DiTConfig:
             )
         many = isinstance(self.heads, list | tuple) or getattr(self.heads, "ndim", 0)
         heads = check_wholes(self.heads, "heads", 0) if many else (check_whole(self.heads, "heads", 0),) * self.depth
-        made = self.width // max(1, *heads) if self.head_dim is None else self.head_dim
+        made = self.width // max((1, *heads)) if self.head_dim is None else self.head_dim
         head_dim = check_count(made, "head_dim" if self.head_dim is not None else f"heads = {self.heads}, head_dim")
         if len(heads) != self.depth or max(heads) * head_dim > self.width:
             raise ValueError(

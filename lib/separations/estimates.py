@@ -86,7 +86,7 @@ def wilson_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, fl
     """Wilson's score interval of a share of k out of m (Wilson 1927): honest also at 0 and at 1."""
     from scipy.stats import norm
 
-    m, confidence = check_count(m), check_confidence(confidence)
+    m, confidence = check_whole(m, "m", 1, 2**53), check_confidence(confidence)
     k = check_whole(k, "k", 0, m)
     z2 = norm.ppf((1 + confidence) / 2) ** 2
     centre, half = (k + z2 / 2) / (m + z2), np.sqrt(z2 * (k * (m - k) / m + z2 / 4)) / (m + z2)

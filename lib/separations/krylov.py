@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .checks import as_real, check_count, randn
+from .checks import as_real, check_count, randn, shown
 
 EXACT = 64  # largest dimension for which "auto" forms matrices
 
@@ -11,7 +11,7 @@ EXACT = 64  # largest dimension for which "auto" forms matrices
 def is_exact(method: str, d: int) -> bool:
     """Whether matrices are formed: method "exact", "krylov", or "auto", which does for d <= EXACT."""
     if method not in ("auto", "exact", "krylov"):
-        raise ValueError(f"method = {method!r}: one of auto, exact, krylov is needed")
+        raise ValueError(f"method = {shown(method)}: one of auto, exact, krylov is needed")
     return method == "exact" or (method == "auto" and d <= EXACT)
 
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from .checks import (
+    as_numbers,
     as_real,
     check_count,
     check_generator,
@@ -32,6 +33,7 @@ from .checks import (
     check_shaped,
     check_whole,
     randn,
+    shown,
 )  # fmt: skip
 from .distributions import Empirical, GaussianMixture
 from .krylov import EXACT, extreme_pairs, is_exact
@@ -106,7 +108,7 @@ def _posterior_product(law: Empirical, x: Tensor, alpha: Tensor, sigma: Tensor):
 def gaussian_lipschitz(truth: GaussianMixture, t: Time, *, schedule: Schedule | None = None) -> Tensor:
     """1 / (sigma^2 + alpha^2 lambda_min), shape of t: the Lipschitz constant of the score of one Gaussian, O(1) for every t."""
     if not isinstance(truth, GaussianMixture) or truth.K != 1:
-        raise ValueError(f"truth = {truth!r}: a GaussianMixture with K = 1 is needed")
+        raise ValueError(f"truth = {shown(truth)}: a GaussianMixture with K = 1 is needed")
     schedule, least = schedule_of(schedule), truth.variances.double().min()
     t = schedule.check_time(t, zero=bool(least > 0)).to(least.device)
     return 1 / (schedule.sigma(t) ** 2 + schedule.alpha(t) ** 2 * least)
@@ -142,8 +144,12 @@ def sharp_lipschitz_bounds(data, t: Time, *, schedule: Schedule | None = None) -
 def _points(data) -> tuple[Tensor, Tensor]:
     """All points (n, d) and the distinct ones, float64."""
     data = data.data if isinstance(data, Empirical) else data
-    data = torch.as_tensor(data) if isinstance(data, np.ndarray) else data
+    if isinstance(data, np.ndarray):
+        as_numbers(data, "data", nan=True)
+        data = torch.as_tensor(data)
     points = check_shaped(data, "data").reshape(len(data), -1).double()
+    if points.shape[1] == 0:
+        raise ValueError(f"data has shape {tuple(data.shape)}: at least one value a point is needed")
     if len(points) < 2:
         raise ValueError(f"data has n = {len(points)} points: n >= 2 is needed")
     return points, points.unique(dim=0)

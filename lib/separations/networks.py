@@ -17,7 +17,18 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .checks import check_count, check_finite, check_generator, check_memory, check_positive, check_whole, check_wholes
+from .checks import (
+    check_count,
+    check_finite,
+    check_generator,
+    check_memory,
+    check_positive,
+    check_real,
+    check_result,
+    check_whole,
+    check_wholes,
+    shown,
+)
 from .parameterizations import PREDICTIONS, coefficients
 from .schedules import OU, Schedule, Time
 
@@ -161,17 +172,18 @@ class Denoiser(nn.Module):
     ):
         super().__init__()
         if not isinstance(prediction, str) or prediction not in PREDICTIONS:
-            raise ValueError(f"prediction = {prediction!r}: one of {', '.join(PREDICTIONS)} is needed")
+            raise ValueError(f"prediction = {shown(prediction)}: one of {', '.join(PREDICTIONS)} is needed")
         if not isinstance(network, nn.Module) or not hasattr(network, "event_shape"):
             raise ValueError(f"network is {type(network).__name__}: a module with an event_shape is needed")
         if schedule is not None and (isinstance(schedule, type) or not hasattr(schedule, "log_snr")):
-            raise ValueError(f"schedule = {schedule!r}: a Schedule, or None, is needed")
+            raise ValueError(f"schedule = {shown(schedule)}: a Schedule, or None, is needed")
         self.network, self.schedule = network, schedule or OU()
         self.prediction, self.data_std = prediction, check_positive(data_std, "data_std")
         self.event_shape = check_wholes(network.event_shape if event_shape is None else event_shape, "event_shape")
         if self.d != math.prod(network.event_shape):
             raise ValueError(f"event_shape = {self.event_shape}: {math.prod(network.event_shape)} values are needed")
-        self.register_buffer("mean", mean.detach().clone() if isinstance(mean, Tensor) else torch.tensor(float(mean)))
+        given = mean.detach().clone() if isinstance(mean, Tensor) else torch.tensor(check_real(mean, "mean"))
+        self.register_buffer("mean", given)
         if not self.mean.isfinite().all():
             raise ValueError(
                 f"mean = {self.mean.tolist() if self.mean.ndim == 0 else 'a tensor'}: finite values are needed"
@@ -215,7 +227,8 @@ class Denoiser(nn.Module):
         out = self._raw(x, t, lead, {} if head_mask is None else {"head_mask": head_mask})
         if target == self.prediction:
             return out
-        a, b = (k.to(x) for k in coefficients(self.prediction, target, t, schedule=self.schedule))
+        factors = coefficients(self.prediction, target, t, schedule=self.schedule)
+        a, b = (check_result(k.to(x), f"{target} at this t", "more noise is needed") for k in factors)
         return a * x + b * out
 
     def _raw(self, x: Tensor, t: Tensor, lead: tuple[int, ...], options: dict) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_points, check_real, check_weights, check_whole, randn
+from .checks import check_count, check_generator, check_points, check_real, check_weights, check_whole, randn, shown
 from .dit import DiT
 from .networks import Denoiser
 from .training_run import draw_times, loss_factor
@@ -39,6 +39,7 @@ def mask_gradients(
     net = _dit_of(model)
     check_points(x0, model.event_shape, "x0")
     t = model.schedule.check_time(t).to(x0.device)
+    check_points(eps, model.event_shape, "eps")
     if eps.shape != x0.shape or t.shape != x0.shape[:1]:
         raise ValueError(
             f"eps has shape {tuple(eps.shape)}, t {tuple(t.shape)}: that of x0, {tuple(x0.shape)}, and ({len(x0)},) are needed"
@@ -96,13 +97,13 @@ def head_importance(
     check_points(data, model.event_shape, "data")
     samples, batch = check_count(samples, "samples"), check_count(batch, "batch")
     if average not in AVERAGES:
-        raise ValueError(f"average = {average!r}: one of {', '.join(AVERAGES)} is needed")
+        raise ValueError(f"average = {shown(average)}: one of {', '.join(AVERAGES)} is needed")
     if average == "batch" and samples < 2 * batch:
         raise ValueError(f"samples = {samples}, batch = {batch}: at least two batches are needed with average='batch'")
     like = next(net.parameters())
     draw, terms = getattr(times, "sample", times), []
     if not callable(draw) or isinstance(times, type):
-        raise ValueError(f"times = {times!r}: a function (m, generator) or an object with .sample is needed")
+        raise ValueError(f"times = {shown(times)}: a function (m, generator) or an object with .sample is needed")
     for done in range(0, samples, batch):
         m = min(batch, samples - done)
         device = None if generator is None else generator.device
@@ -172,7 +173,7 @@ def choose_heads(
     ratio = check_real(ratio, "ratio", "a number in [0, 1)", low=0, high=1, open_high=True)
     at_least, generator = check_whole(at_least, "at_least", 0), check_generator(generator)
     if order not in ORDERS:
-        raise ValueError(f"order = {order!r}: one of {', '.join(ORDERS)} is needed")
+        raise ValueError(f"order = {shown(order)}: one of {', '.join(ORDERS)} is needed")
     slots = [(l, h) for l, h in (~values.isnan()).nonzero().tolist()]
     left = (~values.isnan()).sum(1).tolist()
     wanted = int(ratio * len(slots) + 1e-9)

@@ -157,9 +157,9 @@ def ddim(
 def heun(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
     """Second-order Heun on the probability-flow ODE in y = x / alpha, r = sigma / alpha: dy/dr = eps (Karras et al. 2022)."""
     schedule = schedule_of(schedule)
-    times = schedule.check_time(as_numbers(times, "times")).reshape(-1)
-    if schedule.alpha(times[0]) <= 0:
-        raise ValueError(f"times[0] = {float(times[0]):g}: alpha is 0 there, start a little earlier")
+    times = schedule.check_time(as_numbers(times, "times"))
+    if schedule.alpha(first := times.flatten()[0]) <= 0:
+        raise ValueError(f"times[0] = {float(first):g}: alpha is 0 there, start a little earlier")
 
     def eps(x, t):
         a, s = schedule.alpha(t).to(x), schedule.sigma(t).to(x)

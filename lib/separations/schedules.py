@@ -55,6 +55,8 @@ class Schedule:
             (low, high), last = ends(t), self.t_max * (1 + 1e-6)  # a grid in float32 may end a rounding error late
             if not (low >= 0 and high <= last):
                 self._refuse(t[~((t >= 0) & (t <= last))].flatten()[0].item(), "[")
+            if high > self.t_max:
+                return t.clamp(max=self.t_max)
         return t
 
     def _refuse(self, t: float, bracket: str):
@@ -254,7 +256,8 @@ class VPCosine(Schedule):
         return torch.sqrt(squared)
 
     def drift(self, t: Time) -> Tensor:
-        return -self._rate * torch.tan(self._angle(t))
+        # tan(u) as a cotangent of the distance to t = 1: in float32 u may round to beyond its pole
+        return -self._rate / torch.tan((1 - self._time(t)) * self._rate)
 
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))  # sigma^2 = 1 - alpha^2, so d sigma^2/dt = -2 drift alpha^2
@@ -264,7 +267,7 @@ class VPCosine(Schedule):
         start = self.s * self._rate
         sin2 = torch.sigmoid(-l) * math.cos(start) ** 2 + math.sin(start) ** 2
         cos2 = torch.sigmoid(l) * math.cos(start) ** 2
-        return torch.atan2(sin2.sqrt(), cos2.sqrt()) / self._rate - self.s
+        return (torch.atan2(sin2.sqrt(), cos2.sqrt()) / self._rate - self.s).clamp(min=0)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _matrix(similarity: object) -> np.ndarray:
     try:
         given = similarity.detach().cpu() if isinstance(similarity, Tensor) else similarity
         found = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"similarity is {type(similarity).__name__}: an (N, N) array of numbers is needed") from None
     if found.ndim != 2 or not np.isfinite(found).all():
         raise ValueError(f"similarity has shape {found.shape}: (N, N) finite numbers are needed")
