@@ -311,3 +311,20 @@ def test_other_arguments_of_another_kind_are_refused_in_one_line(name):
     with pytest.raises(ValueError) as caught:
         OTHERS[name]()
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_only_denoises_is_enough_where_no_score_is_asked():
+    class Denoises:
+        event_shape = (3,)
+
+        def denoise(self, x, t, *, schedule=None):
+            return LAWS["mixture"].denoise(x, t, schedule=schedule)
+
+    for sampler in (samplers.heun, samplers.ddim):
+        found, exact = (sampler(model, points(), [1.0, 0.5]) for model in (Denoises(), LAWS["mixture"]))
+        assert torch.equal(found, exact)
+    half = samplers.switch({(1.0, 0.5): Denoises(), (0.5, 0.1): LAWS["mixture"]})
+    assert samplers.heun(half, points(), [1.0, 0.5, 0.2]).isfinite().all()
+    for sampler in (samplers.reverse_sde, samplers.probability_flow):
+        with pytest.raises(ValueError, match=r"model is Denoises: .* with \.score"):
+            sampler(Denoises(), points(), [1.0, 0.5])

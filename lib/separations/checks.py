@@ -169,11 +169,12 @@ def generator_device(generator: object, default: torch.device | str = "cpu") -> 
     return torch.device(default) if check_generator(generator) is None else generator.device
 
 
-def check_model(model: object, *methods: str, name: str = "model") -> object:
-    """model, if it has the methods; ValueError otherwise."""
-    for method in methods:
-        if not callable(getattr(model, method, None)):
-            raise ValueError(f"{name} is {type(model).__name__}: a law or a network with .{method}(...) is needed")
+def check_model(model: object, *methods: str, name: str = "model", either: bool = False) -> object:
+    """model, if it has all of the methods, or with `either` one of them; ValueError otherwise."""
+    missing = [method for method in methods if not callable(getattr(model, method, None))]
+    if len(missing) == len(methods) or (missing and not either):
+        needed = " or ".join(f".{method}(...)" for method in (methods if either else missing[:1]))
+        raise ValueError(f"{name} is {type(model).__name__}: a law or a network with {needed} is needed")
     return model
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import as_real, check_count, check_whole
+from .checks import as_real, check_whole
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def denoised(model, x: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
 def _run(
     step: Callable, model, x: Tensor, times: Iterable, schedule: Schedule, trajectory: bool, progress: Callable | None
 ) -> Tensor:
-    check_model(model, "score")
+    check_model(model, "score", "denoise", either=True)
     times = schedule.check_time(as_numbers(times, "times"))
     if times.ndim != 1 or len(times) < 2 or not (times.diff() < 0).all():
         raise ValueError(f"times has shape {tuple(times.shape)}: a falling sequence of at least two times is needed")
@@ -104,6 +104,7 @@ def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=Fa
 
     progress: a wrapper of the loop over steps, as tqdm.
     """
+    check_model(model, "score")
     schedule = schedule_of(schedule)
 
     def step(x, t, s):
@@ -118,6 +119,7 @@ def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=Fa
 @torch.no_grad()
 def probability_flow(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
     """Euler on the probability-flow ODE dX = [f X - g^2 score / 2] dt: same marginals, no noise (Song et al. 2021)."""
+    check_model(model, "score")
     schedule = schedule_of(schedule)
 
     def step(x, t, s):
@@ -197,7 +199,7 @@ def generate(
     time; the start is drawn for all of them first, so the result does not depend on it. progress: a wrapper of the loop over batches.
     """
     m, batch, steps = check_count(m), check_count(batch, "batch"), check_count(steps, "steps")
-    check_model(model, "score")
+    check_model(model, "score", "denoise", either=True)
     if not callable(sampler) or isinstance(sampler, type):
         raise ValueError(f"sampler = {shown(sampler)}: one of this module, as heun, is needed")
     shape = check_shape(model.event_shape if shape is None else shape)
@@ -236,7 +238,11 @@ class Switch:
         if not parts:
             raise ValueError("parts is empty: {(t_hi, t_lo): model, ...} is needed")
         for (hi, lo), model in parts.items():
-            as_real(hi, "t_hi"), as_real(lo, "t_lo"), check_model(model, "score", name=f"parts[{hi}, {lo}]")
+            (
+                as_real(hi, "t_hi"),
+                as_real(lo, "t_lo"),
+                check_model(model, "score", "denoise", name=f"parts[{hi}, {lo}]", either=True),
+            )
         self.parts = dict(sorted(parts.items(), reverse=True))
         edges = list(self.parts)
         for hi, lo in edges:
