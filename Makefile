@@ -54,12 +54,14 @@ help:
 
 env: here
 
-# The installation names the folder of the library, and in a copied or moved folder the wrong one: it is made again there. A .venv
-# that is only linked here belongs to another folder and stays as it is; targets of make find the library by PYTHONPATH.
+# The library is found by a path file in .venv. Its path is relative, so it holds in a copied or moved folder too, and no installer runs, for
+# that of setuptools takes `{x}` in the name of a folder for a variable. A .venv that is only linked here belongs to another folder
+# and stays as it is; targets of make find the library by PYTHONPATH.
 LIBRARY_IS_HERE := import os, sys, separations as s; sys.exit(not os.path.samefile(os.path.dirname(s.__file__), "lib/separations"))
+LIBRARY := import os, sysconfig; site = sysconfig.get_path("purelib"); open(os.path.join(site, "00_separations.pth"), "w").write(os.path.relpath("lib", site) + "\n")
 here: $(STAMP)
-	@[ -L $(VENV) ] || $(PY) -I -c '$(LIBRARY_IS_HERE)' 2>/dev/null || { echo "make: $(VENV) was made for another folder, the library of this one is installed"; \
-	$(INSTALL) --no-deps --no-build-isolation -e . 2>/dev/null || $(INSTALL) --no-deps -e . || echo "make: that failed; outside of make set PYTHONPATH=lib" >&2; }
+	@[ -L $(VENV) ] || $(PY) -I -c '$(LIBRARY_IS_HERE)' 2>/dev/null || { echo "make: $(VENV) was made for another folder, from now on it uses the library of this one"; \
+	$(PY) -I -c '$(LIBRARY)' || echo "make: that failed; outside of make set PYTHONPATH=lib" >&2; }
 
 # A .venv that an interrupted installation left half done is removed: nothing in it can be trusted. One that somebody else made is not ours
 # to remove.
@@ -74,7 +76,7 @@ $(STAMP):
 	@touch $(BUSY)
 	@echo "make: installing what requirements.txt asks for, at the versions of constraints.txt (the first time takes some minutes)"
 	@$(INSTALL) -r requirements.txt
-	@$(INSTALL) --no-deps -e .
+	@$(PY) -I -c '$(LIBRARY)'
 	@rm -f $(VENV)/.installed-[0-9]* && touch $@ && rm -f $(BUSY)
 
 $(STAMP_DEV): $(STAMP)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from separations import book, build_settings, chapters, rendered, staging
 from sweep_book import cell, write_book
@@ -201,18 +202,31 @@ def test_targets_load_the_library_of_their_own_folder(tmp_path):
     assert f"the library of {root / 'lib'}" in done.stdout, done.stderr
 
 
-def test_an_environment_made_for_another_folder_is_noticed(tmp_path):
-    root = write_repository(tmp_path / "copied")
+def test_a_copied_or_moved_environment_loads_the_library_of_its_folder(tmp_path):
+    """One that names another folder, as an earlier installation does, is noticed; the path that make writes holds wherever it is moved."""
+    root = write_repository(tmp_path / "my {copy} é")
     make(root, "env")
-    (root / ".venv").unlink()
-    (root / "environment").rename(root / ".venv")  # no longer linked: ours
-    python = root / ".venv" / "bin" / "python"
-    python.write_text(
-        f'#!/bin/sh\ncase "$*" in *"pip install"*) echo "$@" >> installed; exit 0;; esac\nexec "{sys.executable}" "$@"\n'
-    )
-    done = make(root, "env")
+    (root / ".venv").unlink()  # it was linked
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+    for stamp in (root / "environment").glob(".installed*"):
+        shutil.copy(stamp, root / ".venv")
+    [site] = (root / ".venv" / "lib").glob("python3*/site-packages")
+    (tmp_path / "old" / "separations").mkdir(parents=True)
+    (tmp_path / "old" / "separations" / "__init__.py").touch()
+    (site / "__editable__.separations-0.1.0.pth").write_text(f"{tmp_path / 'old'}\n")
+    (site / "packages.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n")
+
+    def loaded(folder: Path) -> str:
+        command = [folder / ".venv" / "bin" / "python", "-I", "-c", "import separations; print(separations.__file__)"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert loaded(root) == str(tmp_path / "old" / "separations" / "__init__.py")
+    done = call(root, "make", "env")
     assert "was made for another folder" in done.stdout, done.stdout + done.stderr
-    assert "-e ." in (root / "installed").read_text()
+    assert loaded(root) == str(root / "lib" / "separations" / "__init__.py")
+    moved = root.rename(tmp_path / "moved [1]")
+    assert loaded(moved) == str(moved / "lib" / "separations" / "__init__.py")
+    assert "was made for another folder" not in call(moved, "make", "env").stdout
 
 
 def test_an_environment_without_pip_is_removed_only_where_make_began_it(tmp_path):
