@@ -79,7 +79,7 @@ ELSEWHERE = ("--executor slurm --jobs", "pip install snakemake-executor-plugin-s
 NAMES = ("python -m separations.sweep run", "python -m separations.store_tables --profile paper")  # in a sentence
 RECIPES = {  # targets of make, by what they would call; make itself would install an environment
     "make book": "-m snakemake all",
-    "make book PROFILE=paper": "profile=paper",
+    "make book PROFILE=paper": "--config profile=paper",
     "make sweep FILE=sweeps/tiny.yml": "-m separations.sweep run sweeps/tiny.yml",
 }
 
