@@ -9,6 +9,7 @@ import pytest
 import separations
 from separations import Ledger, written_for
 from separations.ledger import load_claims, read_evidence
+from separations.findings import counted, verdict
 
 
 def test_every_claim_is_complete():
@@ -21,14 +22,19 @@ def test_every_claim_is_complete():
 def test_evidence_is_written_after_each_call(tmp_path, monkeypatch):
     monkeypatch.setenv("SEPARATIONS_EVIDENCE", str(tmp_path))
     notes = Ledger("foundations/13_two_scores")
-    notes.record("sep.empirical-minimiser", ours="lowest of 50", verdict="holds", figure="fig-x")
+    lowest = verdict(counted("losses above the least one", 50, 50), "50 perturbations")
+    assert notes.record("sep.empirical-minimiser", ours="lowest of 50", verdict=lowest, figure="fig-x") == "holds"
     assert notes.measure("gap", 0.5) == 0.5
-    notes.record("sep.empirical-minimiser", ours="lowest of 100", verdict="holds")
+    notes.record("sep.empirical-minimiser", ours="lowest of 100", verdict=lowest)
     assert [p.name for p in tmp_path.iterdir()] == ["foundations__13_two_scores.json"]
     evidence = read_evidence(tmp_path / "foundations__13_two_scores.json")
-    assert evidence["claims"] == [
-        {"id": "sep.empirical-minimiser", "ours": "lowest of 100", "verdict": "holds", "figure": ""}
-    ]
+    (entry,) = evidence["claims"]
+    (part,) = entry.pop("findings")
+    assert entry == {
+        "id": "sep.empirical-minimiser", "ours": "lowest of 100", "verdict": "holds", "figure": "",
+        "scale": "50 perturbations", "analogue": "",
+    }  # fmt: skip
+    assert part["what"] == "losses above the least one" and part["estimate"] == 1.0 and part["verdict"] == "holds"
     assert evidence["measures"] == {"gap": 0.5} and evidence["version"] == separations.__version__
 
 
@@ -94,9 +100,12 @@ def test_a_notebook_for_another_version_is_told_in_one_line():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda n: n.record("sep.nothing", ours="x", verdict="holds"), "claim = 'sep.nothing' is not registered"),
-        (lambda n: n.record("sep.prop-4.1", ours="x", verdict="yes"), "verdict = 'yes'"),
-        (lambda n: n.record("sep.prop-4.1", ours=" ", verdict="holds"), "ours is empty"),
+        (
+            lambda n: n.record("sep.nothing", ours="x", verdict=verdict(counted("x", 1, 1), "d = 1")),
+            "claim = 'sep.nothing' is not registered",
+        ),
+        (lambda n: n.record("sep.prop-4.1", ours="x", verdict="holds"), "verdict = .holds.: a verdict is made by"),
+        (lambda n: n.record("sep.prop-4.1", ours=" ", verdict=verdict(counted("x", 1, 1), "d = 1")), "ours is empty"),
         (lambda n: n.measure("x", math.nan), "value = nan"),
         (lambda n: n.table("a b", [{"x": 1}]), "name = 'a b'"),
         (lambda n: n.table("../x", [{"x": 1}]), "name = '../x'"),

@@ -18,10 +18,10 @@ from textwrap import shorten
 
 from .files import write_whole
 from .tables import check_name, table_text
+from .verdicts import VERDICTS, Finding, Verdict, combined
 from .version import __version__
 from .yaml_files import read_yaml
 
-VERDICTS = ("holds", "holds in part", "differs")
 FIELDS = {"claims": list, "measures": dict, "tables": list}
 
 
@@ -61,17 +61,24 @@ class Ledger:
             )
         self._write()
 
-    def record(self, claim: str, ours: str, verdict: str, figure: str = "") -> None:
-        """Record what this notebook found about a claim. verdict: 'holds', 'holds in part' or 'differs'."""
+    def record(self, claim: str, ours: str, verdict: Verdict, figure: str = "") -> str:
+        """Record what this notebook found about a claim, and return the word for it.
+
+        ours: what was found, in a few words with the numbers; verdict: made by `verdicts.verdict` from findings; figure: the
+        name of the figure that shows it.
+        """
         if claim not in load_claims():
             raise ValueError(f"claim = {claim!r} is not registered in claims.yml; known: {', '.join(load_claims())}")
-        if verdict not in VERDICTS:
-            raise ValueError(f"verdict = {verdict!r}: one of {', '.join(VERDICTS)} is needed")
+        if not isinstance(verdict, Verdict):
+            raise ValueError(f"verdict = {verdict!r}: a verdict is made by verdicts.verdict, from findings")
         if not ours.strip():
             raise ValueError("ours is empty: say in a few words, with the number, what was found")
-        entry = {"id": claim, "ours": ours, "verdict": verdict, "figure": figure}
+        entry = {"id": claim, "ours": ours, "verdict": verdict.word, "figure": figure}
+        entry |= {"scale": verdict.scale, "analogue": verdict.analogue}
+        entry |= {"findings": [found.as_record() for found in verdict.findings]}
         self.claims = [c for c in self.claims if c["id"] != claim] + [entry]
         self._write()
+        return verdict.word
 
     def measure(self, name: str, value: float) -> float:
         """Record a raw number under a name that is unique in the notebook, and return it."""
@@ -152,6 +159,7 @@ def check_record(record: object) -> None:
             raise ValueError(
                 f"claim {shorten(str(claim), 80)}: an id and one of the verdicts {', '.join(VERDICTS)} are needed"
             )
+        check_findings(claim)
     for name, value in measures.items():
         if (
             isinstance(value, bool)
@@ -161,6 +169,23 @@ def check_record(record: object) -> None:
             raise ValueError(f"measure {name!r} = {shorten(repr(value), 80)}: a finite number is needed")
     for name in tables:
         check_name(name)
+
+
+def check_findings(claim: Mapping) -> None:
+    """ValueError where the verdict of a recorded claim does not follow from its findings. Old records have none, and pass."""
+    for name in ("scale", "analogue"):
+        if not isinstance(claim.get(name, ""), str):
+            raise ValueError(f"claim {claim['id']}: {name} = {shorten(repr(claim[name]), 80)}: a text is needed")
+    if "findings" not in claim:
+        return
+    found = claim["findings"]
+    if not isinstance(found, list) or not found:
+        raise ValueError(
+            f"claim {claim['id']}: findings = {shorten(repr(found), 80)}: a list of at least one is needed"
+        )
+    word = combined(Finding.from_record(record).verdict for record in found)
+    if word != claim["verdict"]:
+        raise ValueError(f"claim {claim['id']}: its verdict is said to be {claim['verdict']!r}: {word!r} follows")
 
 
 def written_for(version: str) -> None:

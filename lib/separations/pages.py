@@ -8,13 +8,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from .markup import block, code, directive, one_line, plain, prose
+from .verdicts import Finding
 
-VERDICT_MARKS = {"holds": "✓ holds", "holds in part": "◐ holds in part", "differs": "✗ differs"}
+VERDICT_MARKS = {
+    "holds": "✓ holds", "holds in part": "◐ holds in part", "differs": "✗ differs", "not decided": "○ not decided",
+}  # fmt: skip
 VERDICTS_MEAN = (
-    "*Holds*: what we ran shows it. *Holds in part*: some of it is seen and some is not, or what we ran decides neither way; the text "
-    "says which. *Differs*: what we ran says otherwise. Of a question, *holds* is yes, *differs* no, and *in part* an answer to a part "
-    "of it. A theorem is not proved by any of this: its conditions were set up, and its statement looked for. "
-    "Where several notebooks say something about a claim, they are numbered.\n"
+    "A claim is taken apart into findings: an estimate, its 95 % interval, a criterion, and what must be given for the number to count. "
+    "A finding *holds* if its whole interval meets the criterion, *differs* if no value of it does, and is *not decided* otherwise: an "
+    "interval that is too wide says nothing. A claim *holds* if all of its findings hold, *differs* if all differ, *holds in part* if some "
+    "hold and others differ, and is *not decided* otherwise. Of a question, *holds* is yes and *differs* is no. Each verdict carries "
+    "the scale at which it was found, and an analogue is called one. "
+    "A theorem is not proved by any of this: its conditions were set up, and its statement looked for. "
+    "Where several notebooks say something about a claim, they are numbered; the findings stand below the tables.\n"
 )
 SOURCES = {  # as claims.yml calls them -> heading, reference
     "separations": ("Provable separations", "ye2026separations"),
@@ -155,7 +161,27 @@ def results_page(
         heading, reference = SOURCES.get(source, (plain(source) or "Other", ""))
         cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
         parts += [f"## {heading}\n", cited, list_table(header, rows, "14 20 12 19 8 14 13", "wide results")]
-    return "\n".join(parts)
+    return "\n".join([*parts, *_findings(claims, found)])
+
+
+def _findings(claims: Mapping[str, Mapping], found: Mapping[str, list]) -> list[str]:
+    """The findings from which the verdicts of this build follow."""
+    rows = []
+    for key, entries in ((key, found[key]) for key in claims if key in found):
+        for notebook, entry in entries:
+            for i, record in enumerate(entry.get("findings", [])):
+                part = Finding.from_record(record)
+                first = (code(key), chapter_link(notebook)) if i == 0 else ("", "")
+                rows.append((*first, plain(part.what), plain(part.number), _needed(part), VERDICT_MARKS[part.verdict]))
+    if not rows:
+        return []
+    header = ("Claim", "Chapter", "What was measured", "Estimate and interval", "Criterion", "Finding")
+    text = "(results-findings)=\n## The findings behind the verdicts\n"
+    return [text, list_table(header, rows, "16 16 26 16 14 12", "wide results")]
+
+
+def _needed(part: Finding) -> str:
+    return plain(f"{part.criterion}; not given: {part.unmet}" if part.unmet else str(part.criterion))
 
 
 def _larger_note(larger: Sequence[Mapping]) -> str:
@@ -184,6 +210,12 @@ def _beyond(entries: Sequence[tuple[Mapping, Mapping]], number: Mapping[str, str
     return " ".join(f"{text}." for text in said) or "not run"
 
 
+def _scale(entry: Mapping) -> str:
+    """At which sizes a verdict was found, and on what, if that is an analogue of what the source has."""
+    analogue = f"an analogue: {entry['analogue']}" if entry.get("analogue") else ""
+    return plain("; ".join(text for text in (analogue, entry.get("scale", "")) if text))
+
+
 def _claim_row(
     key: str, claim: Mapping, entries: list, places: Mapping[str, str], beyond: Sequence = ()
 ) -> tuple[str, ...]:
@@ -197,6 +229,8 @@ def _claim_row(
     marks = [(number[notebook], VERDICT_MARKS[entry["verdict"]]) for notebook, entry in entries]
     alike = len({mark for _, mark in marks}) == 1
     verdict = marks[0][1] if alike else " ".join(f"{before}{mark}" for before, mark in marks)
+    scales = [number[notebook] + _scale(entry) for notebook, entry in entries if _scale(entry)]
+    verdict += f" ({' '.join(scales)})" if scales else ""
     links = []
     for notebook, entry in entries:
         figure = entry.get("figure", "")

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .ledger import VERDICTS
+from .ledger import check_findings
+from .verdicts import VERDICTS
 
 NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")  # of a notebook in book/
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -43,6 +44,10 @@ def check_claims(claims: object, name: str) -> list[dict]:
             )
         if not isinstance(entry.get("figure", ""), str):
             raise ValueError(f"{where}['figure'] = {_short(entry['figure'])}: a text is needed")
+        try:
+            check_findings(entry)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
     return claims
 
 
