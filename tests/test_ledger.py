@@ -8,8 +8,8 @@ import pytest
 
 import separations
 from separations import Ledger, written_for
-from separations.ledger import load_claims, read_evidence
 from separations.findings import counted, verdict
+from separations.ledger import load_claims, read_evidence
 
 
 def test_every_claim_is_complete():
