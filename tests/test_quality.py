@@ -263,6 +263,7 @@ def test_every_number_says_what_it_depends_on():
         "recall (nine features, k = 3)",
         "density (nine features, k = 5)",
         "coverage (nine features, k = 5)",
+        "reachable coverage (nine features, k = 5)",
     ]
     for each in result:
         assert (each.m, each.n_reference, each.features, each.reference) == (30, 40, "nine features", "held out")
@@ -460,3 +461,75 @@ def test_bad_arguments_of_other_kinds(make, message):
 def test_counts_of_any_library():
     plain = precision_recall(A, B, 3, resamples=4)
     assert precision_recall(A, B, np.int64(3), resamples=np.int32(4)) == plain
+
+
+# Coverage within reach
+
+
+def copies(m: int, of: torch.Tensor, seed: int) -> torch.Tensor:
+    """m draws of a few points, with a trace of noise."""
+    rows = torch.randint(len(of), (m,), generator=torch.Generator().manual_seed(seed))
+    return of[rows] + 1e-3 * normal(m, of.shape[1], seed + 1)
+
+
+def test_reachable_coverage_is_stable_in_the_number_of_samples():
+    """Recall ranks the copyist first with few samples and last with many; coverage within reach does not change the order."""
+    reference, few = made(normal(500, 6, 0), "reference"), normal(40, 6, 1)
+    known = float(density_coverage(made(few), reference, resamples=2)[1])  # no number of copies can reach more
+    recalls, reached = {}, {}
+    for m in (100, 200, 400, 800):
+        sets = {"copyist": made(copies(m, few, m)), "fresh": made(normal(m, 6, 7 * m))}
+        recalls[m] = {name: float(precision_recall(x, reference, resamples=2)[1]) for name, x in sets.items()}
+        reached[m] = {name: float(quality.reachable_coverage(x, reference, resamples=2)) for name, x in sets.items()}
+    assert all(abs(found["copyist"] - known) < 0.05 and found["fresh"] > 0.85 for found in reached.values())
+    assert recalls[800]["copyist"] < 0.1 < 0.4 < recalls[100]["copyist"]
+
+
+def test_the_curve_of_coverage_is_the_mean_over_parts():
+    x, y = normal(60, 3, 2), made(normal(80, 3, 3), "reference")
+    curve = quality.coverage_curve(made(x), y, [1, 7, 30, 60])
+    gen = torch.Generator().manual_seed(0)
+    for count, found in zip([7, 30], curve[1:3]):
+        parts = [x[torch.randperm(60, generator=gen)[:count]] for _ in range(200)]
+        drawn = torch.tensor(
+            [
+                float(density_coverage(made(part), y, resamples=2)[1]) if count > 11 else _covered(part, y.values)
+                for part in parts
+            ]
+        )
+        assert abs(float(found) - float(drawn.mean())) < 4 * float(drawn.std()) / 200**0.5
+    assert float(curve[-1]) == pytest.approx(float(density_coverage(made(x), y, resamples=2)[1]), abs=1e-12)
+    assert (curve.diff() > 0).all()
+
+
+def _covered(x: torch.Tensor, y: torch.Tensor, k: int = 5) -> float:
+    radii = torch.cdist(y, y).kthvalue(k + 1, 1).values
+    return float((torch.cdist(y, x) <= radii[:, None]).any(1).double().mean())
+
+
+def test_intervals_of_reachable_coverage_hold_the_mean_over_fresh_samples():
+    values = [
+        float(quality.reachable_coverage(made(normal(80, 2, i)), made(normal(90, 2, 900 + i)), resamples=2))
+        for i in range(60)
+    ]
+    mean = sum(values) / len(values)
+    held = 0
+    for i in range(40):
+        found = quality.reachable_coverage(made(normal(80, 2, 2000 + i)), made(normal(90, 2, 3000 + i)), resamples=100)
+        assert 0 <= found.low <= float(found) <= found.high <= 1
+        held += found.low <= mean <= found.high
+    assert held >= 34
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: quality.coverage_curve(A, B, []), r"counts = \[\]"),
+        (lambda: quality.coverage_curve(A, B, [0]), "counts = 0"),
+        (lambda: quality.coverage_curve(A, B, [10**6]), "the number of samples"),
+        (lambda: quality.reachable_coverage(A, made(B.values[:11])), "reference has 11 points: at least 12"),
+    ],
+)
+def test_bad_arguments_of_coverage_within_reach(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from separations import checkpoints, recipes, recipes_command
+from separations import checkpoints, digit_features, recipes, recipes_command
 from separations.baselines import excess_ratio
 from separations.examination import examine
 from separations.pruning import prune_heads
@@ -22,7 +22,7 @@ RECORD = json.loads((ASSETS / recipes_command.RECORD).read_text(encoding="utf-8"
 
 def test_every_shipped_file_is_the_recorded_one_and_all_are_small():
     names = sorted(path.stem for path in ASSETS.glob("*.safetensors"))
-    assert names == sorted(RECORD) == sorted(recipes.NAMES)
+    assert names == sorted(RECORD) == sorted([*recipes.NAMES, digit_features.NAME])
     for name, entry in RECORD.items():
         content = (ASSETS / entry["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == entry["sha256"] and len(content) == entry["bytes"], name

@@ -4,7 +4,7 @@ A file is written whole or not at all, carries a digest of all that it holds, an
 damaged in a single bit, of another kind or of another version of this format is a ValueError that says so. What is not a tensor
 stands as one JSON text under one key, so that equal contents are equal files, in every process.
 `write_state` and `read_state` are what `training.train(checkpoint=...)` uses: weights, their average, the optimiser's moments, the
-generators, bit for bit. `save_model` and `load_model` keep a trained `Denoiser` alone, if wanted in half precision.
+generators, bit for bit. `save_model` and `load_model` keep a trained `Denoiser` alone, if wanted in half precision, `save_weights` and `load_weights` those of any network.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from .files import write_whole
 
 FORMAT = "separations 2"
 KEY = "separations"  # of the one JSON text in the header
-KINDS = {"training": "the state of a training run", "model": "a trained model"}
+KINDS = {"training": "the state of a training run", "model": "a trained model", "weights": "weights by name"}
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # of a model's weights
 RECORD = "checkpoints.json"  # what the shipped files are
 
@@ -273,6 +273,31 @@ def _built(tensors: Mapping[str, Tensor], about: Mapping, dtype: torch.dtype) ->
         network.to(dtype), kind(**made), prediction=about["prediction"], data_std=about["data_std"], mean=tensors["mean"],
         event_shape=None if shape is None else tuple(shape),
     )  # fmt: skip
+
+
+def save_weights(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping | None = None) -> str:
+    """Write tensors by name, finite ones, with facts (anything JSON); returns the SHA-256 of the file."""
+    wrong = [key for key, value in tensors.items() if not value.isfinite().all()]
+    if wrong:
+        raise ValueError(f"tensors[{wrong[0]!r}] is not finite: it is not written")
+    _write(Path(path), "weights", tensors, {"facts": dict(facts or {})})
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """What `save_weights` wrote: tensors on the CPU, and facts. ValueError for a file that is damaged or of another kind."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"path = {path}: there is no such file")
+    tensors, meta = _read(Path(path), "weights")
+    return tensors, dict(meta["facts"])
+
+
+def facts_of(path: str | Path) -> dict:
+    """The facts of a trained model or of weights, whichever a file holds. ValueError for a file that holds neither."""
+    _, meta = _read(Path(path))
+    if meta["kind"] not in ("model", "weights"):
+        raise ValueError(f"path = {path} holds {KINDS.get(meta['kind'], 'something else')}: a trained model is needed")
+    return dict(meta["facts"])
 
 
 def shipped(name: str) -> Path:

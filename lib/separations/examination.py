@@ -33,7 +33,9 @@ class Examination:
             "ratio_low": self.memorization.low,
             "ratio_high": self.memorization.high,
         }
-        for name in ("frechet", "kernel", "precision", "recall", "density", "coverage") if self.quality else ():
+        for name in (
+            ("frechet", "kernel", "precision", "recall", "density", "coverage", "reach") if self.quality else ()
+        ):
             measure = getattr(self.quality, name)
             found |= {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
         return found

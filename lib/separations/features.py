@@ -303,6 +303,19 @@ def check_images(images: object, name: str = "images") -> Tensor:
     return images
 
 
+def quantised(images: Tensor, levels: int = 256) -> Tensor:
+    """Images in [-1, 1] as a file holds them: cut to the range and rounded to so many evenly spaced levels, dtype and shape kept."""
+    if check_count(levels, "levels") < 2:
+        raise ValueError(f"levels = {levels}: at least 2 are needed")
+    return ((images.clamp(-1, 1) + 1) * ((levels - 1) / 2)).round() * (2 / (levels - 1)) - 1
+
+
+def _digit_features() -> Extractor:
+    from .digit_features import DigitFeatures
+
+    return DigitFeatures()
+
+
 @torch.no_grad()
 def _in_batches(network: nn.Module, features: Callable[[nn.Module, Tensor], Tensor], images: Tensor) -> Tensor:
     """Features (m, D) float32 of checked images, three channels and float32, so many at a time."""
@@ -316,6 +329,7 @@ def _in_batches(network: nn.Module, features: Callable[[nn.Module, Tensor], Tens
 EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     DEFAULT: EfficientNetLite0,
     "pixels": Pixels,
+    "digits": _digit_features,
     "inception-v3-compat": lambda **options: TorchFidelity("inception-v3-compat", **options),
     "vgg16": lambda **options: TorchFidelity("vgg16", **options),
 }

@@ -11,11 +11,13 @@ from .estimates import check_confidence, wilson_interval
 from .quality import (
     ImageQuality,
     Measure,
+    coverage_curve,
     density_coverage,
     frechet_distance,
     image_quality,
     kernel_distance,
     precision_recall,
+    reachable_coverage,
 )
 from .streaming import Rows, nearest_distances
 
@@ -23,12 +25,14 @@ __all__ = [
     "ImageQuality",
     "Measure",
     "MemorizationRatio",
+    "coverage_curve",
     "density_coverage",
     "frechet_distance",
     "image_quality",
     "kernel_distance",
     "memorization_ratio",
     "precision_recall",
+    "reachable_coverage",
     "wilson_interval",
 ]
 

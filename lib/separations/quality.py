@@ -1,4 +1,4 @@
-"""Quality of generated images: five measures in named features, each with counts, reference set and an interval.
+"""Quality of generated images: seven measures in named features, each with counts, reference set and an interval.
 
     frechet     Fréchet distance of two Gaussians with the moments of the features   (Heusel et al. 2017)
     kernel      squared kernel mean discrepancy, cubic kernel, unbiased              (Bińkowski et al. 2018)
@@ -6,6 +6,7 @@
                                                                                      (Kynkäänniemi et al. 2019)
     density     number of reference balls around a sample over k, coverage: share of reference balls with a sample
                                                                                      (Naeem et al. 2020)
+    reach       coverage that any number of samples would reach, estimated: stable in m    (after Chao 1984)
 
 The Fréchet distance is computed by torch-fidelity where both covariances are regular; where points are few, by singular
 values, for the root of a singular matrix product is known to half the digits only. Its precision and recall leave ties to
@@ -22,19 +23,21 @@ from torch import Tensor
 from .checks import check_count
 from .features import DEFAULT, Extractor, Features, features_of, principal_axes
 from .measures import RESAMPLES, Measure, check_pair, feature_values, half_samples, measured
-from .neighbourhoods import density_coverage, precision_recall
+from .neighbourhoods import coverage_curve, density_coverage, precision_recall, reachable_coverage
 from .streaming import peak, scaled, size_exponent
 
 __all__ = [
     "Features",
     "ImageQuality",
     "Measure",
+    "coverage_curve",
     "density_coverage",
     "features_of",
     "frechet_distance",
     "image_quality",
     "kernel_distance",
     "precision_recall",
+    "reachable_coverage",
 ]
 
 LARGEST = 1e48  # feature whose sixth power, in sums of many, still fits float64
@@ -42,7 +45,7 @@ LARGEST = 1e48  # feature whose sixth power, in sums of many, still fits float64
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """What `image_quality` measures; iterating gives the six measures."""
+    """What `image_quality` measures; iterating gives the seven measures."""
 
     frechet: Measure
     kernel: Measure
@@ -50,6 +53,7 @@ class ImageQuality:
     recall: Measure
     density: Measure
     coverage: Measure
+    reach: Measure
 
     def __iter__(self) -> Iterator[Measure]:
         return (getattr(self, each.name) for each in fields(self))
@@ -86,6 +90,7 @@ def image_quality(
         kernel_distance(x, y, **options),
         *precision_recall(x, y, k, **options),
         *density_coverage(x, y, k_density, **options),
+        reachable_coverage(x, y, k_density, **options),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoints
+from . import checkpoints, digit_features
 from .checkpoints import RECORD
 from .checks import check_count
 from .files import write_whole
@@ -23,8 +23,7 @@ def write_record(folder: Path) -> dict[str, dict]:
     """
     found = {}
     for path in sorted(Path(folder).glob("*.safetensors")):
-        content = path.read_bytes()
-        _, facts = checkpoints.load_model(path)
+        content, facts = path.read_bytes(), checkpoints.facts_of(path)
         digest = hashlib.sha256(content).hexdigest()
         found[path.stem] = {"file": path.name, "sha256": digest, "bytes": len(content), **facts}
     write_whole(Path(folder) / RECORD, json.dumps(found, indent=1) + "\n")
@@ -34,19 +33,22 @@ def write_record(folder: Path) -> dict[str, dict]:
 def main(arguments: list[str] | None = None) -> int:
     """`python -m separations.recipes_command [NAME ...] --out FOLDER`: train shipped recipes again, in half precision; SHA-256 to a file."""
     parser = argparse.ArgumentParser(prog="python -m separations.recipes_command", description=main.__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: all)")
+    known = (*NAMES, digit_features.NAME)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)} (default: all)")
     parser.add_argument("--out", default="lib/separations/assets", help="folder of the files (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         torch.set_num_threads(check_count(options.threads, "threads"))
-        names, out = options.names or list(NAMES), Path(options.out)
-        wanted = [named(name) for name in names]
+        names, out = options.names or list(known), Path(options.out)
+        wanted = [named(name) for name in names if name != digit_features.NAME]
         for path in sorted(out.glob("*.safetensors")):  # what cannot be recorded is said before hours of training
             if path.stem not in names:
-                checkpoints.load_model(path)
+                checkpoints.facts_of(path)
         for recipe in wanted:
             _train(recipe, out)
+        if digit_features.NAME in names:
+            _train_digit_features(out)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return 2 if isinstance(error, ValueError) else 1
@@ -66,6 +68,20 @@ def _train(recipe: Recipe, out: Path) -> None:
         work.rmdir()
     digest = write_record(out)[name]["sha256"]
     sys.stdout.write(f"{name}: {facts['made']['seconds']} s, SHA-256 {digest}\n")
+
+
+def _train_digit_features(out: Path) -> None:
+    """Train the network behind the features of digits, write it and the record."""
+    name = digit_features.NAME
+    sys.stdout.write(f"{name}: {digit_features.TRAINING['passes']} passes\n")
+    out.mkdir(parents=True, exist_ok=True)
+    digit_features.train_and_save(out / f"{name}.safetensors", report=_tell_pass)
+    sys.stdout.write(f"{name}: SHA-256 {write_record(out)[name]['sha256']}\n")
+
+
+def _tell_pass(number: int, loss: float) -> None:
+    sys.stdout.write(f"  pass {number}, loss {loss:.3f}\n")
+    sys.stdout.flush()
 
 
 def _tell(record: Record) -> None:
