@@ -13,18 +13,24 @@ import pytest
 
 from separations.chapters import notebook_keys
 from separations.ledger import read_evidence
+from separations.summary import deviations, read_summary
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 KEYS = notebook_keys(ROOT)
 
 
-def evidence_of(name: str) -> dict:
-    """Measures that a notebook left; without `make test` behind us there are none, and that is no failure."""
+def evidence_folder() -> str:
+    """Where the notebooks left their evidence; without `make test` behind us there is none, and that is no failure."""
     folder = os.environ.get("SEPARATIONS_GOLDEN")
     if folder is None:
         pytest.skip("no evidence of an nbval run: `make test` makes it and sets SEPARATIONS_GOLDEN")
-    path = Path(folder) / f"{name}.json"
+    return folder
+
+
+def evidence_of(name: str) -> dict:
+    """Measures that a notebook left."""
+    path = Path(evidence_folder()) / f"{name}.json"
     assert path.is_file(), f"{path.name}: the notebook left no evidence; does it open a Ledger?"
     return read_evidence(path)["measures"]
 
@@ -55,3 +61,9 @@ def test_a_golden_file_has_a_notebook_and_finite_values_with_a_tolerance(path):
 
 def test_every_notebook_has_a_golden_file():
     assert {path.stem for path in GOLDEN.glob("*.json")} == {key.replace("/", "__") for key in KEYS}
+
+
+def test_the_summary_of_the_book_agrees_with_the_evidence():
+    folder = Path(evidence_folder())
+    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    assert deviations(read_summary(ROOT), records) == {}

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from .markup import block, code, directive, one_line, plain, prose
+from .summary import Summary, deviations
 from .verdicts import Finding
 
 VERDICT_MARKS = {
@@ -126,12 +127,15 @@ def results_page(
     evidence: Sequence[Mapping],
     places: Mapping[str, str],
     larger: Sequence[Mapping] = (),
+    summary: Summary | None = None,
 ) -> str:
     """The page of results: every registered claim, what its source says, what was found here and at larger profiles.
 
     claims: id -> source, where, kind, statement, reported; evidence: of the fresh runs, as the ledger writes it;
-    places: figure name -> notebook, for the figures that exist; larger: records of `separations.evidence`.
+    places: figure name -> notebook, for the figures that exist; larger: records of `separations.evidence`; summary: what stands on
+    top, and what changed.
     """
+    summary = summary or Summary()
     beyond: dict[str, list[tuple[Mapping, Mapping]]] = {}
     for record in larger:
         for entry in record["claims"]:
@@ -145,6 +149,7 @@ def results_page(
     parts = [
         "---\nhtml_theme.sidebar_secondary.remove: true\n---\n",  # the tables need the width
         "# Results: the claims and what we found\n",
+        *_in_short(summary, evidence),
         "Every claim of a source that this book tests has a row here, also the ones that no chapter has tested yet. "
         "The page is generated from the evidence that the chapters recorded when this book was built.\n",
         f"{len(claims)} claims are registered, {len(found)} have evidence in this build; verdicts recorded: {counts}.\n",
@@ -161,7 +166,42 @@ def results_page(
         heading, reference = SOURCES.get(source, (plain(source) or "Other", ""))
         cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
         parts += [f"## {heading}\n", cited, list_table(header, rows, "14 20 12 19 8 14 13", "wide results")]
-    return "\n".join([*parts, *_findings(claims, found)])
+    return "\n".join([*parts, *_findings(claims, found), *_changes(summary)])
+
+
+def _in_short(summary: Summary, evidence: Sequence[Mapping]) -> list[str]:
+    """The sentences on top, each with its chapters, and with what this build reads otherwise."""
+    if not summary.sentences:
+        return []
+    other, lines = deviations(summary, evidence), []
+    for i, sentence in enumerate(summary.sentences, 1):
+        chapters = ", ".join(dict.fromkeys(chapter_link(one.chapter) for one in sentence.rests_on))
+        against = [f"{code(one.claim)} reads *{other[one]}*" for one in sentence.rests_on if one in other]
+        note = f" **In this build {', '.join(against)}.**" if against else ""
+        lines.append(f"{i}. {prose(sentence.says)} ({chapters}){note}")
+    return [
+        "## In ten sentences\n" if len(lines) == 10 else "## In short\n",
+        "\n".join(lines) + "\n",
+        "## The claims\n",
+    ]
+
+
+def _changes(summary: Summary) -> list[str]:
+    """The verdicts that are others than in the last version."""
+    if not summary.changes:
+        return []
+    rows = [
+        (
+            code(one.claim),
+            chapter_link(one.chapter),
+            VERDICT_MARKS.get(one.before, "none"),
+            VERDICT_MARKS[one.now],
+            prose(one.why),
+        )
+        for one in summary.changes
+    ]
+    table = list_table(("Claim", "Chapter", "Before", "Now", "Why"), rows, "16 20 11 11 42", "wide results")
+    return ["(results-changes)=\n## What changed against the last version\n", table]
 
 
 def _findings(claims: Mapping[str, Mapping], found: Mapping[str, list]) -> list[str]:

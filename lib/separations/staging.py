@@ -13,6 +13,7 @@ from .dependencies import PACKAGE, read_notebook, source_of
 from .evidence import larger
 from .files import write_whole
 from .records import file_inside
+from .summary import read_summary
 from .sweep_report import report_files, reported, toc_with_sweeps
 from .yaml_files import read_yaml
 
@@ -172,7 +173,8 @@ def staged_files(root: Path, profile: str) -> dict[str, bytes]:
     files["book/_generated/chapters.md"] = pages.chapter_map(rows).encode()
     files |= (sweeps := report_files(root))
     files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
-    results = pages.results_page(load_registered_claims(), evidence, places, larger(root, profile))
+    beyond, summary = larger(root, profile), read_summary(root)
+    results = pages.results_page(load_registered_claims(), evidence, places, beyond, summary)
     files["book/appendix/results.md"] = results.encode()
     return files
 
