@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conftest import COVARIANCES, empirical, mixture
-from separations.distributions import Empirical, GaussianMixture
+from separations.distributions import Empirical, GaussianMixture, spread_means
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 
 SCHEDULES = [OU(), VPLinear(), VPCosine(), VE(), Flow()]
@@ -256,3 +256,31 @@ MEANS = torch.zeros(3, 2)
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("K", [1, 2, 3, 4, 5, 8, 9])
+def test_spread_means_are_apart_in_every_dimension(K, d):
+    means = spread_means(K, d, 3.0)
+    assert means.shape == (K, d) and means.dtype == torch.float64
+    torch.testing.assert_close(means.mean(0), torch.zeros(d, dtype=torch.float64))
+    distances = torch.pdist(means)
+    if K > 1:
+        assert float(distances.min()) == pytest.approx(3.0)
+    if 1 < K <= d + 1:  # a simplex; torch.eye(K, d) has means at 0 below d = K
+        torch.testing.assert_close(distances, torch.full_like(distances, 3.0))
+    assert not spread_means(K, d, 0).any()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((0, 2, 1.0), "K = 0"),
+        ((2, 0, 1.0), "d = 0"),
+        ((2, 2, -1.0), "distance = -1"),
+        ((2, 2, math.nan), "distance = nan"),
+    ],
+)
+def test_spread_means_refuse(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        spread_means(*arguments)

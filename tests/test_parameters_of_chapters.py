@@ -47,8 +47,10 @@ COSTS = {
 ONCE_BROKEN = {
     "foundations/11_diffusion_in_one_chapter": {"step_counts": [4, 8, 64]},
     "foundations/14_what_counts_as_memorized": {"noise_levels": [0.2, 0.5]},
-    "statistical/22_how_large_is_the_gap": {"rate_dims": [1, 3]},
+    "statistical/21_loss_gap": {"d": 3},
+    "statistical/22_how_large_is_the_gap": {"rate_dims": [1, 3], "fig1_d": 7},
     "statistical/23_gap_drives_training": {"d": 2},
+    "statistical/24_where_the_assumptions_end": {"d": 2},
     "approximation/32_scores_that_networks_learn": {"d": 2, "level": 0.1, "strict": 0.05},
     "approximation/33_lipschitz_constants": {"net_times": [0.01, 0.2, 5.0]},
     "approximation/34_size_sample_dimension": {"d_grid": 4, "checkpoints": 6},
@@ -56,9 +58,9 @@ ONCE_BROKEN = {
 REFUSED = [
     ("foundations/11_diffusion_in_one_chapter", {"t_start": 9.0}),
     ("foundations/13_two_scores", {"accuracies": []}),
-    ("statistical/21_loss_gap", {"d": 3}),
+    ("statistical/21_loss_gap", {"d": 2}),
     ("statistical/24_where_the_assumptions_end", {"dfs": [10, 4, 2]}),
-    ("statistical/24_where_the_assumptions_end", {"d": 2}),
+    ("statistical/24_where_the_assumptions_end", {"d": 1}),
     ("approximation/31_scores_from_relus", {"n_main": 1}),
     ("approximation/32_scores_that_networks_learn", {"sizes": [8, 16, 1000]}),
     ("approximation/34_size_sample_dimension", {"pair": [32, 48]}),

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_finite, ends, generator_device, is_plain, randn
+from .checks import as_numbers, as_real, check_count, check_finite, ends, generator_device, is_plain, randn
 from .diffused import HALVES, Diffused
 from .schedules import Schedule, Time
 from .streaming import Rows, softmax_moments
 
-__all__ = ["Diffused", "Empirical", "GaussianMixture"]
+__all__ = ["Diffused", "Empirical", "GaussianMixture", "spread_means"]
 
 
 def widened(values) -> Tensor:
@@ -281,3 +281,28 @@ class Empirical(Diffused):
 
     def __repr__(self) -> str:
         return f"Empirical(n={self.n}, event_shape={self.event_shape})"
+
+
+def spread_means(K: int, d: int, distance: float) -> Tensor:
+    """K means about the origin, `distance` >= 0 apart: any two of them for K <= d + 1, the nearest two for more, (K, d), float64.
+
+    A regular simplex where there is room for one, along the first K axes if K <= d; on a cubic grid, side by side, otherwise.
+    """
+    K, d, distance = check_count(K, "K"), check_count(d, "d"), as_real(distance, "distance")
+    if not 0 <= distance < math.inf:
+        raise ValueError(f"distance = {distance:g}: a finite number >= 0 is needed")
+    if K <= d + 1:
+        means = torch.eye(K, max(K, d), dtype=torch.float64) / math.sqrt(2)
+        means = means if K <= d else means @ _across_the_diagonal(K)
+    else:
+        side = next(s for s in range(2, K + 1) if s**d >= K)
+        number = torch.arange(K)
+        means = torch.stack([number // side**j % side if side**j < K else 0 * number for j in range(d)], 1).double()
+    return distance * (means - means.mean(0))
+
+
+def _across_the_diagonal(K: int) -> Tensor:
+    """Orthonormal axes (K, K - 1) of the space on which the coordinates sum to 0: K >= 2 unit vectors keep their distances there."""
+    axes, j = torch.ones(K, K - 1, dtype=torch.float64).triu(), torch.arange(K - 1)
+    axes[j + 1, j] = -(j + 1.0).double()  # (1, ..., 1, -j, 0, ...): Helmert's matrix
+    return axes / axes.norm(dim=0)
