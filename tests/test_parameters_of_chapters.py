@@ -49,7 +49,7 @@ ONCE_BROKEN = {
     "foundations/14_what_counts_as_memorized": {"noise_levels": [0.2, 0.5]},
     "statistical/22_how_large_is_the_gap": {"rate_dims": [1, 3]},
     "statistical/23_gap_drives_training": {"d": 2},
-    "approximation/32_scores_that_networks_learn": {"d": 2, "level": 0.1, "strict": 0.05},
+    "approximation/32_scores_that_networks_learn": {"d": 2, "level": 0.1},
     "approximation/33_lipschitz_constants": {"net_times": [0.01, 0.2, 5.0]},
     "approximation/34_size_sample_dimension": {"d_grid": 4, "checkpoints": 6},
 }
