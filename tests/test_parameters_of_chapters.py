@@ -51,7 +51,7 @@ ONCE_BROKEN = {
     "statistical/22_how_large_is_the_gap": {"rate_dims": [1, 3], "fig1_d": 7},
     "statistical/23_gap_drives_training": {"d": 2},
     "statistical/24_where_the_assumptions_end": {"d": 2},
-    "approximation/32_scores_that_networks_learn": {"d": 2, "level": 0.1, "strict": 0.05},
+    "approximation/32_scores_that_networks_learn": {"d": 2, "level": 0.1},
     "approximation/33_lipschitz_constants": {"net_times": [0.01, 0.2, 5.0]},
     "approximation/34_size_sample_dimension": {"d_grid": 4, "checkpoints": 6},
 }

@@ -78,6 +78,18 @@ def test_the_size_grows_like_n_for_the_empirical_score_and_not_for_the_true_one(
     assert true.width < networks[0].width / 4 and true.nonzero < networks[0].nonzero / 4
 
 
+@pytest.mark.parametrize("n, d", [(2, 2), (3, 1), (3, 3), (4, 3), (5, 4), (2, 8), (9, 6), (13, 2), (16, 12)])
+@pytest.mark.parametrize("t, eps", [(0.01, 1e-1), (1.0, 1e-4)])
+def test_the_width_is_that_of_the_exponentials_or_of_the_products(n, d, t, eps):
+    network = empirical_score_network(data(n, d), t, eps)
+    assert network.width == max(4 * n, 6 * d) + 2 * d
+
+
+def test_two_points_on_a_line_need_more_for_their_reciprocal():
+    assert empirical_score_network(data(2, 1), 0.3, 0.5).width == max(4 * 2, 6) + 2
+    assert empirical_score_network(data(2, 1), 0.3, 1e-5).width == 8 + 2 + 2  # with a Newton step: 8, the numerator, x
+
+
 def test_the_size_is_polylogarithmic_in_the_error_and_flat_in_t():
     points, errors = data(16), [1e-2, 1e-4, 1e-6]
     networks = [empirical_score_network(points, 0.3, eps) for eps in errors]

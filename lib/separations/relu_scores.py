@@ -90,7 +90,9 @@ def empirical_score_network(data, t, error: float, *, schedule: Schedule | None 
     t: a time, or a range (t0, T) for a network that also reads t (see `relu_time`). At one t the score is
     (alpha m - x) / sigma^2, m the softmax mean of the points with the logits alpha x . x_i / sigma^2 - alpha^2 |x_i|^2 / (2 sigma^2):
     sqrt(error) / alpha for m is enough, for every x. Equal points are merged, so n counts distinct points; n = 1 is affine.
-    W = O(n), N = O(n log(n/error)^2), L = O(log(n/error)^2), whatever t is.
+    N = O(n log(n/error)^2), L = O(log(n/error)^2), whatever t is, and at one t W = max(4 n, 6 d) + 2 d for n > 1: 4 n for the
+    exponentials or 6 d for the products, whichever is more, and 2 d that carry x. (The reciprocal takes 8 and 2 d, which is
+    more for n = 2, d = 1 only; a coordinate in which all points agree needs no product.)
     """
     schedule = schedule_of(schedule)
     check_error(error)
