@@ -18,6 +18,7 @@ from separations.features import (
     features_of,
     named_extractor,
     principal_axes,
+    sees,
 )
 
 
@@ -52,6 +53,22 @@ def test_efficientnet_knows_what_is_in_a_picture():
     distance = torch.cdist(values, values).fill_diagonal_(math.inf)
     alike = (distance.argmin(1) < 60) == (torch.arange(120) < 60)
     assert alike.float().mean() > 0.97
+
+
+def test_features_are_said_to_see_digits_only_if_noise_that_nobody_sees_moves_no_measure():
+    """Noise of 2.5 grey levels on half of 800 digits, against the other half."""
+    from separations.quality import precision_recall
+
+    digits = load("mnist5k", limit=800).x
+    noise = 0.02 * torch.randn(400, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    reference = features_of(digits[400:])
+    clean, noisy = (
+        precision_recall(features_of(x), reference)[0] for x in (digits[:400], (digits[:400] + noise).clamp(-1, 1))
+    )
+    unmoved = noisy.high > clean.low
+    assert clean.value > 0.7 and sees("mnist5k") == unmoved
+    with pytest.raises(ValueError, match="extractor = 'eyes'"):
+        sees("mnist5k", "eyes")
 
 
 def test_an_image_has_the_same_features_alone_and_among_others(images, lite):
