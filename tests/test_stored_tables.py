@@ -91,7 +91,8 @@ def readings(key: str) -> list[ast.Call]:
     sources = [source_of(cell) for cell in notebook(key)["cells"] if cell["cell_type"] == "code"]
     calls = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     named = [call for call in calls if call.args and isinstance(call.args[0], ast.Constant | ast.JoinedStr)]
-    return [call for call in named if _file(call).startswith("data/")]
+    rows = [call for call in named if ast.unparse(call.func) != "made_with"]  # which reads no row
+    return [call for call in rows if _file(call).startswith("data/")]
 
 
 def _file(call: ast.Call) -> str:
