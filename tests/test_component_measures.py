@@ -6,7 +6,14 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from separations.component_measures import component_distances, distances, jensen_shannon, mean_distance, wasserstein
+from separations.component_measures import (
+    component_distances,
+    distance_parts,
+    distances,
+    jensen_shannon,
+    mean_distance,
+    wasserstein,
+)
 
 
 def gen(seed=0):
@@ -169,3 +176,15 @@ def test_components_in_16_bits_and_with_gradients():
 def test_bad_arguments_of_other_kinds(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_three_parts_add_up_to_the_mean_squared_distance():
+    g = torch.Generator().manual_seed(5)
+    x, y = 2 + torch.randn(9, 2, 3, generator=g), 3 * torch.randn(14, 2, 3, generator=g)
+    parts = distance_parts(x, y)
+    every = torch.cdist(x.flatten(1).double(), y.flatten(1).double()).square().mean() / 6
+    assert sum(parts) == pytest.approx(float(every), rel=1e-12)
+    grey = y.double().mean(0, keepdim=True).expand(5, 2, 3)  # the mean, each time: nothing is nearer
+    assert distance_parts(grey, y)[:2] == pytest.approx((0, 0), abs=1e-12)
+    with pytest.raises(ValueError, match=r"samples|shape"):
+        distance_parts(x, y[:, :1])

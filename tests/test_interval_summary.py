@@ -6,7 +6,16 @@ import pytest
 
 from separations.interval_grid import interval_pairs
 from separations.interval_pictures import boxes, heat_map
-from separations.interval_summary import between_seeds, by_pair, correlation, groups, matrix
+from separations.interval_summary import (
+    between_seeds,
+    by_pair,
+    correlation,
+    groups,
+    location_slope,
+    matrix,
+    seed_freedom,
+    widenings,
+)
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -95,3 +104,36 @@ def test_pictures_show_every_pair():
     drawn = sum(len(line.get_ydata()) for line in b.lines if line.get_marker() == "o")
     assert drawn == 3 + 2 + 1  # widths 700, 800, 900 have too few pairs for a box
     plt.close(fig)
+
+
+def test_widening_is_measured_where_the_interval_stands():
+    found = widenings(grid(lambda low, high: (low + high) + 3 * (high - low)), "y")
+    assert 150 not in found and 950 not in found and found[550] == 3 * (900 - 100)
+    assert set(found) == {m for m in np.arange(150, 951, 50) if sum((a + b) / 2 == m for a, b in interval_pairs()) > 1}
+
+
+def test_a_slope_at_a_fixed_width_does_not_see_the_width():
+    rows = grid(lambda low, high: 0.02 * (low + high) / 2 + 5 * (high - low))
+    found = location_slope(rows, "y", 1.0, 8)
+    assert float(found) == pytest.approx(2.0) and found.pairs == 45  # per 100 steps
+    twice = location_slope(rows, "y", 2.0, 8)
+    assert twice.high - twice.low == pytest.approx(2 * (found.high - found.low))
+    assert found.high - found.value < found.detectable
+    one_width = [row for row in rows if row["low"] == 100]  # each width once: no slope
+    assert location_slope(one_width, "y", 1.0, 8) is None
+
+
+def test_the_interval_of_a_slope_holds_it_as_often_as_it_says():
+    rng, hits = np.random.default_rng(0), 0
+    pairs = [pair for pair in interval_pairs() if pair[1] - pair[0] >= 700]
+    for _ in range(400):
+        rows = [
+            {"job": str(p), "epochs": 1, "low": p[0], "high": p[1], "y": 0.3 * sum(p) / 200 + rng.normal()}
+            for p in pairs
+        ]
+        spare = [
+            {"job": k, "epochs": 1, "low": None, "high": None, "y": rng.normal()} for k in range(4) for _ in range(3)
+        ]
+        found = location_slope(rows, "y", between_seeds(spare, "y"), seed_freedom(spare))
+        hits += found.low <= 0.3 <= found.high
+    assert seed_freedom(spare) == 8 and 0.92 < hits / 400 < 0.98

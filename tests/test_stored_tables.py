@@ -9,7 +9,7 @@ import yaml
 
 from separations.dependencies import read_notebook, source_of
 from separations.parameters import parameters_of, profile_entry, read_params
-from separations.stored_tables import FREE, belongs, stored_rows
+from separations.stored_tables import FREE, belongs, made_with, stored_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("pruning", "control")
@@ -91,7 +91,8 @@ def readings(key: str) -> list[ast.Call]:
     sources = [source_of(cell) for cell in notebook(key)["cells"] if cell["cell_type"] == "code"]
     calls = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     named = [call for call in calls if call.args and isinstance(call.args[0], ast.Constant | ast.JoinedStr)]
-    return [call for call in named if _file(call).startswith("data/")]
+    rows = [call for call in named if ast.unparse(call.func) != "made_with"]  # which reads no row
+    return [call for call in rows if _file(call).startswith("data/")]
 
 
 def _file(call: ast.Call) -> str:
@@ -148,3 +149,11 @@ def test_the_recipe_of_a_new_table_has_the_defaults_of_its_notebook(tmp_path):
     item = Chapter(key, ROOT / "book" / f"{key}.ipynb", tmp_path, "fresh", "", result)
     recipe = recipe_of(item, "longer", "controls", content)
     assert recipe["parameters"] == {"m": 12} and recipe["defaults"] == parameters_of(notebook(key), key)
+
+
+def test_what_a_table_was_made_with_is_known(tmp_path):
+    table = store(tmp_path, {"defaults": {"n": 4, "m": 10}, "parameters": {"m": 200}})
+    assert made_with(table) == {"n": 4, "m": 200}
+    for recipe in ({"parameters": {"m": 200}}, {"defaults": {"n": 4}}, [1]):
+        with pytest.raises(ValueError, match="recipe"):
+            made_with(store(tmp_path, recipe))

@@ -176,6 +176,18 @@ def mean_distance(
     return Distance(float(each.mean()), float(ends[0]), float(ends[1]))
 
 
+def distance_parts(samples: Tensor, train: Tensor) -> tuple[float, float, float]:
+    """Parts of the mean squared distance of samples to the training set, per value: |mean - mean|^2, spread of the samples, of the training set.
+
+    They add up to the mean of |s - x|^2 / d over all pairs: the training set enters by its mean and its spread alone.
+    samples: (m, *event_shape), train: (n, *event_shape). ValueError for shapes that differ.
+    """
+    check_sets(train, samples=samples)
+    x, y = (z.detach().flatten(1).double().cpu() for z in (samples, train))
+    between = float((x.mean(0) - y.mean(0)).square().mean())
+    return between, *(float((z - z.mean(0)).square().mean()) for z in (x, y))
+
+
 def distances(samples: Tensor, train: Tensor, *, nearest_only: bool = False, per_value: bool = True) -> Tensor:
     """The distance of each sample to the training set, (m,) float64; see `mean_distance`."""
     check_sets(train, samples=samples)

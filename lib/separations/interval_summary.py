@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .checks import check_count
+from .estimates import check_confidence
 from .seeds import MAX_STREAM, check_seed
 
-__all__ = ["Correlation", "between_seeds", "by_pair", "correlation", "groups", "matrix"]
+__all__ = [
+    "Correlation", "Slope", "between_seeds", "by_pair", "correlation", "groups", "location_slope", "matrix", "seed_freedom", "widenings",
+]  # fmt: skip
 
 LOCATION = {"mean": lambda low, high: (low + high) / 2, "width": lambda low, high: high - low}
 
@@ -137,3 +140,61 @@ def between_seeds(rows: Sequence[Mapping], measure: str) -> float | None:
         return None
     free = sum(len(values) - 1 for values in repeated)
     return math.sqrt(sum(np.var(values) * len(values) for values in repeated) / free)
+
+
+def widenings(rows: Sequence[Mapping], measure: str) -> dict[float, float]:
+    """What widening an interval changes where it stands: widest minus narrowest, by location, where there are several widths."""
+    at: dict[float, dict[float, float]] = {}
+    for (low, high), value in by_pair(rows, measure).items():
+        at.setdefault((low + high) / 2, {})[high - low] = value
+    return {mean: by[max(by)] - by[min(by)] for mean, by in sorted(at.items()) if len(by) > 1}
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Change of a measure per 100 steps of location at a fixed width, with its interval; float(...) is the slope."""
+
+    value: float
+    low: float
+    high: float
+    detectable: float  # the true slope that a test of "no slope" would find with a power of 0.8
+    pairs: int
+
+    def __float__(self) -> float:
+        return self.value
+
+
+def location_slope(
+    rows: Sequence[Mapping], measure: str, spread: float, freedom: int, *, confidence: float = 0.95
+) -> Slope | None:
+    """Least-squares slope of a measure against location, with a level of its own for each width; None if no width has two locations.
+
+    spread, freedom: standard deviation of the measure between seeds of training and its degrees of freedom (`between_seeds`,
+    `seed_freedom`), which may come from other rows: with few pairs what they scatter around a line says next to nothing. The
+    interval covers another seed of the trainings, not another pretrained model or other starts of generation.
+    """
+    from scipy.stats import t
+
+    counts: dict[tuple[float, float], int] = {}
+    for row in rows:
+        if row.get("low") is not None:
+            counts[row["low"], row["high"]] = counts.get((row["low"], row["high"]), 0) + 1
+    pairs = by_pair(rows, measure)
+    width = np.array([high - low for low, high in pairs])
+    x, y = np.array([(low + high) / 200 for low, high in pairs]), np.array(list(pairs.values()))
+    for each in set(width.tolist()):
+        x[width == each] -= x[width == each].mean()
+    if not x.any():
+        return None
+    value = float(x @ y / (x @ x))
+    se = spread * math.sqrt(float(sum(w * w / counts[pair] for w, pair in zip(x, pairs)))) / float(x @ x)
+    tail, power = float(t.ppf((1 + check_confidence(confidence)) / 2, freedom)), float(t.ppf(0.8, freedom))
+    return Slope(value, value - tail * se, value + tail * se, (tail + power) * se, len(x))
+
+
+def seed_freedom(rows: Sequence[Mapping]) -> int:
+    """Degrees of freedom of `between_seeds`: runs of jobs with several seeds, less one for each such job."""
+    found: dict[object, int] = {}
+    for row in rows:
+        found[row.get("job"), row.get("epochs")] = found.get((row.get("job"), row.get("epochs")), 0) + 1
+    return sum(count - 1 for count in found.values())

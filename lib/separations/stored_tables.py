@@ -38,6 +38,19 @@ def stored_rows(path: str | Path, parameters: Mapping, free: Collection[str] = F
     return read_table(path) if belongs(path, parameters, free) else []
 
 
+def made_with(path: str | Path) -> dict:
+    """Parameters of the run that a stored table comes from, by name: the defaults of that time, and what its profile changed.
+
+    path: of the CSV file. ValueError without a recipe that has them.
+    """
+    place = Path(path).with_suffix(".yml")
+    recipe = read_yaml(place, "recipe of a stored table")
+    found = [recipe.get(name) for name in ("defaults", "parameters")] if isinstance(recipe, Mapping) else [None]
+    if not all(isinstance(each, Mapping) for each in found):
+        raise ValueError(f"path = {place}: a recipe with defaults and parameters is needed")
+    return {**found[0], **found[1]}
+
+
 def _same(one, other) -> bool:
     """Whether two parameters are equal: lists and tuples are, 1 and 1.0 are, 1 and True are not."""
     return _plain(one) == _plain(other)
