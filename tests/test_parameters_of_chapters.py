@@ -46,6 +46,7 @@ COSTS = {
 # Values that once broke a chapter: its first set is drawn around them. Those of REFUSED make no sense in theirs.
 ONCE_BROKEN = {
     "foundations/11_diffusion_in_one_chapter": {"step_counts": [4, 8, 64]},
+    "foundations/13_two_scores": {"steps_images": 1},
     "foundations/14_what_counts_as_memorized": {"noise_levels": [0.2, 0.5]},
     "statistical/21_loss_gap": {"d": 3},
     "statistical/22_how_large_is_the_gap": {"rate_dims": [1, 3], "fig1_d": 7},
