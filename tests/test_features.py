@@ -55,18 +55,20 @@ def test_efficientnet_knows_what_is_in_a_picture():
     assert alike.float().mean() > 0.97
 
 
-def test_features_are_said_to_see_digits_only_if_noise_that_nobody_sees_moves_no_measure():
+@pytest.mark.parametrize("extractor", ["efficientnet-lite0", "digits"])
+def test_features_are_said_to_see_digits_only_if_noise_that_nobody_sees_moves_no_measure(extractor):
     """Noise of 2.5 grey levels on half of 800 digits, against the other half."""
     from separations.quality import precision_recall
 
     digits = load("mnist5k", limit=800).x
     noise = 0.02 * torch.randn(400, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    reference = features_of(digits[400:])
+    reference = features_of(digits[400:], extractor)
     clean, noisy = (
-        precision_recall(features_of(x), reference)[0] for x in (digits[:400], (digits[:400] + noise).clamp(-1, 1))
+        precision_recall(features_of(x, extractor), reference)[0]
+        for x in (digits[:400], (digits[:400] + noise).clamp(-1, 1))
     )
     unmoved = noisy.high > clean.low
-    assert clean.value > 0.7 and sees("mnist5k") == unmoved
+    assert clean.value > 0.7 and sees("mnist5k", extractor) == unmoved
     with pytest.raises(ValueError, match="extractor = 'eyes'"):
         sees("mnist5k", "eyes")
 
