@@ -70,6 +70,7 @@ TIMEOUT = float(os.environ.get("SEPARATIONS_PARAMETER_TIMEOUT", "240"))
 TRIES = 100  # further changes, where the rules refuse many
 FEW = 2**12  # a count above this is a number of draws: it is only lowered
 NOT_MOVED = ("threads", "workers")  # of the machine, not of the chapter
+NOT_LOWERED = ("patch",)  # a transformer takes 49 times as many tokens with patches of 1 in place of 7
 NOT_A_NUMBER = re.compile(r"(?<![\w-])nan(?![\w-])", re.IGNORECASE)
 EMPTY = re.compile("Mean of empty slice|invalid value|All-NaN|[Dd]egrees of freedom|divide by zero")
 
@@ -180,6 +181,8 @@ def drawn(key: str, number: int) -> tuple[dict, int]:
         candidate = values | {
             name: rng.choice(seeds) if name == "seed" else moved(values[name], rng, choices.get(name))
         }
+        if name in NOT_LOWERED and candidate[name] < start[name]:
+            continue
         try:
             checked_parameters(notebook, candidate, key)
         except ValueError as error:
