@@ -3,7 +3,7 @@
 # make nb        open the notebooks in JupyterLab
 # make refresh   write the executed outputs back into book/
 # make tables    run the notebooks that params/longer.yml names (4 to 5 hours), store their tables in book/<part>/data
-# make checkpoints  train the four shipped models again (15 to 45 minutes), with recipe and SHA-256
+# make checkpoints  train the shipped models again (15 to 45 minutes), with recipe and SHA-256
 # make sweep     many runs of one notebook, as a file says: make sweep FILE=sweeps/tiny.yml
 # make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there)
 # make lint      ruff (notebooks included), formatting, spelling
