@@ -134,7 +134,7 @@ def test_a_record_of_other_parameters_says_what_was_run(tmp_path):
     outcome = run(ROOT / "book" / f"{key}.ipynb", tmp_path / "out", overrides, threads=1)
     assert outcome.status == "ok", outcome.error
     text = "\n".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*.json"))
-    assert "(1 model)" in text and "5 models" not in text and "400 steps" not in text
+    assert "1 model of" in text and "5 models" not in text and "400 steps" not in text
     shutil.rmtree(tmp_path / "out")
 
 
