@@ -165,7 +165,7 @@ def results_page(
         header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Larger profiles", "Where to look")
         heading, reference = SOURCES.get(source, (plain(source) or "Other", ""))
         cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
-        parts += [f"## {heading}\n", cited, list_table(header, rows, "14 20 12 19 8 14 13", "wide results")]
+        parts += [f"## {heading}\n", cited, list_table(header, rows, "13 17 11 18 16 13 12", "wide results")]
     return "\n".join([*parts, *_findings(claims, found), *_changes(summary)])
 
 
