@@ -295,8 +295,10 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
 def facts_of(path: str | Path) -> dict:
     """The facts of a trained model or of weights, whichever a file holds. ValueError for a file that holds neither."""
     _, meta = _read(Path(path))
-    if meta["kind"] not in ("model", "weights"):
-        raise ValueError(f"path = {path} holds {KINDS.get(meta['kind'], 'something else')}: a trained model is needed")
+    if meta.get("kind") not in ("model", "weights"):
+        raise ValueError(
+            f"path = {path} holds {KINDS.get(meta.get('kind'), 'something else')}: a trained model is needed"
+        )
     return dict(meta["facts"])
 
 

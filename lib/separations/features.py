@@ -25,9 +25,8 @@ DEFAULT = "efficientnet-lite0"
 RESOLUTION = 64  # 1,000 images take about 4 s on one core; 32 px take 2 s, 96 px 7 s, 224 px 80 s
 BATCH, BATCH_GPU = 16, 256  # larger batches leave the cache of a core: twice as slow at 64 images of 96 px
 OVERSHOOT = 1e-4  # rounding that images may leave [-1, 1] by
-SEEN: dict[str, tuple[str, ...]] = {
-    "digits": ("mnist5k",)
-}  # data sets whose images an extractor was shown to see, by its name; see `sees`
+# Data sets whose images an extractor was shown to see, by its name; see `sees`.
+SEEN: dict[str, tuple[str, ...]] = {"digits": ("mnist5k",)}
 WEIGHTS = {
     "inception-v3-compat": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth",

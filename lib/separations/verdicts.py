@@ -15,7 +15,8 @@ interval inside a stated margin. The findings together:
     holds in part  some hold and others differ
     not decided    anything else
 
-A finding that turns from holding to differing, or whose precondition fails, never improves a verdict. `findings` makes findings
+So a failed precondition can only leave a verdict or withdraw it to *not decided*, and a finding that turns from holding to
+differing never raises it in the order holds, in part, differs, nor makes it *holds*. `findings` makes findings
 from what chapters measure.
 """
 
