@@ -71,10 +71,7 @@ def density_coverage(
     Balls stand around reference points only, so samples far out widen nothing, as they can in `precision_recall`. For equal
     laws and counts density is 1 on average (it may exceed 1) and coverage about 1 - 2^-k.
     """
-    check_pair(samples, reference, check_count(k, "k"))
-    x, y = _points(samples, reference)
-    radii = _Radii(y, k)
-    across = _distances(x, y, (radii, 1))
+    across, radii = _reference_balls(samples, reference, k)
 
     def both(distances: Tensor, i: Tensor, j: Tensor) -> tuple[float, float]:
         inside = _inside(distances, i, radii(j))
@@ -106,10 +103,7 @@ def reachable_coverage(
     bias-corrected form): hit + (m - 1)/m f1 (f1 - 1) / (2 (f2 + 1)), at most all. It is a lower bound in the mean for large m. A model that copies 64 images
     stays at the share of the balls that hold one of them, whatever m is; a good model comes near 1 with samples that are few.
     """
-    check_pair(samples, reference, check_count(k, "k"))
-    x, y = _points(samples, reference)
-    radii = _Radii(y, k)
-    across = _distances(x, y, (radii, 1))
+    across, radii = _reference_balls(samples, reference, k)
     single = across.float()
 
     def reached(distances: Tensor, i: Tensor, j: Tensor) -> float:
@@ -137,15 +131,21 @@ def coverage_curve(samples: Features, reference: Features, counts: Iterable[int]
         raise ValueError(
             f"counts = {counts}: one or more whole numbers from 1 to {m}, the number of samples, are needed"
         )
-    x, y = _points(samples, reference)
-    radii = _Radii(y, k)
-    across = _distances(x, y, (radii, 1))
+    across, radii = _reference_balls(samples, reference, k)
     inside = _inside(across, torch.arange(m), radii(torch.arange(len(reference))))
     rest = m - torch.from_numpy(inside.sum(0)).double()  # samples outside of each ball
     j = torch.tensor(counts, dtype=torch.float64)[:, None]
     ways = torch.lgamma(rest + 1) - torch.lgamma((rest - j).clamp(min=0) + 1)
     total = math.lgamma(m + 1) - torch.lgamma(m - j + 1)
     return (1 - torch.where(rest >= j, (ways - total).exp(), 0.0)).mean(1)
+
+
+def _reference_balls(samples: Features, reference: Features, k: int) -> "tuple[Tensor, _Radii]":
+    """Distances of all samples to all reference points (m, n), and the radii of the balls around the latter."""
+    check_pair(samples, reference, check_count(k, "k"))
+    x, y = _points(samples, reference)
+    radii = _Radii(y, k)
+    return _distances(x, y, (radii, 1)), radii
 
 
 @dataclass(frozen=True)
