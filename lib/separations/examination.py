@@ -148,6 +148,7 @@ def along_training(
     m: int,
     *,
     reference: Features | None = None,
+    extractor=DEFAULT,
     steps: int = 18,
     draws: int = 512,
     seed: int = 0,
@@ -156,7 +157,7 @@ def along_training(
 ) -> Iterator[Moment]:
     """Train a recipe from its start and examine the averaged and the raw weights at `marks`, with the same m starts each time.
 
-    marks: every so many steps, or the steps themselves. reference, steps: as in `examine`. draws: for `denoising_losses`.
+    marks: every so many steps, or the steps themselves. reference, extractor, steps: as in `examine`. draws: for `denoising_losses`.
     seed: of the starts, and the next number of `denoising_losses`. progress: called with each `Record` of training before it is examined.
     """
     seed = check_seed(seed, most=MAX_STREAM - 1)
@@ -164,7 +165,7 @@ def along_training(
 
     def look(which: Denoiser, features: Features | None) -> Examination:
         start = torch.Generator().manual_seed(seed)
-        return examine(which, images, m, reference=features, steps=steps, generator=start)
+        return examine(which, images, m, reference=features, extractor=extractor, steps=steps, generator=start)
 
     for record in recipe.training(model, images.train, every=marks):
         if progress is not None:
