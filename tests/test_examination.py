@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from separations import recipes
-from separations.examination import along_training, denoising_losses, examine, reference_features
+from separations.examination import along_training, denoising_losses, examine, noise_yardstick, reference_features
+from separations.features import DEFAULT, EXTRACTORS, extractor_for, sees
 from separations.training import denoising_terms
 
 TINY = {"n": 6, "steps": 12, "warmup": 2, "depth": 1, "width": 32, "heads": 2, "batch": 4, "ema": 0.5}
@@ -54,3 +55,30 @@ def test_the_loss_of_an_untrained_network_is_the_mean_square_of_v(setting):
     assert ours[1] == pytest.approx(
         float(denoising_terms(model, x0, t, eps=eps, weight="v").detach().mean()) / 784, rel=1e-5
     )
+
+
+def test_the_yardstick_moves_in_features_of_photographs_and_not_in_those_of_digits(setting):
+    _, images = setting
+    found = noise_yardstick(images, "digits", 100, generator=torch.Generator().manual_seed(0))
+    assert list(found) == [0.0, 0.01, 0.02, 0.05]
+    clean, noisy = found[0.0], found[0.02]
+    for a, b in zip(clean, noisy):
+        assert abs(a.value - b.value) < (b.high - b.low) / 2, a.label
+    assert clean.kernel.low < 0 < clean.kernel.high and clean.reach.high > 0.9
+    photographs = noise_yardstick(images, DEFAULT, 100, deviations=(0.0, 0.02))
+    assert photographs[0.02].kernel.low > photographs[0.0].kernel.high
+
+
+def test_the_yardstick_takes_half_of_the_held_out_images_at_most_and_no_bad_noise(setting):
+    _, images = setting
+    (quality,) = noise_yardstick(images, "digits", 10**6, deviations=[0]).values()
+    assert "500 of noisy held-out images against 500 of other held-out images" in str(quality.kernel)
+    for bad in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="deviation = "):
+            noise_yardstick(images, "digits", deviations=[bad])
+
+
+def test_the_extractor_of_a_data_set_is_one_that_sees_it_or_the_default_one():
+    assert extractor_for("mnist5k") == "digits" and sees("mnist5k", extractor_for("mnist5k"))
+    assert extractor_for("emoji") == extractor_for("folder:/a/b") == DEFAULT and not sees("emoji", DEFAULT)
+    assert set(map(extractor_for, ("mnist5k", "emoji", "cifar10"))) <= set(EXTRACTORS)

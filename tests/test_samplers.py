@@ -9,6 +9,7 @@ from conftest import mixture
 from separations.distributions import Empirical, GaussianMixture
 from separations.samplers import (
     ddim,
+    dpm_solver_2m,
     generate,
     heun,
     log_snr_times,
@@ -21,14 +22,14 @@ from separations.samplers import (
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 
 GAUSSIAN = GaussianMixture(torch.tensor([[0.5, -1.0]], dtype=torch.float64), 0.25)
-SAMPLERS = [reverse_sde, probability_flow, ddim, heun]
+SAMPLERS = [reverse_sde, probability_flow, ddim, heun, dpm_solver_2m]
 
 
 def start(m, t, seed=0):
     return GAUSSIAN.sample(m, t, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("sampler", [probability_flow, ddim, heun], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("sampler", [probability_flow, ddim, heun, dpm_solver_2m], ids=lambda f: f.__name__)
 def test_deterministic_samplers_follow_the_exact_flow_of_a_gaussian(sampler):
     # For N(mu, c I) the flow keeps (x - alpha mu) / sqrt(alpha^2 c + sigma^2) constant.
     def standard(x, t):
@@ -36,11 +37,11 @@ def test_deterministic_samplers_follow_the_exact_flow_of_a_gaussian(sampler):
         return (x - math.sqrt(a2) * GAUSSIAN.means[0]) / math.sqrt(0.25 * a2 + 1 - a2)
 
     errors = []
-    for steps in (40, 80):
+    for steps in (160, 320) if sampler is dpm_solver_2m else (40, 80):  # its error changes sign in between
         x = start(50, 4.0)
         end = sampler(GAUSSIAN, x, log_snr_times(4.0, 0.05, steps))
         errors.append(float((standard(end, 0.05) - standard(x, 4.0)).abs().max()))
-    order = {"heun": 2}.get(sampler.__name__, 1)
+    order = 2 if sampler in (heun, dpm_solver_2m) else 1
     assert errors[1] < 0.05
     assert errors[0] / errors[1] == pytest.approx(2**order, rel=0.35)
 
@@ -65,7 +66,7 @@ def test_every_schedule_brings_back_the_training_points(schedule):
     hi, lo = {OU: (8.0, 1e-5), VE: (80.0, 1e-3)}.get(type(schedule), (0.995, 1e-3))
     times = log_snr_times(hi, lo, 100, schedule=schedule)
     x = prior((200, 2), hi, schedule=schedule, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for sampler in (heun, ddim):
+    for sampler in (heun, ddim, dpm_solver_2m):
         end = sampler(Empirical(data), x, times, schedule=schedule)
         distance = torch.cdist(end, data).amin(1)
         assert float(distance.max()) < 5 * float(schedule.sigma(lo)) + 1e-3
@@ -88,7 +89,7 @@ def test_a_model_with_only_a_score_will_do():
             return GAUSSIAN.score(x, t, schedule=schedule)
 
     x, times = start(5, 2.0), uniform_times(2.0, 0.1, 10)
-    for sampler in (heun, ddim):
+    for sampler in (heun, ddim, dpm_solver_2m):
         torch.testing.assert_close(sampler(OnlyScore(), x, times), sampler(GAUSSIAN, x, times))
 
 
@@ -148,6 +149,28 @@ X = torch.zeros(2, 2, dtype=torch.float64)
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_dpm_solver_on_an_uneven_grid_is_of_second_order_and_asks_once_a_step():
+    law = GaussianMixture(torch.tensor([[1.5, 0.0], [-1.0, 1.0], [0.0, -2.0]], dtype=torch.float64), 0.1)
+    x, asked = 1.1 * start(40, 4.0), []
+
+    class Counting:
+        def score(self, x, t, *, schedule=None):
+            asked.append(float(t))
+            return law.score(x, t, schedule=schedule)
+
+    def grid(steps):  # steps of log-SNR that grow from one to the next
+        even = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+        return OU().time_from_log_snr(-4 + 8 * (even + even**2) / 2)
+
+    exact = heun(law, x, grid(2000))
+    errors = [float((dpm_solver_2m(law, x, grid(n)) - exact).norm(dim=1).mean()) for n in (40, 80)]
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.35) and errors[1] < 0.01
+    assert errors[1] < float((ddim(law, x, grid(80)) - exact).norm(dim=1).mean()) / 5
+    torch.testing.assert_close(dpm_solver_2m(Counting(), x, grid(7)), dpm_solver_2m(law, x, grid(7)))
+    assert len(asked) == 7
+    torch.testing.assert_close(dpm_solver_2m(law, x, grid(1)), ddim(law, x, grid(1)))  # one step is one of DDIM
 
 
 def test_generate_is_the_sampler_from_noise_to_data_whatever_the_batch():
