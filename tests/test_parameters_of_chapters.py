@@ -55,6 +55,7 @@ ONCE_BROKEN = {
     "approximation/32_scores_that_networks_learn": {"d": 2, "level": 0.1},
     "approximation/33_lipschitz_constants": {"net_times": [0.01, 0.2, 5.0]},
     "approximation/34_size_sample_dimension": {"d_grid": 4, "checkpoints": 6},
+    "pruning/44_where_copying_is_decided": {"steps_mixture": 6, "every": 3},
 }
 REFUSED = [
     ("foundations/11_diffusion_in_one_chapter", {"t_start": 9.0}),

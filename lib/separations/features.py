@@ -103,6 +103,11 @@ def sees(data_name: str, extractor: str = DEFAULT) -> bool:
     return data_name in SEEN.get(extractor, ())
 
 
+def extractor_for(data_name: str) -> str:
+    """Name of the extractor in which images of a data set are measured: one that was shown to see them, else the default one."""
+    return next((name for name, seen in SEEN.items() if data_name in seen), DEFAULT)
+
+
 class Pixels:
     """The images themselves, flattened: D = C H W."""
 
