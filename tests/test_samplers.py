@@ -198,3 +198,24 @@ def test_generate_is_the_sampler_from_noise_to_data_whatever_the_batch():
     ):
         with pytest.raises(ValueError, match=word):
             generate(truth, 4, shape=(3,), **options)
+
+
+def test_dpm_solver_is_that_of_diffusers():
+    schedulers = pytest.importorskip("diffusers.schedulers.scheduling_dpmsolver_multistep")
+    law, schedule, steps = mixture("number"), VPLinear(), 9
+    times = log_snr_times(0.98, 0.01, steps, schedule=schedule)
+    x = prior((20, 3), 0.98, schedule=schedule, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ours = dpm_solver_2m(law, x, times, schedule=schedule)
+    peer = schedulers.DPMSolverMultistepScheduler(
+        algorithm_type="dpmsolver++",
+        solver_order=2,
+        prediction_type="sample",
+        lower_order_final=False,
+        final_sigmas_type="sigma_min",
+    )
+    peer.set_timesteps(steps)
+    peer.sigmas = schedule.sigma(times) / schedule.alpha(times)  # our grid in place of its own
+    peer.timesteps = torch.arange(steps, 0, -1)
+    for t, name in zip(times, peer.timesteps):
+        x = peer.step(law.denoise(x, t, schedule=schedule), name, x).prev_sample
+    torch.testing.assert_close(x, ours, rtol=1e-5, atol=1e-6)

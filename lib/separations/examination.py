@@ -93,7 +93,9 @@ def noise_yardstick(
     noise = torch.randn(held_out[some].shape, generator=generator).to(held_out)
     found = {}
     for deviation in deviations:
-        noisy = quantised(held_out[some] + check_real(deviation, "deviation", "a finite number from 0 on", low=0) * noise)
+        noisy = quantised(
+            held_out[some] + check_real(deviation, "deviation", "a finite number from 0 on", low=0) * noise
+        )
         found[deviation] = image_quality(
             features_of(noisy, extractor, "noisy held-out images"), reference, components=32
         )
