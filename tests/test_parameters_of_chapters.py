@@ -66,6 +66,7 @@ REFUSED = [
     ("approximation/31_scores_from_relus", {"n_main": 1}),
     ("approximation/32_scores_that_networks_learn", {"sizes": [8, 16, 1000]}),
     ("approximation/34_size_sample_dimension", {"pair": [32, 48]}),
+    ("pruning/42_importance_and_pruning", {"m_damage": 1}),
 ]
 TIMEOUT = float(os.environ.get("SEPARATIONS_PARAMETER_TIMEOUT", "240"))
 TRIES = 100  # further changes, where the rules refuse many
