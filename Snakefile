@@ -68,9 +68,9 @@ def digest(*patterns):
 
 # What the tests read besides: they run commands of the pages, and look at how the graph and the targets are written.
 BUILD = ("Makefile", "Snakefile", "sweep.smk", ".ci/run", "_config.yml", "_toc.yml", "profiles/*/*", "params/*.yml", "sweeps/*.yml")
-BUILD += ("book/appendix/*.md", "book/appendix/evidence/*.json", "book/_static/*", "book/*.bib")
+BUILD += ("book/*.md", "book/appendix/*.md", "book/appendix/evidence/*.json", "book/_static/*", "book/*.bib")
 # Tests that read the notebooks themselves: a change of a chapter runs these again, and not all the others.
-BOOK_TESTS = [f"tests/test_{name}.py" for name in ("book", "batch_page", "parameters_of_chapters", "stored_tables", "streams_of_chapters")]
+BOOK_TESTS = [f"tests/test_{name}.py" for name in ("batch_page", "book", "notation", "parameters_of_chapters", "stored_tables", "streams_of_chapters")]
 CODE = ("lib/separations/*.py", "lib/separations/claims.yml", "lib/separations/assets/*", "constraints.txt", "requirements.txt")
 
 
