@@ -78,7 +78,7 @@ def test_a_recipe_that_cannot_be_read_is_named(tmp_path):
 def test_a_stored_table_belongs_to_the_defaults_of_its_notebook_and_to_no_other_parameters(path):
     recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     defaults, table = parameters_of(notebook(recipe["notebook"]), recipe["notebook"]), path.with_suffix(".csv")
-    if path.stem == Path(BESIDE).name:  # photographs that not everybody has: read beside, as what it is, with its own recipe
+    if path.stem == Path(BESIDE).name:  # photographs that not everybody has: read beside, with its own recipe
         assert set(recipe["defaults"]) <= set(defaults)
         return
     assert recipe["defaults"] == defaults, "the defaults have changed since: make tables"
