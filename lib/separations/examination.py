@@ -83,9 +83,11 @@ def noise_yardstick(
 
     A standard deviation of 0.02 is 2.5 of 256 grey levels; nobody sees it. min(m, half of them) held-out images, made noisy and rounded
     to 256 levels as a file holds them, against the other held-out images: no model has seen either, the reference is a little smaller
-    than in `examine`. A difference between models that is not above those of these rows says nothing about what one sees.
+    than in `examine`. A difference between models that is not above those of these rows says nothing about what one sees. ValueError
+    for a deviation that is not a finite number from 0 on.
     """
     m, generator = check_count(m), check_generator(generator)
+    deviations = [check_real(each, "deviation", "a finite number from 0 on", low=0) for each in deviations]
     held_out = images.held_out_set.x
     order = torch.randperm(len(held_out), generator=generator)
     some = order[: min(m, len(held_out) // 2)]
@@ -93,12 +95,8 @@ def noise_yardstick(
     noise = torch.randn(held_out[some].shape, generator=generator).to(held_out)
     found = {}
     for deviation in deviations:
-        noisy = quantised(
-            held_out[some] + check_real(deviation, "deviation", "a finite number from 0 on", low=0) * noise
-        )
-        found[deviation] = image_quality(
-            features_of(noisy, extractor, "noisy held-out images"), reference, components=32
-        )
+        noisy = features_of(quantised(held_out[some] + deviation * noise), extractor, "noisy held-out images")
+        found[deviation] = image_quality(noisy, reference, components=32)
     return found
 
 
