@@ -137,7 +137,7 @@ def test_no_machine_path_in_sources_or_outputs(key):
 @each_notebook
 def test_cells_are_short(key):
     for cell in code_cells(load(key)):
-        lines = [] if "parameters" in tags(cell) else source_of(cell).splitlines()  # a list, one line each
+        lines = source_of(cell).splitlines()
         assert len(lines) <= MAX_LINES, f"{len(lines)} lines: {lines[0]}"
 
 
