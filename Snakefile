@@ -24,7 +24,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "lib"))
 
 from separations import build_settings, chapters, rendered
-from separations.dependencies import file_hash, sha256
+from separations.definitions import file_hash, sha256
 
 
 def checked():

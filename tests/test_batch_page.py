@@ -15,7 +15,7 @@ import pytest
 from safetensors.torch import load_file
 
 from separations.chapters import notebook_keys
-from separations.dependencies import read_notebook
+from separations.notebooks import read_notebook
 from separations.parameters import parameter_cell
 from separations.run import is_success, run
 from sweep_book import cell

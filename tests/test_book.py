@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from separations.chapters import notebook_keys
-from separations.dependencies import VOLATILE, file_hash, python_source, read_notebook, source_of
+from separations.definitions import file_hash
+from separations.dependencies import VOLATILE, python_source
 from separations.ledger import load_claims
+from separations.notebooks import read_notebook, source_of
 from separations.parameters import check_overrides, parameter_cell, parameters_of, profile_entry, read_params
 from separations.staging import claim_of
 from separations.store_tables import stored_path

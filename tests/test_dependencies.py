@@ -1,22 +1,16 @@
 """What an executed notebook depends on: found in the syntax tree, compared by content."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from separations import dependencies, notebooks
-from separations.dependencies import (
-    closure,
-    fingerprint,
-    imported_names,
-    modules_of,
-    notebook_key,
-    python_source,
-    with_parameters,
-)
+from separations import definitions, notebooks
+from separations.dependencies import code_of, fingerprint, notebook_key, python_source, with_parameters
 
 
 def cell(source, tags=(), kind="code", **fields):
@@ -37,63 +31,174 @@ def library(tmp_path, monkeypatch):
     (folder / "assets").mkdir(parents=True)
     for name, source in {
         "__init__": "from .ledger import Ledger\n",
-        "ledger": "import json\n",
-        "a": "VALUE = 1\n",
-        "b": "from .a import VALUE\n",
-        "c": "def late():\n    from . import b\n    return b\n",
-        "data": "import separations.a as base\n",
+        "ledger": "import json\n\nclass Ledger:\n    pass\n",
+        "a": "VALUE = 1\nOTHER = 2\n",
+        "b": "from .a import VALUE\n\ndef twice(x):\n    return VALUE * x\n",
+        "c": "def late():\n    from . import b\n    return b.twice\n",
+        "data": "from pathlib import Path\n\nimport separations.a as base\n\nTABLE = Path(__file__).parent / 'assets'\nRULES = Path(__file__).with_name('rules.yml')\n\ndef read():\n    return TABLE, base.OTHER\n\ndef rules():\n    return RULES\n",
+        "samplers": "def ode():\n    pass\n",
     }.items():
         (folder / f"{name}.py").write_text(source)
     (folder / "assets" / "table.npz").write_bytes(b"1")
+    (folder / "rules.yml").write_text("one: 1\n")
     (folder / "claims.yml").write_text("one: {statement: first}\ntwo: {statement: second}\n")
-    monkeypatch.setattr(dependencies, "PACKAGE", folder)
+    monkeypatch.setattr(definitions, "PACKAGE", folder)
     return folder
+
+
+def used(*sources):
+    """Definitions of the library that texts use directly, as words: module and name."""
+    return {" ".join(key).strip() for key in definitions.library().uses(sources)}
 
 
 @pytest.mark.parametrize(
     ("source", "names"),
     [
-        ("import separations", {""}),
-        ("import separations as sp", {""}),
-        ("import separations as sp\nsp.a.VALUE", {"", "a"}),
-        ("import separations.a as z", {"a"}),
-        ("import separations.a, numpy", {"a"}),
-        ("from separations import a, b", {"a", "b"}),
-        ("from separations import Ledger", {""}),
-        ("from separations import Ledger, a", {"", "a"}),
-        ("from separations import *", {""}),
-        ("from separations.a import VALUE", {"a"}),
-        ("def f():\n    from separations.b import VALUE", {"b"}),
-        ("from . import a", {"a"}),
-        ("from .b import VALUE", {"b"}),
+        ("import separations\nseparations", {""}),
+        ("import separations as sp\nsp.Ledger", {"ledger Ledger"}),
+        ("import separations as sp\nsp.a.VALUE", {"a VALUE"}),
+        ("import separations.a as z\nz.VALUE, z.OTHER", {"a VALUE", "a OTHER"}),
+        ("import separations.a, numpy\nseparations.a.VALUE", {"a VALUE"}),
+        ("import separations.a\nprint(separations.a)", {"a"}),
+        ("from separations import a, b\na.VALUE, b.VALUE", {"a VALUE"}),
+        ("from separations import b as c\ngetattr(c, 'VALUE')", {"b"}),
+        ("from separations import Ledger\nLedger()", {"ledger Ledger"}),
+        ("from separations import Ledger, a\nLedger(a.NEW)", {"ledger Ledger", "a *"}),
+        ("from separations import *\nLedger", {"ledger Ledger"}),
+        ("from separations.a import VALUE\nVALUE", {"a VALUE"}),
+        ("from separations.b import VALUE as v\nprint(v)", {"a VALUE"}),
+        ("def f():\n    from separations.b import twice\n    return twice", {"b twice"}),
+        ("def f(twice):\n    return twice\nfrom separations.b import VALUE", set()),
         ("import importlib\nimportlib.import_module('separations.b')", {"b"}),
         ("from importlib import import_module\nimport_module('.a', package='separations')", {"a"}),
         ("__import__('separations.c')\n__import__('json')\n__import__(name)", {"c"}),
-        ("import separations_of_powers\nfrom separationsx import a\nimport torch", set()),
+        ("import separations_of_powers\nfrom separationsx import a\nimport torch\na, torch.b", set()),
     ],
 )
-def test_every_form_of_import_is_seen(library, source, names):
-    assert imported_names(source) == names
+def test_every_form_of_import_leads_to_its_definition(library, source, names):
+    assert used(source) == names
 
 
-def test_the_closure_follows_imports_and_the_package_itself(library):
-    assert closure(["c"]) == ["", "a", "b", "c", "ledger"]
-    assert closure(["a"]) == ["", "a", "ledger"]
-    assert closure([]) == []
-    with pytest.raises(ValueError, match=r"separations\.nothing is imported"):
-        closure(["nothing"])
+def test_what_a_definition_uses_is_followed_through_modules(library):
+    there = definitions.library()
+    assert there.reached({("c", "late")}) == {("c", "late"), ("b", "twice"), ("a", "VALUE")}
+    assert there.reached({("data", "")}) >= {("data", "TABLE"), ("data", "rules"), ("a", "OTHER")}
+    assert there.modules == ("", "a", "b", "c", "data", "ledger", "samplers")
+    for source in (
+        "import separations.nothing",
+        "from separations.nothing import x",
+        "__import__('separations.nothing')",
+    ):
+        with pytest.raises(ValueError, match=r"separations\.nothing is imported but nothing\.py is not in the library"):
+            there.uses([source])
+
+
+SAME = {
+    "a docstring, a comment and the form of the text": {"b.py": 'from .a import VALUE\n\n\ndef twice(x):\n    "Twice."\n    return (VALUE  # why\n    * x)\n'},
+    "an annotation": {"b.py": "from .a import VALUE\n\ndef twice(x: int) -> int:\n    return VALUE * x\n"},
+    "the name under which a module is imported": {"b.py": "from . import a as first\n\ndef twice(x):\n    return first.VALUE * x\n"},
+    "something else in the module": {"a.py": "VALUE = 1\nOTHER = 3\nNEW = 4\n", "b.py": "from .a import VALUE\n\ndef twice(x):\n    return VALUE * x\n\ndef new():\n    pass\n"},
+    "the order in the module": {"a.py": "OTHER = 2\nVALUE = 1\n"},
+    "a module that is renamed": {"a.py": None, "numbers.py": "VALUE = 1\n", "b.py": "from .numbers import VALUE\n\ndef twice(x):\n    return VALUE * x\n", "data.py": ""},
+    "a module that becomes a package and hands its names on": {
+        "a.py": None, "a/__init__.py": '"""Numbers."""\n\nfrom .values import VALUE\n\n__all__ = ["VALUE"]\n', "a/values.py": "VALUE = 1\n", "data.py": "",
+    },
+    "a definition that moves to another module": {"a.py": "OTHER = 2\n", "b.py": "VALUE = 1\n\ndef twice(x):\n    return VALUE * x\n"},
+    "an import for a type checker, in a circle": {
+        "a.py": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from .b import twice\n\nVALUE = 1\nOTHER = 2\n",
+    },
+}  # fmt: skip
+OTHER = {
+    "a value two modules down": {"a.py": "VALUE = 2\nOTHER = 2\n"},
+    "a value that is changed afterwards": {"a.py": "VALUE = 1\nVALUE += 1\n"},
+    "code": {"b.py": "from .a import VALUE\n\ndef twice(x):\n    return VALUE + x\n"},
+    "a default argument": {"b.py": "from .a import VALUE\n\ndef twice(x=3):\n    return VALUE * x\n"},
+    "another default argument": {"b.py": "from .a import VALUE\n\ndef twice(x=None):\n    return VALUE * x\n"},
+    "a keyword": {"b.py": "from .a import VALUE\n\ndef twice(*, x):\n    return VALUE * x\n"},
+    "a decorator": {"b.py": "import functools\n\nfrom .a import VALUE\n\n@functools.cache\ndef twice(x):\n    return VALUE * x\n"},
+    "what a name from elsewhere stands for": {"b.py": "from math import pi as VALUE\n\ndef twice(x):\n    return VALUE * x\n"},
+    "what a module does when it is imported": {"a.py": "import sys\n\nVALUE = 1\nsys.setrecursionlimit(10**4)\n"},
+    "what a module does that is only imported": {"b.py": "from . import noise\nfrom .a import VALUE\n\ndef twice(x):\n    return VALUE * x\n", "noise.py": "print(1)\n"},
+    "a shadowed name that comes to light": {"b.py": "from .a import VALUE\n\ndef twice(x, VALUE=1):\n    return VALUE * x\n"},
+}  # fmt: skip
+
+
+def meaning(folder, files, source="from separations.b import twice\nprint(twice(3))"):
+    """Of a text, where the library has these files; None: it has none of that name."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text) if text is not None else (folder / name).unlink()
+    return definitions.Library(folder).meaning_of([source])
+
+
+@pytest.mark.parametrize("files", SAME.values(), ids=SAME.keys())
+def test_what_computes_the_same_means_the_same(library, files):
+    assert meaning(library, {}) == meaning(library, files)
+
+
+@pytest.mark.parametrize("files", OTHER.values(), ids=OTHER.keys())
+def test_what_computes_something_else_means_something_else(library, files):
+    assert meaning(library, {}) != meaning(library, files)
+
+
+def test_exactly_the_users_of_a_value_are_other_when_it_changes(library):
+    sources = [
+        "from separations import b\nb.twice",
+        "from separations import c\nc.late()",
+        "from separations import data\ndata.read()",
+    ]
+    sources += ["from separations.a import OTHER\nOTHER", "from separations.samplers import ode\node", "import numpy"]
+    for changed, users in (("VALUE = 5\nOTHER = 2\n", [0, 1]), ("VALUE = 5\nOTHER = 6\n", [2, 3])):
+        before = [meaning(library, {}, source) for source in sources]
+        after = [meaning(library, {"a.py": changed}, source) for source in sources]
+        assert [i for i in range(len(sources)) if before[i] != after[i]] == users
+
+
+def test_definitions_that_name_one_another_are_hashed_together(library):
+    text = "def even(n):\n    return n == 0 or odd(n - 1)\n\ndef odd(n):\n    return n != {} and even(n - 1)\n"
+    source = "from separations import b\nb.even(3)"
+    one = meaning(library, {"b.py": text.format(0)}, source)
+    other = meaning(library, {"b.py": text.format(1)}, source)
+    apart = {
+        "b.py": "from . import c\n\ndef even(n):\n    return n == 0 or c.odd(n - 1)\n",
+        "c.py": "from . import b\n\ndef odd(n):\n    return n != 0 and b.even(n - 1)\n",
+    }
+    assert one == meaning(library, apart, source) != other
+    assert meaning(library, {}, "from separations import b, c\nb.even") != meaning(
+        library, {}, "from separations import b, c\nc.odd"
+    )
+
+
+def test_files_beside_the_code_count_for_who_names_them(library):
+    readers = {"read": "from separations.data import read\nread", "rules": "from separations.data import rules\nrules"}
+    before = {name: meaning(library, {}, source) for name, source in readers.items()}
+    (library / "rules.yml").write_text("one: 2\n")
+    after = {name: meaning(library, {}, source) for name, source in readers.items()}
+    assert before["read"] == after["read"] and before["rules"] != after["rules"]
+    (library / "assets" / "table.npz").write_bytes(b"2")
+    last = {name: meaning(library, {}, source) for name, source in readers.items()}
+    assert last["read"] != after["read"] and last["rules"] == after["rules"]
+
+
+def test_beyond_the_modules_that_are_named_only_names_count(library):
+    source = {("b", "twice")}
+    before = definitions.Library(library, frozenset({"b"})).meaning(source)
+    meaning(library, {"a.py": "VALUE = 7\n"})
+    assert definitions.Library(library, frozenset({"b"})).meaning(source) == before
+    assert definitions.Library(library, frozenset({"a", "b"})).meaning(source) != before
 
 
 def test_lines_of_ipython_are_no_python(library, tmp_path):
     path = notebook(
         tmp_path / "x.ipynb",
-        cell("%matplotlib inline\n!ls\nfrom separations import b"),
+        cell("%matplotlib inline\n!ls\nfrom separations import b\nb.twice"),
         cell("%%bash\nfrom separations import c"),
         cell("from separations import data", kind="markdown"),
-        cell(["import separations.a\n", "x = 1"]),
+        cell(["import separations.a as a\n", "x = a.VALUE"]),
     )
-    assert modules_of(path) == ["", "a", "b", "ledger"]
-    assert "!ls" not in python_source(json.loads(path.read_text()))
+    content = json.loads(path.read_text())
+    assert used(*code_of(content)) == {"b twice", "a VALUE"}
+    assert "!ls" not in python_source(content)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +228,13 @@ def test_lines_of_ipython_are_no_python(library, tmp_path):
 )
 def test_python_inside_of_magics_counts_and_other_languages_do_not(library, source, modules):
     text = python_source({"cells": [cell(source)]})
-    assert [module for module in ("a", "b", "c", "data") if module in imported_names(text)] == modules
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom | ast.Constant)]
+    words = " ".join(
+        str(getattr(node, "value", "")) if isinstance(node, ast.Constant) else ast.unparse(node) for node in found
+    )
+    assert [
+        module for module in ("a", "b", "c", "data") if re.search(rf"separations(\.| import ){module}\b", words)
+    ] == modules
 
 
 def test_cells_without_magics_are_taken_as_they_stand(library):
@@ -131,13 +242,13 @@ def test_cells_without_magics_are_taken_as_they_stand(library):
     text = python_source({"cells": [cell(source) for source in sources]})
     assert " ".join(text.split()) == "import json x = 'a ? b' y = 1 z = x % y"
     with pytest.raises(ValueError, match="is not valid Python"):
-        imported_names(python_source({"cells": [cell("%%time\nx = = 1")]}))
+        used(python_source({"cells": [cell("%%time\nx = = 1")]}))
 
 
 @pytest.mark.parametrize("tag", ["raises-exception", "skip-execution"])
 def test_a_cell_that_may_fail_need_not_be_python_and_its_imports_count_where_it_is(library, tag):
-    text = python_source({"cells": [cell("x = = 1", [tag]), cell("from separations.samplers import ode", [tag])]})
-    assert imported_names(text) == {"samplers"}
+    content = {"cells": [cell("x = = 1", [tag]), cell("from separations.samplers import ode\node", [tag])]}
+    assert used(*code_of(content)) == {"samplers ode"}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +272,7 @@ def test_an_odd_notebook_is_refused_in_one_line_that_names_the_cell(tmp_path, ch
     path = tmp_path / "x.ipynb"
     path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5} | change))
     with pytest.raises(ValueError, match=message) as caught:
-        dependencies.read_notebook(path)
+        notebooks.read_notebook(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -173,7 +284,7 @@ def test_what_is_null_or_missing_in_a_notebook_is_filled_in(tmp_path):
         {"cell_type": "markdown", "source": "text"},
     ]
     path.write_text(json.dumps({"cells": cells, "metadata": None, "nbformat": 4}))
-    found = dependencies.read_notebook(path)
+    found = notebooks.read_notebook(path)
     assert found["metadata"] == {} and all(one["metadata"] == {} for one in found["cells"])
     assert all(one["outputs"] == [] and one["execution_count"] is None for one in found["cells"][:2])
     assert fingerprint(path)["key"] and notebooks.tags_of(cells[0]) == []
@@ -189,21 +300,23 @@ def test_paths_that_are_no_notebook_are_named(tmp_path):
         (tmp_path / "deep.ipynb", "is not a Jupyter notebook"),
     ]:
         with pytest.raises(ValueError, match=message):
-            dependencies.read_notebook(path)
+            notebooks.read_notebook(path)
     with pytest.raises(ValueError, match="cannot be followed"):
         notebook_key(tmp_path / "circle" / "x.ipynb")
 
 
 def test_a_cell_that_is_not_python_is_named(library, tmp_path):
     with pytest.raises(ValueError, match="is not valid Python"):
-        modules_of(notebook(tmp_path / "x.ipynb", cell("x = = 1")))
+        fingerprint(notebook(tmp_path / "x.ipynb", cell("x = = 1")))
 
 
 @pytest.fixture
 def chapter(library, tmp_path):
     (tmp_path / "constraints.txt").write_text("torch==2\n")
     path = tmp_path / "book" / "part" / "chapter.ipynb"
-    return notebook(path, cell("n = 1", ["parameters"]), cell("from separations import b, Ledger\n'one'"))
+    return notebook(
+        path, cell("n = 1", ["parameters"]), cell("from separations import b, Ledger\nLedger('one'), b.twice")
+    )
 
 
 def rewrite(path, old, new):
@@ -242,12 +355,12 @@ def test_running_a_notebook_does_not_change_its_fingerprint(library, chapter):
 def test_what_a_notebook_uses_makes_it_stale_and_what_it_does_not_use_leaves_it_fresh(library, chapter, tmp_path):
     key = fingerprint(chapter)["key"]
     for unused in (library / "c.py", library / "data.py", library / "assets" / "table.npz"):
-        unused.write_text("# changed\n")
+        unused.write_text("changed = 1\n")
         assert fingerprint(chapter)["key"] == key
     rewrite(library / "claims.yml", "second", "another second")
     assert fingerprint(chapter)["key"] == key  # the notebook does not name this claim
     for used, old, new in [
-        (library / "a.py", "VALUE", "VALUE  # a comment, and chapters show the source"),
+        (library / "a.py", "VALUE = 1", "VALUE = 3"),
         (library / "claims.yml", "first", "another first"),
         (chapter, "n = 1", "n = 2"),
         (tmp_path / "constraints.txt", "torch==2", "torch==3"),
@@ -260,7 +373,7 @@ def test_what_a_notebook_uses_makes_it_stale_and_what_it_does_not_use_leaves_it_
 
 
 def test_an_asset_counts_for_the_module_that_reads_it(library, tmp_path):
-    path = notebook(tmp_path / "x.ipynb", cell("from separations import data"))
+    path = notebook(tmp_path / "x.ipynb", cell("from separations import data\ndata.read()"))
     before = fingerprint(path)["key"]
     (library / "assets" / "table.npz").write_bytes(b"22")
     assert fingerprint(path)["key"] != before
@@ -271,11 +384,54 @@ def test_a_notebook_is_named_by_its_path_in_the_book(tmp_path, chapter):
     assert notebook_key(tmp_path / "alone.ipynb") == "alone"
 
 
-def test_the_real_library_resolves_without_importing_torch():
-    for path in dependencies.PACKAGE.glob("*.py"):
-        assert "" in closure([path.stem if path.stem != "__init__" else ""])
+def test_every_definition_of_the_real_library_is_followed_and_torch_is_not_imported():
+    there = definitions.library()
+    hashes = {module: there.meaning([(module, "")]) for module in there.modules}
+    assert len(set(hashes.values())) == len([m for m in there.modules if there.path(m).read_text().strip()])
     code = "import sys, separations.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_text_comments_and_moved_modules_leave_a_notebook_fresh(library, chapter):
+    content = json.loads(chapter.read_text())
+    before = fingerprint(chapter)
+    content["cells"].insert(0, cell("# A title", kind="markdown"))
+    content["cells"][2]["source"] = (
+        '# why\nfrom separations import Ledger\nfrom separations import b\n\nLedger("one"), b.twice'
+    )
+    content["cells"][2]["metadata"] = {"tags": ["hide-input"]}
+    chapter.write_text(json.dumps(content))
+    assert fingerprint(chapter) == before
+    (library / "b.py").rename(library / "d.py")
+    chapter.write_text(json.dumps(content).replace("separations import b", "separations import d as b"))
+    assert fingerprint(chapter) == before
+    content["cells"][2]["metadata"] = {"tags": ["skip-execution"]}
+    chapter.write_text(json.dumps(content))
+    (library / "d.py").rename(library / "b.py")
+    assert fingerprint(chapter)["key_without_tables"] != before["key_without_tables"]
+
+
+def test_a_source_that_is_shown_counts_as_text_for_the_page_and_not_for_the_evidence(library, tmp_path):
+    (library / "samplers.py").write_text(
+        "class Sampler:\n    def step(self):\n        pass\n\n    def other(self):\n        pass\n"
+    )
+    head = "import inspect\nfrom separations import b\nfrom separations.samplers import Sampler\n"
+    path = notebook(
+        tmp_path / "x.ipynb", cell(head), cell("print(inspect.getsource(b.twice), inspect.getsource(Sampler.step))")
+    )
+    before = fingerprint(path)
+    rewrite(library / "samplers.py", "other(self):", "other(self):  # why")
+    rewrite(library / "b.py", "from .a", "# all of it\nfrom .a")
+    assert fingerprint(path) == before
+    for name, old, new in (
+        ("samplers", "step(self):", 'step(self):\n        "One step."'),
+        ("b", "return", "# why\n    return"),
+    ):
+        before = fingerprint(path)
+        rewrite(library / f"{name}.py", old, new)
+        after = fingerprint(path)
+        assert after["key_without_tables"] == before["key_without_tables"] and after["key"] != before["key"]
+        assert with_parameters(after, {}) == after and with_parameters(after, {"n": 2}) == fingerprint(path, {"n": 2})
 
 
 def test_a_fingerprint_under_other_parameters_needs_no_second_reading(library, chapter):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from separations import chapters, evidence, ledger, pages, staging
-from separations.dependencies import fingerprint, sha256
+from separations.definitions import sha256
+from separations.dependencies import fingerprint
 from test_staging import CLAIM, leave_run, root, staged  # noqa: F401
 
 REPOSITORY = Path(__file__).parents[1]

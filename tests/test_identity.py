@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from separations import dependencies, recipes, run_identity
+from separations import definitions, recipes, run_identity
 from separations.identity import architecture, code, describe, digest
 from separations.networks import MLP, Denoiser
 from separations.schedules import OU, VPLinear
@@ -199,7 +199,7 @@ for value in (low, Late(), Late().sample, functools.partial(low, top=0.5), Late,
 
 
 def test_words_are_the_same_in_every_process(monkeypatch, capsys):
-    library = os.path.dirname(os.path.dirname(dependencies.__file__))
+    library = os.path.dirname(os.path.dirname(definitions.__file__))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, library], env=os.environ | {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=True, timeout=120,
@@ -213,18 +213,20 @@ def test_words_are_the_same_in_every_process(monkeypatch, capsys):
 def test_the_code_behind_a_training_is_complete_and_is_read_without_its_comments(tmp_path, monkeypatch):
     """Every module that training or recipes reach counts, but for those that move no number."""
     still = {
-        "", "checkpoints", "data", "data_command", "data_ecg", "data_fetch", "data_formats", "data_images", "data_sources", "environment", "files",
+        "", "checkpoints", "data", "data_command", "data_ecg", "data_fetch", "data_formats", "data_images", "data_sources", "definitions", "environment", "files",
         "identity", "ledger", "recipes", "run_identity", "tables", "verdicts", "version", "yaml_files",
     }  # fmt: skip
-    assert set(dependencies.closure(["training"])) - set(run_identity.CODE) <= still
-    # what the data are is compared itself
-    assert set(dependencies.closure(["recipes"])) - set(recipes.CODE) <= still - {"recipes"}
-    monkeypatch.setattr("separations.identity.__file__", str(tmp_path / "identity.py"))
-    (tmp_path / "one.py").write_text("def f(t):\n    return t * 2\n")
-    (tmp_path / "told.py").write_text('"""Twice."""\n\n\ndef f(t):  # why\n    "What."\n    return t * 2\n')
-    found = {}
-    for name in ("one", "told"):
-        (tmp_path / "same.py").write_text((tmp_path / f"{name}.py").read_text())
-        found[name] = code.__wrapped__(("same",))
-    (tmp_path / "same.py").write_text("def f(t):\n    return t * 3\n")
-    assert found["one"] == found["told"] != code.__wrapped__(("same",))
+    there = definitions.library()
+    for module, code_of_it in (
+        ("training", run_identity.CODE),
+        ("recipes", recipes.CODE),
+    ):  # what the data are is compared itself
+        assert {name for name, _ in there.reached([(module, "")])} - set(code_of_it) <= still
+        assert set(code_of_it) <= set(there.modules)
+    monkeypatch.setattr(definitions, "PACKAGE", tmp_path)
+    same = "def f(t):\n    return t * 2\n", '"""Twice."""\n\n\ndef f(t):  # why\n    "What."\n    return t * 2\n'
+    found = []
+    for text in (*same, "def f(t):\n    return t * 3\n"):
+        (tmp_path / "one.py").write_text(text)
+        found.append(code.__wrapped__(("one",)))
+    assert found[0] == found[1] != found[2]

@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from separations.chapters import notebook_keys
-from separations.dependencies import read_notebook, source_of
+from separations.notebooks import read_notebook, source_of
 from separations.parameter_rules import rules_of
 from separations.parameters import checked_parameters, parameters_of, profile_entry, read_params
 from separations.seeds import MAX_SEED

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from separations import book, chapters, evidence, records, staging, store_tables
-from separations.dependencies import sha256
+from separations.definitions import sha256
 from test_evidence import paper  # noqa: F401
 from test_staging import CLAIM, leave_run, root  # noqa: F401
 

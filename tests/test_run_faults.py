@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from separations import dependencies, files, results, run_folder
-from separations.dependencies import sha256
+from separations.definitions import sha256
 from separations.executed import Outcome, hide_paths, unfinished
 from separations.run import is_success, main, read_result, run
 

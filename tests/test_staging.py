@@ -5,7 +5,8 @@ import json
 import pytest
 
 from separations import book, chapters, pages, staging
-from separations.dependencies import FORMAT, file_hash, fingerprint, sha256
+from separations.definitions import file_hash, sha256
+from separations.dependencies import FORMAT, fingerprint
 
 CLAIM = "sep.forward-marginals"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from separations.dependencies import read_notebook, source_of
+from separations.notebooks import read_notebook, source_of
 from separations.parameters import parameters_of, profile_entry, read_params
 from separations.stored_tables import FREE, belongs, made_with, stored_rows
 
@@ -145,7 +145,7 @@ def test_a_record_of_other_parameters_says_what_was_run(tmp_path):
 
 def test_the_recipe_of_a_new_table_has_the_defaults_of_its_notebook(tmp_path):
     from separations.chapters import Chapter
-    from separations.dependencies import sha256
+    from separations.definitions import sha256
     from separations.store_tables import recipe_of
 
     key, content = "pruning/43_is_it_the_pruning", b"a,b\n1,2.5\n"

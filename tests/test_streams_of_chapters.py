@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from separations.chapters import notebook_keys
-from separations.dependencies import read_notebook, source_of
+from separations.notebooks import read_notebook, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = [key for key in notebook_keys(ROOT) if key.startswith(("pruning/", "control/"))]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from separations import book, staging, sweep, sweep_pictures, sweep_report
 from separations.chapters import chapter, expected, run_folder
-from separations.dependencies import sha256
+from separations.definitions import sha256
 from separations.run import run
 from sweep_book import cell, write_book, write_notebook, write_sweep
 from test_rendered import set_signs, shown, wanted

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from separations import chapters, store_tables
-from separations.dependencies import sha256
+from separations.definitions import sha256
 from separations.results import is_success, table_path
 from separations.run import run
 from separations.tables import read_table, table_text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from separations.dependencies import PACKAGE
+from separations.definitions import PACKAGE
 from separations.ledger import load_claims
 from separations.yaml_files import parse_yaml, read_yaml
 

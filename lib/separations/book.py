@@ -17,11 +17,12 @@ from pathlib import Path
 from .build_settings import whole, yes
 from .chapters import DEFAULT_PROFILE, Chapter, chapters, check_pages, params_file
 from .command_line import guarded, parser, say, tell
-from .dependencies import VOLATILE, read_notebook, source_of
+from .dependencies import VOLATILE
 from .files import write_whole
 from .markup import one_line
+from .notebooks import read_notebook
 from .rendered import book_key, html_folder, stamp, swap
-from .staging import check_settings, entry, stage
+from .staging import check_settings, entry, stage, with_outputs
 from .student import changed_in, student_edition
 
 
@@ -92,26 +93,19 @@ def refresh(root: Path) -> list[str]:
     behind = [item.key for item in items if item.state != "fresh"]
     if behind:
         raise ValueError(f"no fresh run for {', '.join(behind)}: execute the book first")
-    texts = {item.key: with_outputs(item) for item in items}  # all of them, before the first is written
+    texts = {item.key: refreshed(item) for item in items}  # all of them, before the first is written
     changed = [item for item in items if texts[item.key] != item.path.read_text(encoding="utf-8")]
     for item in changed:
         write_whole(item.path, texts[item.key])
     return [item.key for item in changed]
 
 
-def with_outputs(item: Chapter) -> str:
+def refreshed(item: Chapter) -> str:
     """Text of a chapter's notebook with the outputs of its run. ValueError where the executed copy has other code cells."""
     notebook = read_notebook(item.path)
-    executed = [cell for cell in read_notebook(item.run / item.path.name)["cells"] if cell["cell_type"] == "code"]
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    if list(map(source_of, code)) != list(map(source_of, executed)):
-        raise ValueError(
-            f"the executed copy of book/{item.key}.ipynb has other code than the notebook: execute it again"
-        )
+    notebook["cells"] = with_outputs(notebook, read_notebook(item.run / item.path.name), item.key)["cells"]
     for cell in notebook["cells"]:
         cell["metadata"] = {name: value for name, value in entry(cell, "metadata").items() if name not in VOLATILE}
-    for cell, done in zip(code, executed):
-        cell.update(outputs=done.get("outputs", []), execution_count=done.get("execution_count"))
     notebook["metadata"] = plain_metadata(entry(notebook, "metadata"))
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .dependencies import fingerprint, read_notebook
+from .dependencies import fingerprint
+from .notebooks import read_notebook
 from .parameters import checked_parameters, overrides_for, read_params
 from .records import check_result
 from .results import is_success, read_result

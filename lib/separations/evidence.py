@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .chapters import DEFAULT_PROFILE, PROFILE_NAME, chapter, expected, named_by, notebook_keys, params_file
 from .command_line import guarded, parser, say, tell
-from .dependencies import file_hash, sha256
+from .definitions import file_hash, sha256
 from .files import write_whole
 from .records import check_record, read_json
 

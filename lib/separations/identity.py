@@ -8,7 +8,6 @@ name. Names of variables in a script, line numbers, docstrings, memory addresses
 can be read (open files, generators, locks, streams of random numbers that nobody saves) is an error that names it.
 """
 
-import ast
 import builtins
 import copyreg
 import dis
@@ -25,6 +24,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from .definitions import WHOLE, library
 
 LONGEST = 160  # characters of a description that stand as they are
 PIECE = 1 << 24  # bytes hashed at a time
@@ -87,19 +88,8 @@ def architecture(module: nn.Module, name: str = "model") -> str:
 
 @functools.cache
 def code(modules: tuple[str, ...]) -> str:
-    """SHA-256 of the code of modules of this library, by their names: without comments, docstrings and the form of the text."""
-    found = hashlib.sha256()
-    for name in modules:
-        tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if (
-                isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-                and ast.get_docstring(node, clean=False) is not None
-            ):
-                node.body = body[1:] or [ast.Pass()]
-        found.update(f"{name}\n{ast.unparse(tree)}\n".encode())
-    return found.hexdigest()
+    """SHA-256 of what modules of this library do, by their names (see `definitions`); of other modules only the names count."""
+    return library(frozenset(modules)).meaning((module, WHOLE) for module in modules)
 
 
 def _short(text: str) -> str:

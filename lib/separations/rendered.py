@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 from .chapters import chapters, notebook_keys, profile_folder
-from .dependencies import PACKAGE, closure, file_hash, files_of, sha256
+from .definitions import PACKAGE, WHOLE, file_hash, library, sha256
+from .dependencies import written_hash
 from .files import write_whole
+from .notebooks import read_notebook
 from .staging import book_files
 
 CONTENTS = ".contents"  # names of the files that the rendering wrote; what else lies there is the reader's
@@ -28,7 +30,7 @@ def book_key(root: Path, profile: str) -> str:
     Time stamps do not count. What is gone counts as much as what is new, and how each chapter stands as much as its run: a page
     that says "not executed" is not that of the same run when its notebook is as it was again.
     """
-    files = [*files_of(closure(["book"])), PACKAGE / "claims.yml", root / "_config.yml", root / "_toc.yml"]
+    files = [PACKAGE / "claims.yml", root / "_config.yml", root / "_toc.yml"]
     files += [root / "constraints.txt", *book_files(root), *root.glob("params/*.yml"), *root.glob("sweeps/*.yml")]
     build = root / "_build"
     for pattern in ("plan.json", "table.csv", "index.csv", "runs/*/SUCCESS", "runs/*/note.txt"):
@@ -37,7 +39,18 @@ def book_key(root: Path, profile: str) -> str:
     for folder in {*runs, build / "runs" / profile}:
         files += [folder / key / "SUCCESS" for key in notebook_keys(root)]
     lines = [f"{os.path.relpath(path, root)} {file_hash(path)}" for path in sorted({*files}) if path.is_file()]
-    return sha256("\n".join([*lines, *(f"{item.key} {item.state} {item.error}" for item in chapters(root, profile))]))
+    code = library().meaning([("book", WHOLE)])
+    items = chapters(root, profile)
+    states = [f"{item.key} {item.state} {item.error} {_written(item.path)}" for item in items]
+    return sha256("\n".join([code, *lines, *states]))
+
+
+def _written(path: Path) -> str:
+    """Hash of what an author wrote in a notebook; of one that cannot be read, the reason."""
+    try:
+        return written_hash(read_notebook(path))
+    except ValueError as error:
+        return str(error)
 
 
 def is_rendered(root: Path, profile: str, strict: bool) -> bool:

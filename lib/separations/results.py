@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .dependencies import file_hash, sha256
+from .definitions import file_hash, sha256
 from .executed import Outcome, hide_paths, mark_failure, unfinished, without_papermill, without_paths
 from .files import write_whole
 from .ledger import check_record, strict_json

@@ -17,7 +17,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from .dependencies import FORMAT, PACKAGE, book_root, fingerprint, notebook_key, resolved
+from .definitions import PACKAGE
+from .dependencies import FORMAT, book_root, fingerprint, notebook_key, resolved
 from .environment import cores, environment, log_to, open_streams, peak_memory, say, threads_in_use
 from .executed import Outcome, hide_paths
 from .notebooks import read_notebook, tags_of

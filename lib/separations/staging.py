@@ -9,9 +9,10 @@ from pathlib import Path
 
 from . import pages
 from .chapters import Chapter, chapters, profile_folder, toc_entries
-from .dependencies import PACKAGE, read_notebook, source_of
+from .definitions import PACKAGE
 from .evidence import larger
 from .files import write_whole
+from .notebooks import read_notebook, source_of
 from .records import file_inside
 from .summary import read_summary
 from .sweep_report import report_files, reported, toc_with_sweeps
@@ -59,7 +60,7 @@ def staged_notebook(item: Chapter) -> dict:
     """What the book shows for a chapter: the executed copy, the partial copy with a notice, or the bare source with one."""
     source = read_notebook(item.path)
     if item.state == "fresh":
-        notebook = read_notebook(item.run / f"{item.path.name}")
+        notebook = with_outputs(source, read_notebook(item.run / f"{item.path.name}"), item.key)
         notebook["cells"].append(markdown_cell(pages.run_note(item.result), "run-note"))
     elif partial := _partial(item):
         notebook = partial
@@ -75,6 +76,26 @@ def staged_notebook(item: Chapter) -> dict:
         _insert_below_title(notebook, notice)
     notebook["metadata"] = {**entry(source, "metadata"), **entry(notebook, "metadata")}
     return notebook
+
+
+def with_outputs(source: Mapping, executed: Mapping, key: str) -> dict:
+    """A notebook with the outputs of its executed copy, whose code does the same, and the cell of the parameters that this run was given.
+
+    Text, comments and the spelling of the code are those of the present source. ValueError where the copy has other code cells.
+    """
+    injected = [cell for cell in executed["cells"] if "injected-parameters" in tags_of(cell)]
+    done = [cell for cell in executed["cells"] if cell["cell_type"] == "code" and cell not in injected]
+    code = [cell for cell in source["cells"] if cell["cell_type"] == "code"]
+    if len(code) != len(done):
+        raise ValueError(f"the executed copy of book/{key}.ipynb has other code than the notebook: execute it again")
+    outputs = iter(
+        {"outputs": cell.get("outputs", []), "execution_count": cell.get("execution_count")} for cell in done
+    )
+    cells = []
+    for cell in source["cells"]:
+        cells.append(dict(cell) | (next(outputs) if cell["cell_type"] == "code" else {}))
+        cells += injected if "parameters" in tags_of(cell) else []
+    return dict(executed) | {"cells": cells}
 
 
 def _partial(item: Chapter) -> dict | None:

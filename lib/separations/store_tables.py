@@ -16,8 +16,9 @@ import yaml
 
 from .chapters import Chapter, chapter, named_by, params_file
 from .command_line import guarded, parser, say, tell
-from .dependencies import read_notebook, sha256
+from .definitions import sha256
 from .files import write_whole
+from .notebooks import read_notebook
 from .parameters import parameters_of
 from .results import table_path
 from .tables import check_name

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 from .chapters import notebook_keys
-from .dependencies import file_hash, read_notebook, sha256, tables_of
+from .definitions import file_hash, sha256
+from .dependencies import tables_of
 from .files import write_whole
+from .notebooks import read_notebook
 from .records import read_json
 from .staging import tags_of
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from . import pages
-from .dependencies import PACKAGE
+from .definitions import PACKAGE
 from .sweep_cluster import command, run_with_snakemake
 from .sweep_file import NAME, Sweep, content_hash, read_sweep
 from .sweep_local import Interrupted, Scheduler, gpus_here, jobs_here

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .dependencies import PACKAGE
+from .definitions import PACKAGE
 from .files import write_whole
 from .sweep_file import Sweep
 from .sweep_local import worker_environment

@@ -23,7 +23,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .chapters import DEFAULT_PROFILE, params_file
-from .dependencies import read_notebook, sha256
+from .definitions import sha256
+from .notebooks import read_notebook
 from .parameter_rules import _compiled, check_rules, rules_of
 from .parameter_types import MAX_SEED
 from .parameters import _closest, check_overrides, overrides_for, parameters_of

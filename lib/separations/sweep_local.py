@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .dependencies import PACKAGE
+from .definitions import PACKAGE
 from .environment import cores
 from .files import write_whole
 from .sweep_file import Sweep

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 
-from .dependencies import fingerprint, sha256, with_parameters
+from .definitions import sha256
+from .dependencies import fingerprint, with_parameters
 from .files import write_whole
 from .results import is_success, read_result
 from .sweep_file import Sweep, one_line, watched

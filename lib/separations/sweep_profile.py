@@ -13,9 +13,10 @@ from pathlib import Path
 
 from . import pages
 from .chapters import named_by, params_file
-from .dependencies import fingerprint, read_notebook, source_of
+from .dependencies import fingerprint
 from .environment import threads_in_use
 from .files import write_whole
+from .notebooks import read_notebook, source_of
 from .parameters import checked_parameters, overrides_for
 from .sweep_file import check_profile_name
 from .sweep_local import worker_environment

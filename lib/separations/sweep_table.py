@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .dependencies import file_hash
+from .definitions import file_hash
 from .files import write_whole
 from .results import table_path
 from .sweep_plan import OWN, Run, Standing, checked_result, column, csv_lines, read_plan, standings, sweep_folder

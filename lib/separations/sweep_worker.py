@@ -20,8 +20,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .dependencies import file_hash, read_notebook
+from .definitions import file_hash
 from .files import write_whole
+from .notebooks import read_notebook
 from .results import is_success
 from .run import run
 from .stopping import Stopped, heard, stop_on_signals

@@ -1,0 +1,575 @@
+"""What code means, in whatever file it stands: a hash of each definition of the library, with that of all it names.
+
+    Library(folder).meaning_of([source])        # SHA-256, other only where something is computed otherwise
+
+The hash of a definition (a function, a class, a value of a module) is that of its syntax tree, without docstrings, comments,
+annotations and the form of the text, in which every name that the library defines is replaced by the hash of its definition: a
+Merkle tree. Definitions that name one another in a circle are hashed together. So a module may be moved, split or renamed, a name
+be handed on by the face of a package, a docstring be mended, and nothing is other; a changed value concerns exactly its users.
+
+What is read besides: files that a definition names beside `__file__`, by their content (see `BY_ENTRY`), and what a module does when
+it is imported (`effects`). Nothing is imported for this. Where a name cannot be followed, as in `getattr(module, name)` or
+`globals()`, the whole module counts.
+"""
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+NAME = "separations"
+PACKAGE = Path(__file__).parent
+WHOLE = "*"  # in place of a definition: everything in the module
+BY_ENTRY = ("claims.yml",)  # files whose entries count one by one, where they are named
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+Key = tuple[str, str]  # module ('' is the package itself) and name in it
+
+
+def sha256(content: bytes | str) -> str:
+    """SHA-256 of bytes or text, hexadecimal."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+@lru_cache
+def _file_hash(path: Path, stamp: tuple) -> str:
+    return sha256(path.read_bytes())
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, remembered as long as its size and time stamp stay."""
+    stat = Path(path).stat()
+    return _file_hash(Path(path), (stat.st_mtime_ns, stat.st_size))
+
+
+def parsed(source: str, name: str) -> ast.Module:
+    """Syntax tree of a text. ValueError that names it where it is no Python."""
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise ValueError(f"{name} is not valid Python: {error.msg} (line {error.lineno})") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; nested too deeply
+        raise ValueError(f"{name} is not valid Python: {error or type(error).__name__}") from None
+
+
+@dataclass
+class Names:
+    """What the names of a module stand for.
+
+    definitions: statements that make each; imports: module and name (None: the module itself) in the library; outside: the same in
+    words for names that come from elsewhere; stars: modules whose names are all taken over; effects: statements that are neither.
+    """
+
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    outside: dict[str, str] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
+    effects: list[ast.stmt] = field(default_factory=list)
+
+    def update(self, other: "Names") -> None:
+        self.imports |= other.imports
+        self.outside |= other.outside
+        self.stars += other.stars
+
+
+class Library:
+    """The definitions of a package.
+
+    folder: that of the package, which is called `separations` in imports; within: modules beyond which nothing is followed: what
+    stands elsewhere is its name.
+    """
+
+    def __init__(self, folder: Path, within: frozenset[str] | None = None):
+        self.folder, self.within = folder, within
+        self._names: dict[str, Names] = {}
+        self._forms: dict[Key, list[str | Key]] = {}
+        self._hashes: dict[Key, str] = {}
+        self._for_effect: dict[str, set[str]] = {}
+
+    # --- modules ---
+
+    def path(self, module: str) -> Path | None:
+        """File of a module by its dotted name in the package; None where there is none."""
+        place = self.folder.joinpath(*module.split(".")) if module else self.folder
+        found = place / "__init__.py", place.with_suffix(".py")
+        return next((path for path in found[: 1 if not module else 2] if path.is_file()), None)
+
+    @cached_property
+    def modules(self) -> tuple[str, ...]:
+        """Names of all modules, sorted."""
+        paths = [path.relative_to(self.folder).with_suffix("").parts for path in self.folder.rglob("*.py")]
+        return tuple(sorted(".".join(parts[:-1] if parts[-1] == "__init__" else parts) for parts in paths))
+
+    def names(self, module: str) -> Names:
+        """What the names of a module stand for. ValueError where there is no such module, or it is no Python."""
+        if module not in self._names:
+            path = self.path(module)
+            if path is None:
+                raise ValueError(f"{NAME}.{module} is imported but {module.replace('.', '/')}.py is not in the library")
+            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+            self._names[module] = self._sorted(parsed(path.read_text(encoding="utf-8"), str(path)), package)
+        return self._names[module]
+
+    def _sorted(self, tree: ast.Module, package: str) -> Names:
+        found = Names()
+        for node in tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found.update(self._imported(node, package))
+            elif _says_nothing(node):
+                continue
+            else:
+                for inner in ast.walk(node) if isinstance(node, ast.If | ast.Try | ast.With) else ():
+                    if isinstance(inner, ast.Import | ast.ImportFrom):
+                        found.update(self._imported(inner, package))
+                made = _bound(node)
+                for name in made:
+                    found.definitions.setdefault(name, []).append(node)
+                if not made or _may_register(node):
+                    found.effects.append(node)
+        return found
+
+    def _imported(self, node: ast.Import | ast.ImportFrom, package: str = "") -> Names:
+        """What an import binds. Inside the library a relative one starts at its package."""
+        found = Names()
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                head, _, module = alias.name.partition(".")
+                if head != NAME:
+                    found.outside[alias.asname or head] = alias.name if alias.asname else head
+                else:  # `import separations.a` binds the package, and `import separations.a as b` the module
+                    self._there(module)
+                    found.imports[alias.asname or NAME] = (module if alias.asname else "", None)
+            return found
+        module = node.module or ""
+        if node.level:
+            parts = package.split(".") if package else []
+            kept = parts[: len(parts) - node.level + 1]
+            if node.level > len(parts) + 1:
+                return found
+            module = ".".join([*kept, *([module] if module else [])])
+        elif module.partition(".")[0] == NAME:
+            module = module.partition(".")[2]
+        else:
+            found.outside |= {alias.asname or alias.name: f"{module}.{alias.name}" for alias in node.names}
+            return found
+        self._there(module)
+        for alias in node.names:
+            if alias.name == "*":
+                found.stars.append(module)
+            else:
+                found.imports[alias.asname or alias.name] = (module, alias.name)
+        return found
+
+    def _there(self, module: str) -> None:
+        if self.path(module) is None and not self.folder.joinpath(*module.split(".")).is_dir():
+            raise ValueError(f"{NAME}.{module} is imported but {module.replace('.', '/')}.py is not in the library")
+
+    def resolve(self, module: str, name: str | None, seen: frozenset = frozenset()) -> Key | str | None:
+        """The definition that a name of a module stands for, ('x', '') for the module x, words for what comes from elsewhere, or None."""
+        if name is None:
+            return module, ""
+        if (module, name) in seen:
+            return None
+        seen |= {(module, name)}
+        found = self.names(module) if self.path(module) else Names()
+        if name in found.definitions:
+            return module, name
+        if name in found.imports and found.imports[name] != (
+            module,
+            name,
+        ):  # `from . import x` in the face of a package
+            return self.resolve(*found.imports[name], seen) or (found.imports[name][0], WHOLE)
+        if name in found.outside:
+            return found.outside[name]
+        for star in found.stars:
+            if there := self.resolve(star, name, seen):
+                return there
+        inner = f"{module}.{name}" if module else name
+        return (inner, "") if self.path(inner) else None
+
+    # --- what a text uses ---
+
+    def forms(self, sources: Iterable[str], name: str = "source") -> list[str | Key]:
+        """Texts outside of the library, one after the other, as what they mean: definitions of the library stand in place of their names.
+
+        ValueError where one is no Python, or imports from the library what is not there.
+        """
+        trees = [parsed(source, name) for source in sources]
+        found = Names()
+        for tree in trees:
+            found.update(_names_in(self, tree))
+        reader = _Reader(self, None, found)
+        return [part for tree in trees for part in ("text", *reader.statements(tree.body))]
+
+    def uses(self, sources: Iterable[str], name: str = "source") -> set[Key]:
+        """Definitions that texts outside of the library use."""
+        return {part for part in self.forms(sources, name) if isinstance(part, tuple)}
+
+    def meaning_of(self, sources: Iterable[str], name: str = "source") -> str:
+        """SHA-256 of what texts outside of the library do, with all that they use."""
+        form = self.forms(sources, name)
+        keys = {part for part in form if isinstance(part, tuple)}
+        own = [part if isinstance(part, str) else self._hash(part) for part in form]
+        return sha256("\n".join([*own, self.meaning(keys)]))
+
+    def source_of(self, key: Key, *inner: str) -> str:
+        """The text that defines something, or a part of it (a method of a class), as `inspect.getsource` shows it, or the whole of it."""
+        path = self.path(key[0])
+        text = path.read_text(encoding="utf-8")
+        nodes: list[ast.stmt] = self.names(key[0]).definitions[key[1]]
+        for name in inner:
+            parts = [part for node in nodes for part in getattr(node, "body", []) if name in _bound(part)]
+            nodes = parts or nodes
+        return "\n".join(_segment(text, node) for node in nodes)
+
+    # --- hashes ---
+
+    def meaning(self, keys: Iterable[Key]) -> str:
+        """SHA-256 of what these definitions, and all that they use, do; with what their modules do when they are imported."""
+        keys = set(keys)
+        reached, effects = self._closure(keys)
+        hashes = sorted({self._hash(key) for key in keys})
+        return sha256("\n".join([*hashes, "effects", *sorted({self._hash(key) for key in effects})]))
+
+    def reached(self, keys: Iterable[Key]) -> set[Key]:
+        """These definitions and all that they use, directly or through others."""
+        return self._closure(set(keys))[0]
+
+    def _closure(self, keys: set[Key]) -> tuple[set[Key], set[Key]]:
+        reached, effects, waiting, modules = set(), set(), set(keys), set()
+        while waiting:
+            key = waiting.pop()
+            reached.add(key)
+            waiting |= {part for part in self._form(key) if isinstance(part, tuple)} - reached
+            fresh = self._imported_for_effect(key[0]) - modules
+            modules |= fresh
+            for module in fresh if self.within is None else fresh & self.within:
+                there = {(module, f"!{i}") for i in range(len(self.names(module).effects))}
+                effects |= there
+                waiting |= there - reached
+        return reached, effects
+
+    def _imported_for_effect(self, module: str) -> set[str]:
+        """The module, and those that it imports without using their name: for what they do. A package's face hands names on."""
+        found, waiting = set(), {module} if self.path(module) else set()
+        while waiting:
+            one = waiting.pop()
+            found.add(one)
+            waiting |= self._unused(one) - found
+        return found
+
+    def _unused(self, module: str) -> set[str]:
+        if module not in self._for_effect:
+            path, found = self.path(module), self.names(module)
+            tree = parsed(path.read_text(encoding="utf-8"), str(path))
+            used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            left = [target for name, target in found.imports.items() if name not in used]
+            keys = [] if path.name == "__init__.py" else map(self.resolve, *zip(*left)) if left else []
+            self._for_effect[module] = {key[0] for key in keys if isinstance(key, tuple) and self.path(key[0])}
+        return self._for_effect[module]
+
+    def _form(self, key: Key) -> list[str | Key]:
+        if key not in self._forms:
+            inside = self.within is None or key[0] in self.within
+            self._forms[key] = list(self._formed(*key)) if inside else [f"elsewhere {key[1]}"]
+        return self._forms[key]
+
+    def _formed(self, module: str, name: str) -> Iterator[str | Key]:
+        found = self.names(module) if self.path(module) else Names()
+        if name in ("", WHOLE):
+            yield "module"
+            yield from ((module, one) for one in sorted(found.definitions))
+            for target in found.imports.values() if name == "" else ():  # `module.name` may be what it imports
+                key = self.resolve(*target)
+                if isinstance(key, tuple) and key[1]:
+                    yield key
+            yield from ((star, WHOLE) for star in found.stars)
+            return
+        nodes = [found.effects[int(name[1:])]] if name.startswith("!") else found.definitions[name]
+        for node in nodes:
+            inner = _names_in(self, node, self._package(module))
+            yield from _Reader(self, module, inner).statements([node])
+            yield from self._files_beside(module, node)
+
+    def _files_beside(self, module: str, node: ast.stmt) -> Iterator[str]:
+        """Names and contents of the files that a statement names beside its own: `Path(__file__).with_name("table.yml")`."""
+        inner = list(ast.walk(node))
+        if not any(isinstance(one, ast.Name) and one.id == "__file__" for one in inner):
+            return
+        texts = {one.value for one in inner if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+        for name in sorted(text for text in texts - set(BY_ENTRY) if re.fullmatch(r"[\w-][\w.-]*", text)):
+            place = self.path(module).parent / name
+            for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+                if path.is_file() and path.suffix not in (".py", ".pyc"):
+                    yield f"{path.relative_to(place.parent).as_posix()} {file_hash(path)}"
+
+    def _package(self, module: str) -> str:
+        path = self.path(module)
+        return module if path and path.name == "__init__.py" else module.rpartition(".")[0]
+
+    def _hash(self, key: Key) -> str:
+        if key not in self._hashes:
+            for circle in _circles(key, lambda one: [p for p in self._form(one) if isinstance(p, tuple)], self._hashes):
+                self._hash_together(circle)
+        return self._hashes[key]
+
+    def _hash_together(self, circle: list[Key]) -> None:
+        """Hashes of definitions that name one another, by names in place of hashes among them; of one alone likewise."""
+        inside = set(circle)
+        own = {key: key[1] if key[1] not in ("", WHOLE) else "module" for key in circle}
+        texts = {
+            key: "\n".join(
+                part if isinstance(part, str) else f"~{own[part]}" if part in inside else self._hashes[part]
+                for part in _in_order(self._form(key), key[1], own, self._hashes)
+            )
+            for key in circle
+        }
+        together = sha256("\n\n".join(sorted(f"{own[key]}\n{texts[key]}" for key in circle))) if len(circle) > 1 else ""
+        for key in circle:
+            self._hashes[key] = sha256(f"{together}\n{own[key] if together else ''}\n{texts[key]}")
+
+
+def _in_order(form: list, name: str, own: dict, hashes: dict) -> list:
+    """The parts of a form; of a whole module, which has no order, sorted by what they are."""
+    if name not in ("", WHOLE):
+        return form
+    return sorted(form, key=lambda part: part if isinstance(part, str) else own.get(part) or hashes[part])
+
+
+class _Reader:
+    """Writes syntax trees down as a list of words and of keys of definitions. module: where it stands; None: outside of the library."""
+
+    def __init__(self, library: Library, module: str | None, inner: Names):
+        self.library, self.module, self.inner = library, module, inner
+
+    def statements(self, nodes: Iterable[ast.AST], local: frozenset[str] = frozenset()) -> Iterator[str | Key]:
+        for node in nodes:
+            yield from self.node(node, local)
+
+    def node(self, node: object, local: frozenset[str]) -> Iterator[str | Key]:
+        if isinstance(node, list):
+            yield "["
+            yield from self.statements(node, local)
+            yield "]"
+        elif not isinstance(node, ast.AST):
+            yield repr(node)
+        elif isinstance(node, ast.Name | ast.Attribute):
+            yield from self._named(node, local)
+        elif isinstance(node, FUNCTIONS):
+            yield from self._function(node, local)
+        elif isinstance(node, COMPREHENSIONS):
+            targets = {n.id for one in node.generators for n in ast.walk(one.target) if isinstance(n, ast.Name)}
+            yield from self._fields(node, local | (targets - set(self.inner.imports)))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            if not self._is_ours(node):
+                yield ast.unparse(node)
+        elif isinstance(node, ast.AnnAssign):
+            yield f"AnnAssign {_bare(node.annotation)}" if self.module is None or not local else "AnnAssign"
+            yield from self.statements([node.target, *([node.value] if node.value else [])], local)
+        elif not _says_nothing(node):
+            yield from self._fields(node, local)
+
+    def _fields(self, node: ast.AST, local: frozenset[str], leave: tuple[str, ...] = ()) -> Iterator[str | Key]:
+        yield type(node).__name__
+        leave = (*leave, "ctx", "kind", "type_comment", "type_ignores", "type_params")
+        for name, value in ast.iter_fields(node):
+            if name not in leave and value not in (None, []):
+                yield name
+                yield from self.node(value, local)
+        if isinstance(node, ast.Call):
+            yield from self._called(node)
+
+    def _function(self, node: ast.AST, local: frozenset[str]) -> Iterator[str | Key]:
+        arguments = node.args
+        yield type(node).__name__
+        yield getattr(node, "name", "")
+        yield from self.statements(getattr(node, "decorator_list", []), local)
+        names = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
+        more = [a.arg for a in arguments.kwonlyargs], *(a and a.arg for a in (arguments.vararg, arguments.kwarg))
+        yield repr((names, len(arguments.posonlyargs), more))
+        yield from self.node(arguments.defaults, local)
+        yield from self.node([one or ast.Constant(...) for one in arguments.kw_defaults], local)
+        body = node.body if isinstance(node.body, list) else [node.body]
+        shared = {name for one in _own_nodes(body) if isinstance(one, ast.Global) for name in one.names}
+        bound = {name for one in _own_nodes(body) for name in _stored(one)}
+        given = {a.arg for a in ast.walk(arguments) if isinstance(a, ast.arg)}
+        yield from self.node(body, (local | given | bound) - shared - set(self.inner.imports) | {"\0"})
+
+    def _named(self, node: ast.Name | ast.Attribute, local: frozenset[str]) -> Iterator[str | Key]:
+        attributes, base = [], node
+        while isinstance(base, ast.Attribute):
+            attributes.append(base.attr)
+            base = base.value
+        attributes.reverse()
+        if not isinstance(base, ast.Name) or base.id in local:
+            if isinstance(base, ast.Name):
+                yield base.id
+            else:
+                yield from self.node(base, local)
+            yield from (f".{name}" for name in attributes)
+            return
+        found = self._resolved(base.id)
+        while attributes and isinstance(found, tuple) and not found[1]:
+            inner = self.library.resolve(found[0], attributes[0])
+            if not inner:  # made when the module runs
+                found = found[0], WHOLE
+                break
+            found, attributes = inner, attributes[1:]
+        yield found or base.id
+        yield from (f".{name}" for name in attributes)
+        if base.id == "globals" and not found and self.module is not None:
+            yield self.module, WHOLE
+
+    def _resolved(self, name: str) -> Key | str | None:
+        for names in (self.inner.imports, self.inner.outside):
+            if name in names:
+                return self.library.resolve(*names[name]) or names[name] if names is self.inner.imports else names[name]
+        for star in self.inner.stars:
+            if found := self.library.resolve(star, name):
+                return found
+        if self.module is None:
+            return None
+        found = self.library.resolve(self.module, name)
+        # A submodule is no name of its package until it is imported; and `__file__` is a place, whose files count by content.
+        return None if isinstance(found, tuple) and not found[1] and not self._binds(name) else found
+
+    def _binds(self, name: str) -> bool:
+        return name in self.library.names(self.module).imports
+
+    def _is_ours(self, node: ast.Import | ast.ImportFrom) -> bool:
+        if isinstance(node, ast.ImportFrom):
+            return bool(node.level) or (node.module or "").partition(".")[0] == NAME
+        return all(alias.name.partition(".")[0] == NAME for alias in node.names)
+
+    def _called(self, node: ast.Call) -> Iterator[str | Key]:
+        """`import_module("separations.x")`, `import_module(".x", "separations")`, `__import__("separations.x")`: all of it."""
+        called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        texts = [item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+        if called not in ("import_module", "__import__") or not texts:
+            return
+        target = f"{texts[1]}{texts[0]}" if texts[0].startswith(".") and len(texts) > 1 else texts[0]
+        head, _, module = target.partition(".")
+        if head == NAME:
+            self.library.names(module)  # an error where it is not there
+            yield module, ""
+
+
+@lru_cache(maxsize=4)
+def _library(folder: Path, within: frozenset[str] | None, stamp: tuple) -> Library:
+    return Library(folder, within)
+
+
+def library(within: frozenset[str] | None = None) -> Library:
+    """The definitions of this library as its files are now; read again where one of them changed. within: see `Library`."""
+    files = [path for path in sorted(PACKAGE.rglob("*")) if path.suffix != ".pyc" and path.is_file()]
+    return _library(PACKAGE, within, tuple((path, (stat := path.stat()).st_mtime_ns, stat.st_size) for path in files))
+
+
+def _says_nothing(node: ast.AST) -> bool:
+    """Docstrings, `__all__`, what is only for a type checker or runs only as a command."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    if isinstance(node, ast.Assign):
+        return [getattr(target, "id", "") for target in node.targets] == ["__all__"]
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'")
+    return isinstance(node, ast.Pass)
+
+
+def _may_register(node: ast.stmt) -> bool:
+    """Whether a decorator may put the function into a table of somebody else: every one but those that only wrap it."""
+    wraps = ("dataclass", "lru_cache", "cache", "contextmanager", "wraps", "total_ordering", "runtime_checkable")
+    wraps += ("no_grad", "inference_mode", "disable", "compile", "singledispatch", "overload", "custom_op")
+    said = [ast.unparse(one).partition("(")[0].rpartition(".")[2] for one in getattr(node, "decorator_list", [])]
+    return any(name not in wraps for name in said)
+
+
+def _stored(node: ast.AST) -> Iterator[str]:
+    """Names that one node binds, by itself."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        yield node.id
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or (
+        isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name
+    ):
+        yield node.name
+    elif isinstance(node, ast.MatchMapping) and node.rest:
+        yield node.rest
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+
+
+def _own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """These nodes and all below them that belong to the same scope."""
+    for node in nodes:
+        yield node
+        if not isinstance(node, (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)):
+            yield from _own_nodes(ast.iter_child_nodes(node))
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """Names that a statement makes or changes: what it stores, and the table in `TABLE[key] = value`."""
+    found = set()
+    for one in _own_nodes([node]):
+        if isinstance(one, ast.Import | ast.ImportFrom):
+            continue
+        found |= set(_stored(one))
+        if isinstance(one, ast.Subscript | ast.Attribute) and isinstance(one.ctx, ast.Store):
+            base = one
+            while isinstance(base, ast.Subscript | ast.Attribute):
+                base = base.value
+            found |= {base.id} if isinstance(base, ast.Name) else set()
+    return found
+
+
+def _names_in(library: Library, tree: ast.AST, package: str = "") -> Names:
+    """What the imports anywhere in a tree bind."""
+    found = Names()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.update(library._imported(node, package))
+    return found
+
+
+def _bare(annotation: ast.expr) -> str:
+    """An annotation without the modules in front of its names."""
+    return re.sub(r"\b[A-Za-z_]\w*\.", "", ast.unparse(annotation))
+
+
+def _segment(text: str, node: ast.stmt) -> str:
+    first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
+    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+
+
+def _circles(start: Key, uses, done: dict) -> Iterator[list[Key]]:
+    """Strongly connected components that are reached from a definition, each after all that it uses (Tarjan)."""
+    number, low, stack, on, work = {}, {}, [], set(), [(start, None)]
+    while work:
+        key, rest = work.pop()
+        if rest is None:
+            if key in number or key in done:
+                continue
+            number[key] = low[key] = len(number)
+            stack.append(key)
+            on.add(key)
+            rest = iter(uses(key))
+        for other in rest:
+            if other in done:
+                continue
+            if other not in number:
+                work += [(key, rest), (other, None)]
+                break
+            if other in on:
+                low[key] = min(low[key], number[other])
+        else:
+            if work and work[-1][1] is not None:
+                low[work[-1][0]] = min(low[work[-1][0]], low[key])
+            if low[key] == number[key]:
+                at = stack.index(key)
+                circle, stack[at:] = stack[at:], []
+                on -= set(circle)
+                yield circle
