@@ -11,13 +11,13 @@
 # make clean     remove the build products, not what you had written to _build yourself (make distclean: the environment as well)
 #
 # Each target prepares .venv by itself. Variables: PROFILE=smoke|longer|paper (parameters from params/), STRICT=1 (a warning of the
-# rendering is an error), JOBS=2 (notebooks at a time), PYTHON=python3.12 (interpreter for a new .venv).
+# rendering is an error), JOBS=1 (notebooks at a time; without it as many as cores, one thread each), PYTHON=python3.12 (interpreter for a new .venv).
 
 SHELL := /bin/bash
 PYTHON ?= python3
 PROFILE ?= laptop
 STRICT ?=
-JOBS ?= 1
+JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 FILE ?=
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -106,10 +106,10 @@ refresh: here
 tables: here
 	@$(checked)
 	@status=0; $(call snakemake,tables,longer) tables=store timeout=7200 || status=1; \
-	$(PY) -m separations.store_tables --profile longer || status=1; exit $$status
+	$(PY) -m separations.book.store_tables --profile longer || status=1; exit $$status
 
 checkpoints: here
-	@$(PY) -m separations.recipes_command
+	@$(PY) -m separations.shipped_models
 
 # Without JOBS as many runs at a time as there is room for.
 sweep: here

@@ -10,7 +10,7 @@ Freshness is a matter of content, not of time stamps: each sentinel or stamp bel
 to another fingerprint than the present is removed here, before the graph is built. So `git checkout` and `touch` cost
 nothing, and a change of content, however old the file, is seen.
 
-config: profile (laptop: the notebooks' own defaults), jobs (notebooks at a time), timeout (seconds a cell), strict,
+config: profile (laptop: the notebooks' own defaults), jobs (notebooks at a time; as many as cores), timeout (seconds a cell), strict,
 tables (store: a run counts as fresh whatever tables are stored beside its notebook, for it is there to make them).
 
 The folder may have any name: paths are relative to it, parameters that hold others are functions, since Snakemake reads braces in
@@ -23,8 +23,10 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "lib"))
 
-from separations import build_settings, chapters, rendered
+from separations.book import chapters, rendered
+from separations.book import settings as build_settings
 from separations.definitions import file_hash, sha256
+from separations.machine import cores
 
 
 def checked():
@@ -37,7 +39,7 @@ def checked():
             chapters.params_file(ROOT, profile),
             chapters.notebook_keys(ROOT),
             build_settings.whole(config.get("timeout", 900), "timeout", high=build_settings.LONGEST),
-            build_settings.whole(config.get("jobs", 1), "jobs", high=4096),
+            build_settings.whole(config.get("jobs", cores()), "jobs", high=4096),
             build_settings.yes(config.get("strict", ""), "strict"),
             build_settings.one_of(config.get("tables") or "", "tables", ("", "store")) == "store",
         )
@@ -55,8 +57,8 @@ RUNS = f"_build/runs/{PROFILE}"
 HTML = rendered.stamp(ROOT, PROFILE, STRICT).relative_to(ROOT).as_posix()
 GOLDEN = "_build/evidence"
 
-# One notebook at a time with all cores: the seconds in the book are then those of a reader who runs the chapter alone,
-# and chapters that measure costs are not disturbed by a neighbour. jobs=2 is there for those who only want it done.
+# As many notebooks at a time as jobs, and never more threads than cores: two threads of a notebook on cores that are busy can be
+# several times slower than one. Chapters that measure costs measure processor time.
 THREADS = max(1, (workflow.cores or 1) // JOBS)
 
 
@@ -71,7 +73,7 @@ BUILD = ("Makefile", "Snakefile", "sweep.smk", ".ci/run", "_config.yml", "_toc.y
 BUILD += ("book/*.md", "book/appendix/*.md", "book/appendix/evidence/*.json", "book/_static/*", "book/*.bib")
 # Tests that read the notebooks themselves: a change of a chapter runs these again, and not all the others.
 BOOK_TESTS = [f"tests/test_{name}.py" for name in ("batch_page", "book", "notation", "parameters_of_chapters", "stored_tables", "streams_of_chapters")]
-CODE = ("lib/separations/*.py", "lib/separations/claims.yml", "lib/separations/assets/*", "constraints.txt", "requirements.txt")
+CODE = ("lib/separations/**/*.py", "lib/separations/ledger/claims.yml", "lib/separations/*/assets/*", "constraints.txt", "requirements.txt")
 
 
 def nbval_key(key):
@@ -87,8 +89,18 @@ def safely(function, *arguments):
         return f"refused: {sha256(str(error))}"
 
 
+# The other tests, in parts that take about as long as one another, so that the cores share them: a part is the tests of these names,
+# and the last part all that remain.
+OTHERS = [*BOOK_TESTS, "tests/test_golden.py", "tests/test_rendered.py"]
+PARTS = {
+    "engine": ("run", "run_faults", "sweep", "sweep_faults", "sweep_inputs", "sweep_report", "slurm", "build", "staging", "benchmarks"),
+    "training": ("recipes", "training", "checkpoints", "checkpoint_files", "interval_grid", "examination", "networks", "dit", "per_copy", "identity"),
+}
+PARTS = {part: [f"tests/test_{name}.py" for name in names] for part, names in PARTS.items()}
+PARTS["rest"] = sorted({path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/test_*.py")} - {*OTHERS, *sum(PARTS.values(), [])})
+
 STAMPS = {
-    "_build/tests/unit.ok": digest(*CODE, *BUILD, "tests/*.py", "pyproject.toml", "benchmarks/*.py"),
+    **{f"_build/tests/unit_{part}.ok": digest(*CODE, *BUILD, "tests/*.py", "pyproject.toml", "benchmarks/*.py") for part in PARTS},
     "_build/tests/structure.ok": digest(*CODE, *BUILD, "tests/*.py", "pyproject.toml", "book/**/*"),
     **{f"_build/tests/nbval/{key}.ok": safely(nbval_key, key) for key in KEYS},
 }
@@ -166,7 +178,7 @@ rule execute:
         " --timeout {params.timeout} --threads {threads}"
 
 
-# Whatever else a page shows is in the stamp, which holds a fingerprint of it: see `separations.rendered`.
+# Whatever else a page shows is in the stamp, which holds a fingerprint of it: see `separations.book.rendered`.
 rule render:
     input:
         expand(f"{RUNS}/{{key}}/SUCCESS", key=KEYS),
@@ -183,14 +195,16 @@ rule render:
 
 rule unit:
     output:
-        "_build/tests/unit.ok",
-    threads: workflow.cores
+        "_build/tests/unit_{part}.ok",
+    wildcard_constraints:
+        part="|".join(PARTS),
+    threads: THREADS
     params:
         python=path_of_python,
-        key=STAMPS["_build/tests/unit.ok"],
-        others=[f"--ignore={name}" for name in (*BOOK_TESTS, "tests/test_golden.py", "tests/test_rendered.py")],
+        key=lambda wildcards, output: STAMPS[output[0]],
+        tests=lambda wildcards: PARTS[wildcards.part],
     shell:
-        "{params.python:q} -m pytest tests {params.others:q} && echo {params.key:q} > {output:q}"
+        "OMP_NUM_THREADS={threads} {params.python:q} -m pytest {params.tests:q} && echo {params.key:q} > {output:q}"
 
 
 rule structure:
@@ -202,7 +216,7 @@ rule structure:
         key=STAMPS["_build/tests/structure.ok"],
         tests=BOOK_TESTS,
     shell:
-        "{params.python:q} -m pytest {params.tests:q} && echo {params.key:q} > {output:q}"
+        "OMP_NUM_THREADS={threads} {params.python:q} -m pytest {params.tests:q} && echo {params.key:q} > {output:q}"
 
 
 # Evidence goes to a folder of its own first: a notebook that fails half-way leaves no half of its measures.

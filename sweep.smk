@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "lib"))
 
-from separations import sweep_cluster, sweep_file, sweep_plan
+from separations.sweep import cluster as sweep_cluster, file as sweep_file, plan as sweep_plan
 
 if "plan" in config:
     ROOT = Path(str(config.get("root", ""))).resolve()
@@ -83,4 +83,4 @@ rule execute:
         root=lambda wildcards: str(ROOT),
         lib=lambda wildcards: str(Path(workflow.basedir) / "lib"),
     shell:
-        "PYTHONPATH={params.lib:q}\"${{PYTHONPATH:+:$PYTHONPATH}}\" {params.python:q} -m separations.sweep_worker {params.folder:q} --root {params.root:q} --wait"
+        "PYTHONPATH={params.lib:q}\"${{PYTHONPATH:+:$PYTHONPATH}}\" {params.python:q} -m separations.sweep.worker {params.folder:q} --root {params.root:q} --wait"

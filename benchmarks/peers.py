@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from separations.distributions import Empirical
+from separations.numerics import Rows, nearest
 from separations.schedules import OU
-from separations.streaming import Rows, nearest
 
 Tensor = torch.Tensor
 Query = Callable[[Tensor], Tensor]  # queries (m, d) -> their scores (m, d) or two distances (m, 2)

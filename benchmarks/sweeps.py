@@ -23,7 +23,7 @@ from pathlib import Path
 from run import machine
 
 from separations.files import write_whole
-from separations.results import is_success
+from separations.run.results import is_success
 
 CELLS = (
     ("seconds = 1.0  # CPU time (s)\nx = 0  # number of the run (count)", ["parameters"]),

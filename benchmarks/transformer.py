@@ -27,9 +27,8 @@ import torch
 from run import machine
 from transformer_peers import PEERS, Peer, left_out
 
-from separations.dit import DiT, DiTConfig
 from separations.files import write_whole
-from separations.networks import Denoiser
+from separations.networks import Denoiser, DiT, DiTConfig
 from separations.pruning import choose_heads, head_magnitude, mask_gradients, prune_heads
 from separations.schedules import VPLinear
 

@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from separations.dit import DiT, DiTConfig
+from separations.networks import DiT, DiTConfig
 
 
 class PlainBlock(nn.Module):

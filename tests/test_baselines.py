@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 
-from separations.baselines import (
+from separations.distributions import GaussianMixture
+from separations.metrics import (
     against_held_out,
     chance_level,
     excess_ratio,
     intrinsic_dimension,
+    memorization_ratio,
     memorized_distinct,
 )
-from separations.distributions import GaussianMixture
-from separations.metrics import memorization_ratio
 
 
 def gaussian(d: int, *sizes: int, seed: int = 0):

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from separations.chapters import notebook_keys
-from separations.notebooks import read_notebook
-from separations.parameters import parameter_cell
-from separations.run import is_success, run
+from separations.book.chapters import notebook_keys
+from separations.run.execute import run
+from separations.run.notebooks import read_notebook
+from separations.run.parameters import parameter_cell
+from separations.run.results import is_success
 from sweep_book import cell
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +77,7 @@ def bash(root: Path, command: str, **environment) -> subprocess.CompletedProcess
 
 
 ELSEWHERE = ("--executor slurm --jobs", "pip install snakemake-executor-plugin-slurm")  # in test_slurm.py
-NAMES = ("python -m separations.sweep run", "python -m separations.store_tables --profile paper")  # in a sentence
+NAMES = ("python -m separations.sweep run", "python -m separations.book.store_tables --profile paper")  # in a sentence
 RECIPES = {  # targets of make, by what they would call; make itself would install an environment
     "make book": "-m snakemake all",
     "make book PROFILE=paper": "--config profile=paper",
@@ -101,7 +102,7 @@ def test_every_command_of_the_page_works_one_after_another(tmp_path):
         elif "check-profile" in command:
             done = bash(root, command.replace(" --", " foundations/13_two_scores --", 1))  # one chapter of them
             assert done.returncode == 0 and "finished" in done.stdout
-        elif "separations.evidence" in command:
+        elif "separations.book.evidence" in command:
             bash(
                 root,
                 f"python -m separations.run book/foundations/13_two_scores.ipynb --params params/paper.yml --out {paper}",

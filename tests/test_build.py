@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from separations import book, build_settings, chapters, rendered, staging
+from separations.book import chapters, rendered, staging
+from separations.book import command as book
+from separations.book import settings as build_settings
 from sweep_book import cell, write_book
 from test_staging import leave_run
 from test_staging import root as bare  # noqa: F401

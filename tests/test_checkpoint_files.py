@@ -15,13 +15,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from separations import checkpoints, files, recipes, recipes_command
-from separations.checkpoints import load_model, save_model
-from separations.dit import DiT, DiTConfig
-from separations.networks import MLP, Denoiser
+from separations import files, shipped_models
+from separations.networks import MLP, Denoiser, DiT, DiTConfig
 from separations.schedules import OU, Schedule, VPLinear
 from separations.timesteps import LogNormal, Uniform
-from separations.training import log_snr_uniform, train
+from separations.training import checkpoints, log_snr_uniform, recipes, train
+from separations.training.checkpoints import load_model, save_model
 
 DATA = torch.randn(32, 2, generator=torch.Generator().manual_seed(1))
 
@@ -226,7 +225,7 @@ def test_a_file_depends_on_its_content_only(tmp_path):
     assert len(digests) == 1
     code = (
         f"import sys; sys.path.insert(0, {os.path.dirname(os.path.dirname(checkpoints.__file__))!r})\n"
-        "from separations.checkpoints import load_model, save_model\n"
+        "from separations.training.checkpoints import load_model, save_model\n"
         f"net, facts = load_model({str(tmp_path / '0.safetensors')!r})\n"
         f"print(save_model({str(tmp_path / 'again.safetensors')!r}, net, facts=facts))"
     )
@@ -278,7 +277,7 @@ def test_a_shipped_model_that_was_changed_is_refused(tmp_path, monkeypatch):
     record = source.with_name(checkpoints.RECORD).read_bytes()
     (package / "assets" / checkpoints.RECORD).write_bytes(record)
     path = package / "assets" / source.name
-    monkeypatch.setattr(checkpoints, "files", lambda _: package)
+    monkeypatch.setattr(checkpoints, "SHIPPED", package / "assets")
     path.write_bytes(source.read_bytes())
     assert checkpoints.shipped(name) == path
     flipped(path, len(path.read_bytes()) - 5)
@@ -488,7 +487,7 @@ def test_the_data_of_a_recipe_do_not_depend_on_the_threads():
 def test_the_command_says_what_is_wrong_in_one_line_before_it_trains(tmp_path, capsys):
     (tmp_path / "users.safetensors").write_text("not ours")
     for arguments in (["imagenet"], ["--threads", "0"], []):
-        assert recipes_command.main([*arguments, "--out", str(tmp_path)]) == 2
+        assert shipped_models.main([*arguments, "--out", str(tmp_path)]) == 2
         said = capsys.readouterr()
         assert said.out == "" and said.err.count("\n") == 1 and "Traceback" not in said.err
     assert [path.name for path in tmp_path.iterdir()] == ["users.safetensors"]

@@ -11,12 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from separations import checkpoints, recipes
-from separations.dit import DiT, DiTConfig
-from separations.networks import MLP, Denoiser
+from separations.networks import MLP, Denoiser, DiT, DiTConfig
 from separations.schedules import VPCosine, VPLinear
 from separations.timesteps import LogNormal
-from separations.training import random_flip, train
+from separations.training import checkpoints, random_flip, recipes, train
 
 CONFIG = DiTConfig(image=(1, 4, 4), patch=2, width=16, depth=2, heads=2)
 

@@ -6,14 +6,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from separations.component_measures import (
-    component_distances,
-    distance_parts,
-    distances,
-    jensen_shannon,
-    mean_distance,
-    wasserstein,
-)
+from separations.metrics import component_distances, distance_parts, mean_distance
+from separations.metrics.components import distances, jensen_shannon, wasserstein
 
 
 def gen(seed=0):

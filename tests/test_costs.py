@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from separations import dit_kernels
-from separations.costs import count_flops, seconds
 from separations.losses import denoising_loss, implicit_loss
+from separations.networks import dit_kernels
+from separations.numerics.costs import count_flops, seconds
 
 
 def test_matrix_product():

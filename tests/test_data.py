@@ -13,9 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from separations import data, data_command, data_fetch, data_formats, data_images
-from separations.data import load
-from separations.data_sources import SPECS
+from separations.data import command as data_command
+from separations.data import fetch as data_fetch
+from separations.data import formats as data_formats
+from separations.data import images as data_images
+from separations.data import load, sets
+from separations.data.sources import SPECS, Raw
 
 PAGE = Path(__file__).parent.parent / "book" / "appendix" / "data.md"
 SHIPPED = ["mnist5k", "digits", "emoji", "heartbeats"]
@@ -492,9 +495,9 @@ def test_a_damaged_mnist_file(tmp_path):
 
 
 def test_nan_in_signals_is_refused():
-    raw = data.Raw(2, lambda index: np.array([[0.0, np.nan]] * len(index)), None, "", [])
+    raw = Raw(2, lambda index: np.array([[0.0, np.nan]] * len(index)), None, "", [])
     with pytest.raises(ValueError, match="heartbeats has NaN"):
-        data._scaled(raw, np.arange(2), "heartbeats")
+        sets._scaled(raw, np.arange(2), "heartbeats")
 
 
 @pytest.mark.parametrize("n_train", [0, 50, 51, 2.0])

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from separations import data, data_command, data_fetch, data_formats
+from separations import data
+from separations.data import command as data_command
+from separations.data import fetch as data_fetch
+from separations.data import formats as data_formats
 from separations.data import load
-from separations.data_sources import SPECS
+from separations.data.sources import SPECS
 
 
 @pytest.fixture(autouse=True)

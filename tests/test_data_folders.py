@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from separations import data_images
+from separations.data import images as data_images
 from separations.data import load
-from separations.data_sources import CIFAR10
+from separations.data.sources import CIFAR10
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,10 @@ import pytest
 import sleepecg
 import torch
 
-from separations import data_ecg
-from separations.data import from_recording, load
-from separations.data_ecg import cut_beats
+from separations.data import ecg as data_ecg
+from separations.data import load
+from separations.data.ecg import cut_beats
+from separations.data.sets import from_recording
 
 RATE = 360
 

@@ -3,9 +3,15 @@
 import pytest
 import torch
 
-from separations import digit_features
-from separations.checkpoints import load_weights, save_weights, shipped
-from separations.digit_features import (
+from separations.metrics import (
+    digit_features,
+    features_of,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+    reachable_coverage,
+)
+from separations.metrics.digit_features import (
     DigitFeatures,
     DigitNetwork,
     accuracy,
@@ -14,8 +20,9 @@ from separations.digit_features import (
     shipped_network,
     training_digits,
 )
-from separations.features import features_of, named_extractor, quantised
-from separations.metrics import frechet_distance, kernel_distance, precision_recall, reachable_coverage
+from separations.metrics.features import named_extractor
+from separations.metrics.images import quantised
+from separations.training.checkpoints import load_weights, save_weights, shipped
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 import pytest
 import torch
 
-from separations import dit_kernels
-from separations.dit import DiT, DiTConfig, dit_config
-from separations.dit_blocks import modulate, positions
-from separations.networks import Denoiser
+from separations.networks import Denoiser, DiT, DiTConfig, dit_config, dit_kernels
+from separations.networks.dit_blocks import modulate, positions
 from separations.schedules import VPLinear
 
 SMALL = DiTConfig(image=(3, 8, 8), patch=2, width=32, depth=3, heads=4)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from separations.estimates import Estimate, check_confidence, wilson_interval
-from separations.krylov import extreme_pairs
+from separations.numerics import Estimate, wilson_interval
+from separations.numerics.estimates import check_confidence
+from separations.numerics.lanczos import extreme_pairs
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])

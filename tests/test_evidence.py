@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from separations import chapters, evidence, ledger, pages, staging
+from separations.book import chapters, evidence, pages, staging
 from separations.definitions import sha256
-from separations.dependencies import fingerprint
+from separations.ledger.ledger import load_claims
+from separations.run.fingerprint import fingerprint
 from test_staging import CLAIM, leave_run, root, staged  # noqa: F401
 
 REPOSITORY = Path(__file__).parents[1]
@@ -93,4 +94,4 @@ def test_the_repositorys_stored_evidence_is_as_it_was_written_and_names_register
         for record in evidence.read_stored(REPOSITORY, path.stem):
             assert record["notebook"] in chapters.notebook_keys(REPOSITORY)
             for claim in record["claims"]:
-                assert claim["id"] in ledger.load_claims() and claim["verdict"] in pages.VERDICT_MARKS
+                assert claim["id"] in load_claims() and claim["verdict"] in pages.VERDICT_MARKS

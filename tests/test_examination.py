@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from separations import recipes
 from separations.examination import along_training, denoising_losses, examine, noise_yardstick, reference_features
-from separations.features import DEFAULT, EXTRACTORS, extractor_for, sees
-from separations.training import denoising_terms
+from separations.metrics import extractor_for, sees
+from separations.metrics.features import DEFAULT, EXTRACTORS
+from separations.training import denoising_terms, recipes
 
 TINY = {"n": 6, "steps": 12, "warmup": 2, "depth": 1, "width": 32, "heads": 2, "batch": 4, "ema": 0.5}
 

@@ -8,15 +8,13 @@ import pytest
 import torch
 
 from separations import samplers, schedules, timesteps
-from separations.checks import all_finite
-from separations.distributions import Empirical, GaussianMixture
-from separations.dit import DiTConfig
-from separations.estimates import wilson_interval
-from separations.lipschitz import empirical_lipschitz_bounds
+from separations.distributions import Empirical, GaussianMixture, StudentMixture
+from separations.distributions.lipschitz import empirical_lipschitz_bounds
 from separations.loss_gap import loss_gap
 from separations.losses import denoising_loss
-from separations.networks import MLP, Denoiser
-from separations.product_mixtures import StudentMixture
+from separations.networks import MLP, Denoiser, DiTConfig
+from separations.numerics import wilson_interval
+from separations.numerics.checks import all_finite
 from separations.schedules import OU, VE, Flow, VPCosine
 
 MEANS = torch.tensor([[-2.0, 0.0, 1.0], [2.0, 1.0, 0.0]])

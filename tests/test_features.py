@@ -7,19 +7,9 @@ import pickle
 import pytest
 import torch
 
-from separations import features
 from separations.data import load
-from separations.features import (
-    EfficientNetLite0,
-    Features,
-    Pixels,
-    Projected,
-    TorchFidelity,
-    features_of,
-    named_extractor,
-    principal_axes,
-    sees,
-)
+from separations.metrics import Features, features, features_of, principal_axes, sees
+from separations.metrics.features import EfficientNetLite0, Pixels, TorchFidelity, named_extractor
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +48,7 @@ def test_efficientnet_knows_what_is_in_a_picture():
 @pytest.mark.parametrize("extractor", ["efficientnet-lite0", "digits"])
 def test_features_are_said_to_see_digits_only_if_noise_that_nobody_sees_moves_no_measure(extractor):
     """Noise of 2.5 grey levels on half of 800 digits, against the other half."""
-    from separations.quality import precision_recall
+    from separations.metrics import precision_recall
 
     digits = load("mnist5k", limit=800).x
     noise = 0.02 * torch.randn(400, 1, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -94,15 +84,6 @@ def test_features_do_not_need_gradients(images, lite):
 def test_pixels_are_the_images(images):
     assert torch.equal(Pixels()(images), images.flatten(1))
     assert Pixels().name == "pixels"
-
-
-def test_projection_keeps_the_largest_variances(images):
-    extractor = Projected("pixels", images, 5, source="squares")
-    values = extractor(images)
-    assert (extractor.name, extractor.dimension, values.shape) == ("pixels, PCA 5 of squares", 5, (20, 5))
-    largest = torch.linalg.svdvals(images.flatten(1).double() - images.flatten(1).double().mean(0))[:5]
-    torch.testing.assert_close(values.double().norm(dim=0), largest, rtol=1e-5, atol=0)  # float32
-    torch.testing.assert_close(values.mean(0), torch.zeros(5), atol=1e-5, rtol=0)
 
 
 def test_principal_axes_are_orthonormal(images):
@@ -191,7 +172,6 @@ SQUARES = torch.zeros(3, 3, 8, 8)
         (lambda: Pixels()(SQUARES.to(torch.uint8)), "images is torch.uint8"),
         (lambda: Pixels()([0.0]), "images is list"),
         (lambda: EfficientNetLite0(32)(SQUARES + 1.5), r"images lies in \[1.5, 1.5\]: .* clamp"),
-        (lambda: Projected("pixels", SQUARES, 3), "components = 3: fewer than n = 3"),
         (lambda: principal_axes(torch.zeros(9, 4), 4), "components = 4: fewer than n = 9 points and D = 4"),
         (lambda: principal_axes(torch.zeros(9, 4), 0), "components = 0"),
         (lambda: Features(torch.zeros(3), "e", "s"), r"values has shape \(3,\)"),
@@ -276,8 +256,7 @@ def test_axes_do_not_depend_on_the_unit_and_null_directions_are_dropped(unit):
         (lambda: principal_axes(torch.ones(9, 4), 2), "9 points that are all equal"),
         (lambda: principal_axes([[1.0]], 1), "values is list"),
         (lambda: principal_axes(torch.eye(9) * math.nan, 2), "values has NaN"),
-        (lambda: Projected("pixels", torch.zeros(9, 3, 4, 4), 2), "all equal"),
-        (lambda: Projected(None, torch.zeros(9, 3, 4, 4), 2), "extractor is NoneType"),
+        (lambda: features_of(SQUARES, None), "extractor is NoneType"),
         (lambda: features_of(SQUARES, 3), "extractor is int"),
         (lambda: named_extractor(["pixels"]), r"extractor = \['pixels'\]"),
         (lambda: named_extractor("pixels", resolution=64), "options of extractor 'pixels', resolution"),

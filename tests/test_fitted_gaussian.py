@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from separations.distributions import GaussianMixture
-from separations.fitted_gaussian import FittedGaussian
+from separations.distributions import FittedGaussian, GaussianMixture
 from separations.schedules import DDPM
 
 

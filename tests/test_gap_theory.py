@@ -7,18 +7,19 @@ import torch
 
 from conftest import mixture
 from separations.distributions import GaussianMixture
-from separations.gap_theory import (
+from separations.distributions.total_variation import information
+from separations.loss_gap import (
     fisher_information,
     gap_lower_bound,
     gaussian_information,
     large_n_constant,
+    loss_gap,
     plateau,
     predicted_gap,
+    quadrature_gap,
     small_t_limit,
 )
-from separations.loss_gap import loss_gap, quadrature_gap
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
-from separations.total_variation import information
 
 COVARIANCES = ["number", "diagonal", "matrix", "number per component", "diagonal per component", "matrix per component"]
 

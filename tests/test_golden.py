@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from separations.chapters import notebook_keys
-from separations.ledger import read_evidence
-from separations.summary import deviations, read_summary
+from separations.book.chapters import notebook_keys
+from separations.book.summary import deviations, read_summary
+from separations.ledger.ledger import read_evidence
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"

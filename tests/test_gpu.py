@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from separations import recipes
 from separations.distributions import Empirical, GaussianMixture
 from separations.examination import examine
-from separations.interval_grid import Experiment, interval_job, run_job
+from separations.interval_study import Experiment, interval_job
+from separations.interval_study.jobs import run_job
 from separations.loss_gap import generalization_error, kl_gap, loss_gap
 from separations.metrics import memorization_ratio
 from separations.pruning import choose_heads, head_importance, prune_heads
 from separations.samplers import heun, log_snr_times, prior, reverse_sde
 from separations.timesteps import Uniform
+from separations.training import recipes
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -6,13 +6,12 @@ import math
 import pytest
 import torch
 
-from separations.dit import DiT, DiTConfig
-from separations.gradient_signal import _inner, _signal, gradient_signal, per_sample_gradients
-from separations.networks import MLP, Denoiser
+from separations.networks import MLP, Denoiser, DiT, DiTConfig, UNet1D
+from separations.networks.unet1d import UNet1DConfig
 from separations.schedules import DDPM, OU, VPLinear
 from separations.timesteps import MinSNR
-from separations.training import denoising_terms
-from separations.unet1d import UNet1D, UNet1DConfig
+from separations.training import denoising_terms, per_sample_gradients
+from separations.training.gradient_signal import _inner, _signal, gradient_signal
 
 SCHEDULE = VPLinear()
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from separations import definitions, recipes, run_identity
-from separations.identity import architecture, code, describe, digest
+from separations import definitions
 from separations.networks import MLP, Denoiser
 from separations.schedules import OU, VPLinear
 from separations.timesteps import LogNormal, LogSNRUniform, Uniform
-from separations.training import random_flip
+from separations.training import random_flip, recipes, run_identity
+from separations.training.identity import architecture, code, describe, digest
 
 SCALE = 2.0
 
@@ -134,9 +134,9 @@ def test_functions_that_call_one_another_come_to_an_end():
 
 
 def test_what_is_installed_is_its_name():
-    assert describe(random_flip, "x") == "separations.training.random_flip"
+    assert describe(random_flip, "x") == "separations.training.loop.random_flip"
     assert describe(torch.optim.SGD, "x") == "torch.optim.sgd.SGD" and "relu" in describe(torch.relu, "x")
-    assert describe(Uniform(0.1, 1.0), "x") == "separations.timesteps.Uniform(t_max=1.0, t_min=0.1)"
+    assert describe(Uniform(0.1, 1.0), "x") == "separations.timesteps.times.Uniform(t_max=1.0, t_min=0.1)"
 
 
 def with_attribute(value):
@@ -174,7 +174,7 @@ def test_a_known_object_is_not_looked_into():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.bool, torch.int16])
 def test_a_digest_reads_every_number_wherever_it_lies(dtype, monkeypatch):
-    monkeypatch.setattr("separations.identity.PIECE", 64)
+    monkeypatch.setattr("separations.training.identity.PIECE", 64)
     x = torch.arange(120).reshape(10, 12).to(dtype)
     assert digest(x) == digest(x.T.contiguous().T) and digest(x[:0]) == digest(x[:0])
     for place in (0, 67, 119):
@@ -186,7 +186,7 @@ def test_a_digest_reads_every_number_wherever_it_lies(dtype, monkeypatch):
 SCRIPT = """
 import functools, sys
 sys.path.insert(0, sys.argv[1])
-from separations.identity import describe
+from separations.training.identity import describe
 def low(m, generator, *, top): return top * helper(m) if m in {"a", "b", "c"} else {"x", "y", "z"}
 def helper(m): return [kind for kind in KINDS]
 KINDS = {"one", "two", "three"}
@@ -213,13 +213,13 @@ def test_words_are_the_same_in_every_process(monkeypatch, capsys):
 def test_the_code_behind_a_training_is_complete_and_is_read_without_its_comments(tmp_path, monkeypatch):
     """Every module that training or recipes reach counts, but for those that move no number."""
     still = {
-        "", "checkpoints", "data", "data_command", "data_ecg", "data_fetch", "data_formats", "data_images", "data_sources", "definitions", "environment", "files",
-        "identity", "ledger", "recipes", "run_identity", "tables", "verdicts", "version", "yaml_files",
+        "data.ecg", "data.fetch", "data.formats", "data.images", "data.sets", "data.sources", "definitions", "files", "machine",
+        "training", "training.checkpoints", "training.gradient_signal", "training.identity", "training.recipes", "training.run_identity", "version",
     }  # fmt: skip
     there = definitions.library()
     for module, code_of_it in (
-        ("training", run_identity.CODE),
-        ("recipes", recipes.CODE),
+        ("training.loop", run_identity.CODE),
+        ("training.recipes", recipes.CODE),
     ):  # what the data are is compared itself
         assert {name for name, _ in there.reached([(module, "")])} - set(code_of_it) <= still
         assert set(code_of_it) <= set(there.modules)

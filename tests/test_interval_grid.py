@@ -5,17 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from separations import recipes
-from separations.interval_grid import (
-    Experiment,
-    Job,
-    continued,
-    epoch_updates,
-    interval_job,
-    interval_pairs,
-    run_job,
-    run_jobs,
-)
+from separations.interval_study import Experiment, Job, continued, interval_job, interval_pairs, run_jobs
+from separations.interval_study.jobs import epoch_updates, run_job
+from separations.training import recipes
 
 SMALL = replace(
     recipes.named("mnist-memorizing"), name="small", n=12, n_held_out=40, depth=1, width=48, heads=2, patch=14, steps=6,

@@ -4,18 +4,17 @@ import matplotlib
 import numpy as np
 import pytest
 
-from separations.interval_grid import interval_pairs
-from separations.interval_pictures import boxes, heat_map
-from separations.interval_summary import (
+from separations.interval_study import (
     between_seeds,
     by_pair,
     correlation,
-    groups,
+    interval_pairs,
     location_slope,
-    matrix,
     seed_freedom,
     widenings,
 )
+from separations.interval_study.pictures import boxes, heat_map
+from separations.interval_study.summary import groups, matrix
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -8,8 +8,9 @@ import pytest
 
 import separations
 from separations import Ledger, written_for
-from separations.findings import counted, verdict
-from separations.ledger import load_claims, read_evidence
+from separations.ledger.findings import counted
+from separations.ledger.ledger import load_claims, read_evidence
+from separations.ledger.verdicts import verdict
 
 
 def test_every_claim_is_complete():

@@ -8,7 +8,7 @@ from torch import nn
 
 from conftest import COVARIANCES, empirical, mixture
 from separations.distributions import Empirical, GaussianMixture
-from separations.lipschitz import (
+from separations.distributions.lipschitz import (
     empirical_lipschitz_bounds,
     gaussian_lipschitz,
     hessian_extremes,
@@ -16,8 +16,8 @@ from separations.lipschitz import (
     sharp_lipschitz_bounds,
     sup_hessian_norm,
 )
-from separations.network_lipschitz import SLOPES, local_lipschitz, product_of_norms, score_lipschitz_bound
 from separations.networks import MLP, Denoiser
+from separations.networks.lipschitz import SLOPES, local_lipschitz, product_of_norms, score_lipschitz_bound
 from separations.schedules import OU, VE, Flow, VPLinear
 
 TIMES = [1e-3, 0.05, 0.5, 3.0]

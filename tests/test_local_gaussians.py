@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from separations.local_gaussians import LocalGaussians
+from separations.distributions import LocalGaussians
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from conftest import mixture
-from separations.distributions import Empirical, GaussianMixture
-from separations.gap_terms import PIECE, Draws
+from separations.distributions import Empirical, GaussianMixture, StudentMixture
 from separations.loss_gap import (
     generalization_error,
     integrated_gap,
@@ -20,8 +19,8 @@ from separations.loss_gap import (
     quadrature_gap,
     small_t_limit,
 )
+from separations.loss_gap.terms import PIECE, Draws
 from separations.losses import denoising_loss, fisher_divergence
-from separations.product_mixtures import StudentMixture
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 
 SCHEDULES = [OU(), VPLinear(), VPCosine(), VE(), Flow()]
@@ -139,7 +138,7 @@ def test_shapes_follow_t_and_pieces_change_nothing(monkeypatch):
     assert one.value.shape == one.se.shape == () and one.samples == 100
     many = loss_gap(data, truth, TIMES, samples=100, generator=torch.Generator().manual_seed(1))
     assert many.value.shape == many.fisher.se.shape == TIMES.shape
-    monkeypatch.setattr("separations.gap_terms.PIECE", 100)
+    monkeypatch.setattr("separations.loss_gap.terms.PIECE", 100)
     assert PIECE > 100
     pieces = loss_gap(data, truth, TIMES, samples=100, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(pieces.value, many.value, rtol=1e-10, atol=0)

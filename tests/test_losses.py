@@ -5,7 +5,8 @@ import torch
 
 from conftest import empirical, mixture
 from separations.distributions import GaussianMixture
-from separations.losses import Estimate, denoising_loss, fisher_divergence, implicit_loss, score_and_divergence
+from separations.losses import denoising_loss, fisher_divergence, implicit_loss, score_and_divergence
+from separations.numerics import Estimate
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 
 SCHEDULES = [OU(), VPLinear(), VPCosine(), VE(), Flow()]

@@ -10,9 +10,9 @@ from docutils import nodes
 from docutils.core import publish_doctree
 from myst_parser.docutils_ import Parser
 
-from separations import markup, pages
-from separations.interactive import curves_slider
-from separations.sweep_pictures import picture
+from separations.book import markup, pages
+from separations.plotting import curves_slider
+from separations.sweep.pictures import picture
 from test_book import ROOT
 
 HARMLESS = [

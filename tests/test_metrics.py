@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from separations.metrics import memorization_ratio, wilson_interval
+from separations.metrics import memorization_ratio
+from separations.numerics import wilson_interval
 
 TRAIN = torch.tensor([[0.0, 0], [4, 0], [0, 40]], dtype=torch.float64)
 

@@ -8,7 +8,7 @@ import torch
 
 from conftest import mixture
 from separations.distributions import GaussianMixture
-from separations.one_dimension import cdf, quantile, quantile_map, reverse_sde_law, wasserstein
+from separations.distributions.one_dimension import cdf, quantile, quantile_map, reverse_sde_law, wasserstein
 from separations.samplers import heun, log_snr_times, reverse_sde, uniform_times
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 

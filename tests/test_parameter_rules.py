@@ -5,8 +5,9 @@ import json
 import pytest
 
 from separations.parameter_rules import check_rules, require, rules_of
-from separations.parameters import checked_parameters
-from separations.run import is_success, main, read_result, run
+from separations.run.execute import main, run
+from separations.run.parameters import checked_parameters
+from separations.run.results import is_success, read_result
 
 
 def notebook(*cells):
@@ -161,7 +162,7 @@ def test_a_run_refuses_a_broken_rule_before_anything_happens_and_so_does_the_not
     error = capsys.readouterr().err
     assert "n = 1: n >= 2 is needed (a ratio needs two)" in error and error.count("\n") == 1
     assert not out.exists() and not (tmp_path / "ran").exists()
-    monkeypatch.setattr("separations.parameters.rules_of", lambda *_: ())  # now the notebook is on its own
+    monkeypatch.setattr("separations.run.parameters.rules_of", lambda *_: ())  # now the notebook is on its own
     assert run(path, out, {"n": 1}).code == 1
     assert "n = 1: n >= 2 is needed" in read_result(out)["error"] and not (tmp_path / "ran").exists()
     assert run(path, out, {"n": 3}).code == 0 and is_success(out)

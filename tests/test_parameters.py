@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from separations import parameter_types, seeds
-from separations.parameters import check_overrides, literal_cell, parameters_of
+from separations.numerics import seeds
+from separations.run import parameter_types
+from separations.run.parameters import check_overrides, literal_cell, parameters_of
 
 DEFAULTS = {
     "shape": (1, 4),

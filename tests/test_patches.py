@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from separations.patches import cut_patches, patch_matches
+from separations.metrics import patch_matches
+from separations.metrics.patches import cut_patches
 
 
 @pytest.fixture

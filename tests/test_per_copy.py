@@ -5,10 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from separations import prose
+from separations.ledger import prose
 from separations.networks import MLP, Denoiser
-from separations.per_copy import PerCopyAdamW
-from separations.training import train
+from separations.training import PerCopyAdamW, train
 
 DECAYS, FACTORS, LR = [0.0, 0.3, 10.0], [1.0, 3.0, 0.1], 0.01
 

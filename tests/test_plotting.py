@@ -20,8 +20,11 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
 import separations
-from separations import interactive, palette, pictures, plotting
-from separations.interactive_page import SIXES
+from separations import plotting
+from separations.plotting import colors as palette
+from separations.plotting import images as pictures
+from separations.plotting import live as interactive
+from separations.plotting.live_page import SIXES
 
 
 @pytest.fixture
@@ -174,17 +177,6 @@ def test_the_same_longest_makes_panels_comparable(ax):
     assert np.allclose(lengths[1], 2 * lengths[0])
 
 
-def test_histogram_is_normalised_over_all_samples(ax):
-    samples = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0))
-    plotting.histogram_density(
-        ax, samples, lambda x: torch.exp(-(x**2) / 2) / (2 * torch.pi) ** 0.5, extent=(0, 3), bins=7
-    )
-    heights, edges, _ = ax.patches[0].get_data()
-    inside = ((samples >= 0) & (samples <= 3)).double().mean().item()
-    assert (heights * np.diff(edges)).sum() == pytest.approx(inside)
-    assert ax.get_lines()[0].get_ydata().max() == pytest.approx((2 * np.pi) ** -0.5)
-
-
 # Images
 
 
@@ -243,7 +235,6 @@ BAD = {
     "log_prob is int": lambda ax: plotting.density(ax, 3, EXTENT),
     "longest = 0": lambda ax: plotting.field(ax, lambda x: 0 * x, EXTENT),
     r"score\(x\) has NaN": lambda ax: plotting.field(ax, lambda x: x / 0, EXTENT),
-    "density has the value -": lambda ax: plotting.histogram_density(ax, torch.randn(9), lambda x: -(x**2)),
     "ncols = 0": lambda ax: pictures.image_grid(ax, IMAGES, 0),
     r"images has shape \(4, 2, 5, 5\)": lambda ax: pictures.image_grid(ax, IMAGES.expand(4, 2, 5, 5), 2),
     "images has values from 0 to 255": lambda ax: pictures.image_grid(ax, torch.linspace(0, 255, 100).view(4, 5, 5), 2),
@@ -264,7 +255,7 @@ def test_bad_input_is_named(ax, message):
 
 
 def score_frames(frames=5):
-    x, y, points = interactive.cells(EXTENT, 12)
+    x, y, points = palette.cells(EXTENT, 12)
     t = np.geomspace(0.01, 1, frames)
     fields = [torch.stack([-points / (a + at) for at in t]).reshape(frames, len(y), len(x), 2) for a in (1, 0)]
     heats = [torch.stack([standard(points) / (a + at) for at in t]).reshape(frames, len(y), len(x)) for a in (1, 0)]

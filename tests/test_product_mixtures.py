@@ -8,8 +8,8 @@ import scipy.integrate
 import scipy.stats
 import torch
 
-from separations.distributions import GaussianMixture
-from separations.product_mixtures import ProductMixture, StudentMixture, UniformMixture
+from separations.distributions import GaussianMixture, StudentMixture, UniformMixture
+from separations.distributions.product_mixtures import ProductMixture
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 
 SCHEDULES = [OU(), VPLinear(), VPCosine(), VE(), Flow()]

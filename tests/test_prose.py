@@ -8,7 +8,7 @@ import pytest
 import torch
 from myst_nb.core.variables import format_plain_text
 
-from separations import prose
+from separations.ledger import prose
 
 
 def on_the_page(monkeypatch, value, form: str) -> str:

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from separations import metrics, quality
-from separations.features import Features, Pixels, features_of
-from separations.measures import half_sample_interval, half_samples
-from separations.quality import (
+from separations.metrics import (
+    Features,
     density_coverage,
+    features_of,
     frechet_distance,
     image_quality,
     kernel_distance,
     precision_recall,
+    quality,
 )
+from separations.metrics.features import Pixels
+from separations.metrics.half_sampling import half_sample_interval, half_samples
+from separations.metrics.neighbourhoods import coverage_curve, reachable_coverage
 
 
 def made(values: torch.Tensor, source: str = "samples", extractor: str = "coordinates") -> Features:
@@ -118,7 +121,7 @@ def test_precision_recall_density_coverage_against_scikit_learn():
 
 def test_radii_within_a_subset():
     points, subset = normal(70, 3, 8), torch.arange(0, 70, 2)
-    from separations.neighbourhoods import _distinct, _Radii
+    from separations.metrics.neighbourhoods import _distinct, _Radii
 
     within = torch.cdist(points[subset], points[subset]).kthvalue(4).values  # itself and three others
     radii = _Radii(_distinct(points), 3)(subset)
@@ -282,12 +285,6 @@ def test_images_and_their_features_give_the_same():
     assert (
         one == two == image_quality(x, features_of(y, "pixels", "y"), extractor=Pixels(), samples_name="x", **options)
     )
-
-
-def test_they_are_measures():
-    names = ("frechet_distance", "kernel_distance", "precision_recall", "density_coverage", "image_quality", "Measure")
-    for name in names:
-        assert getattr(metrics, name) is getattr(quality, name)
 
 
 A, B = made(normal(20, 3, 34)), made(normal(20, 3, 35), "reference")
@@ -480,14 +477,14 @@ def test_reachable_coverage_is_stable_in_the_number_of_samples():
     for m in (100, 200, 400, 800):
         sets = {"copyist": made(copies(m, few, m)), "fresh": made(normal(m, 6, 7 * m))}
         recalls[m] = {name: float(precision_recall(x, reference, resamples=2)[1]) for name, x in sets.items()}
-        reached[m] = {name: float(quality.reachable_coverage(x, reference, resamples=2)) for name, x in sets.items()}
+        reached[m] = {name: float(reachable_coverage(x, reference, resamples=2)) for name, x in sets.items()}
     assert all(abs(found["copyist"] - known) < 0.05 and found["fresh"] > 0.85 for found in reached.values())
     assert recalls[800]["copyist"] < 0.1 < 0.4 < recalls[100]["copyist"]
 
 
 def test_the_curve_of_coverage_is_the_mean_over_parts():
     x, y = normal(60, 3, 2), made(normal(80, 3, 3), "reference")
-    curve = quality.coverage_curve(made(x), y, [1, 7, 30, 60])
+    curve = coverage_curve(made(x), y, [1, 7, 30, 60])
     gen = torch.Generator().manual_seed(0)
     for count, found in zip([7, 30], curve[1:3]):
         parts = [x[torch.randperm(60, generator=gen)[:count]] for _ in range(200)]
@@ -509,13 +506,12 @@ def _covered(x: torch.Tensor, y: torch.Tensor, k: int = 5) -> float:
 
 def test_intervals_of_reachable_coverage_hold_the_mean_over_fresh_samples():
     values = [
-        float(quality.reachable_coverage(made(normal(80, 2, i)), made(normal(90, 2, 900 + i)), resamples=2))
-        for i in range(60)
+        float(reachable_coverage(made(normal(80, 2, i)), made(normal(90, 2, 900 + i)), resamples=2)) for i in range(60)
     ]
     mean = sum(values) / len(values)
     held = 0
     for i in range(40):
-        found = quality.reachable_coverage(made(normal(80, 2, 2000 + i)), made(normal(90, 2, 3000 + i)), resamples=100)
+        found = reachable_coverage(made(normal(80, 2, 2000 + i)), made(normal(90, 2, 3000 + i)), resamples=100)
         assert 0 <= found.low <= float(found) <= found.high <= 1
         held += found.low <= mean <= found.high
     assert held >= 34
@@ -524,10 +520,10 @@ def test_intervals_of_reachable_coverage_hold_the_mean_over_fresh_samples():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: quality.coverage_curve(A, B, []), r"counts = \[\]"),
-        (lambda: quality.coverage_curve(A, B, [0]), "counts = 0"),
-        (lambda: quality.coverage_curve(A, B, [10**6]), "the number of samples"),
-        (lambda: quality.reachable_coverage(A, made(B.values[:11])), "reference has 11 points: at least 12"),
+        (lambda: coverage_curve(A, B, []), r"counts = \[\]"),
+        (lambda: coverage_curve(A, B, [0]), "counts = 0"),
+        (lambda: coverage_curve(A, B, [10**6]), "the number of samples"),
+        (lambda: reachable_coverage(A, made(B.values[:11])), "reference has 11 points: at least 12"),
     ],
 )
 def test_bad_arguments_of_coverage_within_reach(call, message):

@@ -4,20 +4,18 @@ import copy
 import hashlib
 import json
 import os
-from importlib.resources import files
-from pathlib import Path
 
 import pytest
 import torch
 
-from separations import checkpoints, digit_features, recipes, recipes_command
-from separations.baselines import excess_ratio
+from separations import shipped_models
 from separations.examination import examine
+from separations.metrics import digit_features, excess_ratio
 from separations.pruning import prune_heads
-from separations.training import train
+from separations.training import checkpoints, recipes, train
 
-ASSETS = Path(str(files("separations").joinpath("assets")))
-RECORD = json.loads((ASSETS / recipes_command.RECORD).read_text(encoding="utf-8"))
+ASSETS = checkpoints.SHIPPED
+RECORD = json.loads((ASSETS / shipped_models.RECORD).read_text(encoding="utf-8"))
 
 
 def test_every_shipped_file_is_the_recorded_one_and_all_are_small():
@@ -133,8 +131,8 @@ def test_the_record_is_made_from_the_files(tmp_path):
     recipe = recipes.named("mnist-memorizing", n=4, steps=1, warmup=0, depth=1, batch=2)
     model, facts = recipes.trained(recipe)
     digest = checkpoints.save_model(tmp_path / "one.safetensors", model, dtype=torch.float16, facts=facts)
-    written = recipes_command.write_record(tmp_path)
-    assert written == json.loads((tmp_path / recipes_command.RECORD).read_text())
+    written = shipped_models.write_record(tmp_path)
+    assert written == json.loads((tmp_path / shipped_models.RECORD).read_text())
     assert written["one"]["sha256"] == digest and written["one"]["recipe"] == recipe.words()
 
 

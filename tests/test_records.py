@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from separations import book, chapters, evidence, records, staging, store_tables
+from separations.book import chapters, evidence, records, staging, store_tables
+from separations.book import command as book
 from separations.definitions import sha256
 from test_evidence import paper  # noqa: F401
 from test_staging import CLAIM, leave_run, root  # noqa: F401
@@ -313,8 +314,8 @@ def test_refresh_refuses_an_executed_copy_with_other_code_and_writes_nothing(roo
     "arguments",
     [
         ["-m", "separations.book", "where"],
-        ["-m", "separations.evidence", "--profile", "paper"],
-        ["-m", "separations.store_tables"],
+        ["-m", "separations.book.evidence", "--profile", "paper"],
+        ["-m", "separations.book.store_tables"],
     ],
     ids=lambda a: a[1],
 )

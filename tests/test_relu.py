@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from separations import relu_bricks as bricks
-from separations.relu import ReLUNetwork, affine, clip, compose, copies, identity, maximum, parallel, route, shared
+from separations.relu import ReLUNetwork, affine, bricks, compose, maximum, parallel
+from separations.relu.network import clip, copies, identity, route, shared
 
 ROUNDING = 1e-12  # float64 through a hundred layers of numbers of order 1
 

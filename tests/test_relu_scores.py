@@ -9,9 +9,15 @@ import torch
 from conftest import mixture
 from separations.distributions import Empirical, GaussianMixture
 from separations.losses import score_and_divergence
-from separations.relu_density import HolderLaw, holder_score_network
-from separations.relu_scores import empirical_score_network, mixture_score_network, theorem_error
-from separations.relu_softmax import gaussian_tail, softmax_mean
+from separations.relu import (
+    HolderLaw,
+    empirical_score_network,
+    holder_score_network,
+    mixture_score_network,
+    softmax_mean,
+    theorem_error,
+)
+from separations.relu.softmax import gaussian_tail
 from separations.samplers import heun
 from separations.schedules import OU, VE, VPCosine
 
@@ -227,7 +233,7 @@ def test_the_size_for_a_smooth_density_grows_like_a_root_of_the_error():
         (lambda: mixture_score_network(data(4), 0.3, EPS), "GaussianMixture"),
         (lambda: mixture_score_network(mixture("number"), (0.1, 1.0), EPS), "a number"),
         (lambda: empirical_score_network(data(4), 0.3, EPS).score(data(2), 0.4), "t = 0.4"),
-        (lambda: empirical_score_network(data(4), 0.3, EPS).score(data(2), 0.3, schedule=VE()), "built for OU"),
+        (lambda: empirical_score_network(data(4), 0.3, EPS).score(data(2), 0.3, schedule=VE()), "ScoreNetwork has OU"),
         (lambda: empirical_score_network(data(4), (0.1, 1.0), EPS).score(data(2), 2.0), "t = 2"),
         (lambda: HolderLaw(torch.sin, (0.0, 1.0)), "bounds"),
         (lambda: HolderLaw(torch.sin, (0.5, 1.0), 3), "d = 3"),

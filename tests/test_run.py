@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from separations import results, stopping
-from separations.environment import cores, threads_in_use
-from separations.executed import Outcome, hide_paths, without_paths
-from separations.parameters import check_overrides, overrides_for, parameters_of
-from separations.run import is_success, main, read_result, run
+from separations.machine import cores, threads_in_use
+from separations.run import results, stopping
+from separations.run.execute import main, run
+from separations.run.executed import Outcome, hide_paths, without_paths
+from separations.run.folder import clean
+from separations.run.parameters import check_overrides, overrides_for, parameters_of
+from separations.run.results import is_success, read_result
 
 PARAMETERS = "steps = 3  # number of steps\nrate = 0.5  # learning rate\nlabel = 'a'  # name\nsizes = [1, 2]  # widths"
 LEDGER = (
@@ -344,7 +346,7 @@ def test_threads_are_read_from_any_value_of_the_variable(monkeypatch, value, thr
 def test_a_half_written_copy_or_evidence_is_a_failure_with_a_result(book, tmp_path, status, left):
     out = tmp_path / "out"
     out.mkdir()
-    results.clean(out, "chapter")
+    clean(out, "chapter")
     whole = json.dumps({"cells": [], "metadata": {}})
     if left is not None:
         (out / "chapter.running.ipynb").write_text(whole if left == "evidence" else left)

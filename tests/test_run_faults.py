@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from separations import dependencies, files, results, run_folder
+from separations import definitions, files
 from separations.definitions import sha256
-from separations.executed import Outcome, hide_paths, unfinished
-from separations.run import is_success, main, read_result, run
+from separations.run import folder as run_folder
+from separations.run import results
+from separations.run.execute import main, run
+from separations.run.executed import Outcome, hide_paths, unfinished
+from separations.run.results import is_success, read_result
 
 
 def notebook(path, *cells, parameters="n = 1", **metadata):
@@ -200,7 +203,7 @@ def test_odd_paths_and_the_users_surroundings_do_not_reach_the_notebook(tmp_path
         "MPLCONFIGDIR": str(theirs / "mpl"),
         "MATPLOTLIBRC": str(theirs / "mpl" / "matplotlibrc"),
         "PYTHONOPTIMIZE": "2",
-        "PYTHONPATH": os.pathsep.join([os.path.relpath(dependencies.PACKAGE.parent, theirs), "extra"]),
+        "PYTHONPATH": os.pathsep.join([os.path.relpath(definitions.PACKAGE.parent, theirs), "extra"]),
         "LC_ALL": "de_DE.UTF-8",
         "COLUMNS": "20",
     }
@@ -214,7 +217,7 @@ def test_odd_paths_and_the_users_surroundings_do_not_reach_the_notebook(tmp_path
     seen = json.loads((path.parent / "seen.json").read_text())
     assert seen["who"] == "ours" and seen["rc"] == "figure" and not seen["usetex"] and not seen["startup"]
     assert seen["here"] == str(path.parent) and seen["optimised"] == 0
-    assert seen["library"] == str(dependencies.PACKAGE) and str(theirs / "extra") in seen["path"]
+    assert seen["library"] == str(definitions.PACKAGE) and str(theirs / "extra") in seen["path"]
     assert seen["shape"] == "[(3, 4)]" and seen["number"] == "0.5" and seen["width"] is None
     result = read_result(out)
     assert result["versions"]["numpy"] and result["versions"]["separations"] and result["library"]
@@ -227,10 +230,10 @@ def test_a_notebook_of_another_copy_of_the_library_is_refused(tmp_path, capsys):
     (library / "__init__.py").write_text("")
     assert main([str(path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert str(library) in error and str(dependencies.PACKAGE) in error and not (tmp_path / "out").exists()
+    assert str(library) in error and str(definitions.PACKAGE) in error and not (tmp_path / "out").exists()
     (library / "__init__.py").unlink()
     library.rmdir()
-    library.symlink_to(dependencies.PACKAGE)  # the same one under another name
+    library.symlink_to(definitions.PACKAGE)  # the same one under another name
     assert main([str(path), "--out", str(tmp_path / "out"), "--set", "m=1"]) == 2
     assert "unknown parameter 'm'" in capsys.readouterr().err
 
@@ -377,7 +380,7 @@ def test_where_the_disk_is_full_the_reason_is_in_the_result(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("cell", ["1", "1 / 0"])
 def test_a_disk_that_is_full_while_the_cells_run_does_not_hide_how_they_ended(tmp_path, monkeypatch, cell):
-    from separations import kernel
+    from separations.run import kernel
 
     full = {"now": True}
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from separations.gap_theory import predicted_gap
-from separations.scale_mixtures import radial_exponential, radial_student
+from separations.distributions import radial_exponential, radial_student
+from separations.loss_gap import predicted_gap
 
 
 @pytest.mark.parametrize("d", [1, 2, 4])

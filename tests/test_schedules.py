@@ -5,7 +5,11 @@ import math
 import pytest
 import torch
 
-from separations.schedules import DDPM, OU, VE, Flow, VPCosine, VPLinear
+from separations import losses, samplers
+from separations.distributions import Empirical, FittedGaussian, GaussianMixture, StudentMixture, UniformMixture
+from separations.loss_gap import loss_gap
+from separations.networks import MLP, Denoiser
+from separations.schedules import DDPM, OU, VE, Flow, VPCosine, VPLinear, owned_by, schedule_of
 
 SCHEDULES = [OU(), VPLinear(), VPCosine(), VE(), Flow(), DDPM(), DDPM(20, 0.01, 0.3)]
 TIMES = torch.tensor([1e-9, 1e-6, 1e-3, 0.1, 0.5, 0.9, 0.999], dtype=torch.float64)
@@ -81,3 +85,85 @@ def test_ddpm_with_one_step_and_bad_parameters():
     ):
         with pytest.raises(ValueError, match="needed"):
             make()
+
+
+VP = VPLinear()
+OWNERS = {
+    "a mixture": lambda **own: GaussianMixture(torch.tensor([[-1.0], [1.0]], dtype=torch.float64), 0.3, **own),
+    "a training set": lambda **own: Empirical(torch.tensor([[-1.0], [0.2], [1.0]], dtype=torch.float64), **own),
+    "heavy tails": lambda **own: StudentMixture(torch.zeros(1, 1, dtype=torch.float64), 1.0, 3.3, **own),
+    "bounded coordinates": lambda **own: UniformMixture(torch.zeros(1, 1, dtype=torch.float64), **own),
+    "a fitted Gaussian": lambda **own: FittedGaussian(torch.tensor([[-1.0], [0.2], [1.0]], dtype=torch.float64), **own),
+}
+
+
+@pytest.mark.parametrize("make", OWNERS.values(), ids=OWNERS.keys())
+def test_a_law_owns_its_schedule_and_everything_reads_it_there(make, generator):
+    free, law = make(), make(schedule=VP)
+    x, t = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None], 0.3
+    assert free.schedule == OU() and law.schedule == free.under(VP).schedule == VP and free.own_schedule is None
+    for other in (free.under(VP), law.to(dtype=torch.float64), law.under(OU()).under(VP)):
+        assert torch.equal(other.score(x, t), law.score(x, t)) and other.schedule == VP
+    assert torch.equal(law.score(x, t), free.score(x, t, schedule=VP)) and not torch.allclose(
+        law.score(x, t), free.score(x, t)
+    )
+    times = samplers.log_snr_times(0.9, 0.01, 8, schedule=VP)
+    assert torch.equal(samplers.ddim(law, x, times), samplers.ddim(free, x, times, schedule=VP))
+    assert samplers.generate(law, 3, shape=(1,), generator=generator).shape == (3, 1)
+    refusals = [
+        lambda: law.score(x, t, schedule=OU()), lambda: law.sample(3, t, schedule=OU()), lambda: samplers.heun(law, x, times, schedule=OU()),
+        lambda: samplers.switch({(1.0, 0.5): law, (0.5, 0.0): free.under(Flow())}),
+        lambda: losses.fisher_divergence(law, free.under(Flow()), x, t), lambda: loss_gap(x, law, t, schedule=Flow()),
+    ]  # fmt: skip
+    for refused in refusals:
+        with pytest.raises(
+            ValueError, match=r"schedule: \w+ has (VPLinear|OU|Flow)\(.*\) and \w+ has (VPLinear|OU|Flow)\("
+        ):
+            refused()
+    with pytest.raises(ValueError, match="a Schedule, as OU"):
+        free.under("vp")
+    with pytest.raises(ValueError, match="a Schedule, as OU"):
+        make(schedule=OU)
+
+
+def test_a_law_under_another_schedule_shares_its_numbers_and_a_copy_keeps_its_settings():
+    data = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
+    law = Empirical(data, block=7, schedule=VP)
+    assert law.under(OU()).data is data and law.under(OU()).rows is law.rows
+    moved = law.to(dtype=torch.float64)
+    assert moved.rows.block == 7 and moved.schedule == VP and moved.data.dtype == torch.float64
+    assert GaussianMixture(data, 0.1, piece=64).to(dtype=torch.float64).piece == 64
+    heavy = StudentMixture(data, 1.0, 3.3, piece=64).to(dtype=torch.float32)
+    assert heavy.df == 3.3 and heavy.piece == 64
+
+
+def test_a_hybrid_has_the_schedule_of_its_parts():
+    truth, net = OWNERS["a mixture"](), Denoiser(MLP(1, 4, 2), VP)
+    hybrid = samplers.switch({(1.0, 0.5): net, (0.5, 0.0): truth})
+    assert (
+        owned_by(hybrid) == owned_by(net) == VP and owned_by(truth) is None and schedule_of(None, truth, hybrid) == VP
+    )
+    assert schedule_of(None, truth) == OU() and owned_by(samplers.switch({(1.0, 0.0): truth})) is None
+    assert samplers.generate(hybrid, 2, shape=(1,), steps=3).isfinite().all()
+
+
+def test_noise_is_added_to_each_row_at_its_own_time():
+    x0 = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    eps = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(1))
+    t = torch.tensor([0.1, 0.2, 0.5, 0.9])
+    for schedule in (OU(), VP, Flow(), VE()):
+        rows = torch.stack(
+            [schedule.alpha(s).float() * x + schedule.sigma(s).float() * e for x, e, s in zip(x0, eps, t)]
+        )
+        assert torch.allclose(schedule.add_noise(x0, t, eps), rows)
+        assert torch.equal(schedule.add_noise(x0, t, eps), schedule.add_noise(x0, t[:, None, None], eps))
+        assert (
+            torch.allclose(schedule.add_noise(x0, 0.2, eps)[1], rows[1])
+            and schedule.add_noise(x0.double(), t, eps.double()).dtype == torch.float64
+        )
+    with pytest.raises(ValueError, match="one time per row"):
+        VP.add_noise(x0, t[:3], eps)
+    with pytest.raises(ValueError, match="the shape of x0"):
+        VP.add_noise(x0, t, eps[:3])
+    with pytest.raises(ValueError, match="t must lie in"):
+        VP.add_noise(x0, 1.5, eps)

@@ -4,23 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from separations import interval_grid, interval_summary, seeds
-from separations.checks import check_real, check_wholes
-from separations.dit import DiT, DiTConfig
 from separations.examination import along_training
-from separations.gradient_signal import gradient_signal
-from separations.interval_grid import Job, interval_pairs
-from separations.interval_measures import Experiment
-from separations.measures import half_sample_interval
-from separations.network_lipschitz import local_lipschitz, product_of_norms
-from separations.networks import MLP, Denoiser
-from separations.per_copy import PerCopyAdamW
+from separations.interval_study import Experiment, Job, interval_pairs
+from separations.interval_study import jobs as interval_grid
+from separations.interval_study import summary as interval_summary
+from separations.metrics.half_sampling import half_sample_interval
+from separations.networks import MLP, Denoiser, DiT, DiTConfig, UNet1D
+from separations.networks.lipschitz import local_lipschitz, product_of_norms
+from separations.networks.unet1d import UNet1DConfig
+from separations.numerics import seeds
+from separations.numerics.checks import check_real, check_wholes
 from separations.pruning import choose_heads, head_importance, head_magnitude, mask_gradients, prune_heads
-from separations.recipes import named
 from separations.schedules import OU, VPLinear
 from separations.timesteps import Uniform
-from separations.training import train
-from separations.unet1d import UNet1D, UNet1DConfig
+from separations.training import PerCopyAdamW, train
+from separations.training.gradient_signal import gradient_signal
+from separations.training.recipes import named
 
 NAN, DATA = float("nan"), torch.randn(20, 2, generator=torch.Generator().manual_seed(1))
 SIZE = DiTConfig(image=(1, 8, 8), patch=4, width=16, depth=3, heads=2)

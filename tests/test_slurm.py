@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from separations import sweep_table
-from separations.results import is_success
+from separations.run.results import is_success
+from separations.sweep import table as sweep_table
 from sweep_book import sweep_command, write_book, write_notebook, write_sweep
 from test_batch_page import bash, commands, stub_repository
 

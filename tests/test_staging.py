@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from separations import book, chapters, pages, staging
+from separations.book import chapters, pages, staging
+from separations.book import command as book
 from separations.definitions import file_hash, sha256
-from separations.dependencies import FORMAT, fingerprint
+from separations.run.fingerprint import FORMAT, fingerprint
 
 CLAIM = "sep.forward-marginals"
 

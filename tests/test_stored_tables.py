@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from separations.notebooks import read_notebook, source_of
-from separations.parameters import parameters_of, profile_entry, read_params
-from separations.stored_tables import FREE, belongs, made_with, stored_rows
+from separations.ledger import made_with, stored_rows
+from separations.ledger.stored_tables import FREE, belongs
+from separations.run.notebooks import read_notebook, source_of
+from separations.run.parameters import parameters_of, profile_entry, read_params
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("pruning", "control")
@@ -131,7 +132,7 @@ def test_a_chapter_reads_a_stored_table_only_through_the_comparison_of_parameter
 
 @pytest.mark.slow
 def test_a_record_of_other_parameters_says_what_was_run(tmp_path):
-    from separations.run import run
+    from separations.run.execute import run
 
     key = "pruning/43_is_it_the_pruning"
     smoke = profile_entry(read_params(ROOT / "params" / "smoke.yml"), key)
@@ -144,9 +145,9 @@ def test_a_record_of_other_parameters_says_what_was_run(tmp_path):
 
 
 def test_the_recipe_of_a_new_table_has_the_defaults_of_its_notebook(tmp_path):
-    from separations.chapters import Chapter
+    from separations.book.chapters import Chapter
+    from separations.book.store_tables import recipe_of
     from separations.definitions import sha256
-    from separations.store_tables import recipe_of
 
     key, content = "pruning/43_is_it_the_pruning", b"a,b\n1,2.5\n"
     result = {"tables": {"controls": sha256(content)}, "threads": 1, "overrides": {"m": 12}, "seconds": 1.0}

@@ -10,9 +10,9 @@ import numpy
 import pytest
 import torch
 
-from separations import streaming
 from separations.distributions import Empirical
-from separations.streaming import Rows, nearest, product_error, softmax_moments
+from separations.numerics import Rows, nearest, streaming
+from separations.numerics.streaming import product_error, softmax_moments
 
 
 def near_duplicates(n=200, d=3072, offset=-0.7):
@@ -170,7 +170,7 @@ def test_queries_in_pieces_give_the_same(monkeypatch, generator):
     data, x = torch.randn(300, 5, generator=generator), torch.randn(700, 5, generator=generator)
     a, s = torch.full((700,), 0.9, dtype=torch.float64), torch.rand(700, generator=generator).double() + 1e-5
     whole = softmax_moments(x, Rows(data), a, s)
-    monkeypatch.setattr("separations.streaming.LOGITS_BYTES", 4 * 300 * 150)
+    monkeypatch.setattr("separations.numerics.streaming.LOGITS_BYTES", 4 * 300 * 150)
     pieces = softmax_moments(x, Rows(data), a, s)
     # float32; a log sum at s = 1e-5 is about 1e10, so relative
     torch.testing.assert_close(pieces.mean, whole.mean, rtol=1e-4, atol=1e-5)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from separations.chapters import notebook_keys
-from separations.notebooks import read_notebook, source_of
+from separations.book.chapters import notebook_keys
+from separations.run.notebooks import read_notebook, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = [key for key in notebook_keys(ROOT) if key.startswith(("pruning/", "control/"))]

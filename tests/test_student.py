@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from separations import book, student
+from separations.book import command as book
+from separations.book import student
 from test_staging import root  # noqa: F401
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from separations import pages
-from separations.chapters import notebook_keys
-from separations.ledger import load_claims
-from separations.summary import FILE, Change, Reading, Sentence, Summary, deviations, read_summary
+from separations.book import pages
+from separations.book.chapters import notebook_keys
+from separations.book.summary import FILE, Change, Reading, Sentence, Summary, deviations, read_summary
+from separations.ledger.ledger import load_claims
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = """summary:

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from separations.distributions import GaussianMixture
-from separations.metrics import memorization_ratio
+from separations.metrics import memorization_ratio, perpendicular_limit, takeover_log_snr
 from separations.samplers import ddim, log_snr_times
 from separations.schedules import OU
-from separations.survival import perpendicular_limit, takeover_log_snr
 
 
 def test_the_limits_of_the_usual_rule():

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from separations import sweep, sweep_cluster, sweep_local, sweep_plan, sweep_table, sweep_worker
-from separations.results import is_success
-from separations.sweep_file import read_sweep
+from separations.run.results import is_success
+from separations.sweep import cluster as sweep_cluster
+from separations.sweep import command as sweep
+from separations.sweep import local as sweep_local
+from separations.sweep import plan as sweep_plan
+from separations.sweep import table as sweep_table
+from separations.sweep import worker as sweep_worker
+from separations.sweep.file import read_sweep
 from sweep_book import write_book, write_notebook, write_sweep
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from separations import sweep, sweep_local
-from separations.results import is_success, read_result
-from separations.sweep_plan import claimed, standing
-from separations.sweep_table import rows_of
+from separations.run.results import is_success, read_result
+from separations.sweep import command as sweep
+from separations.sweep import local as sweep_local
+from separations.sweep.plan import claimed, standing
+from separations.sweep.table import rows_of
 from sweep_book import sweep_command, write_book, write_notebook, write_sweep
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look at processes")

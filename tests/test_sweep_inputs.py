@@ -13,9 +13,16 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from separations import seeds, sweep, sweep_file, sweep_local, sweep_plan, sweep_profile, sweep_table, sweep_worker
-from separations.results import is_success
-from separations.sweep_file import read_sweep
+from separations.numerics import seeds
+from separations.run.results import is_success
+from separations.sweep import check_profile
+from separations.sweep import command as sweep
+from separations.sweep import file as sweep_file
+from separations.sweep import local as sweep_local
+from separations.sweep import plan as sweep_plan
+from separations.sweep import table as sweep_table
+from separations.sweep import worker as sweep_worker
+from separations.sweep.file import read_sweep
 from sweep_book import PARAMETERS, sweep_command, write_book, write_notebook, write_result, write_sweep
 
 HERE = Path(__file__).parents[1]
@@ -485,13 +492,13 @@ def test_figures_go_into_their_folder_and_take_nothing_else_away(root, tmp_path)
 def test_a_check_of_a_profile_takes_only_away_what_a_check_left(root):
     folder = root / "_build" / "check" / "smoke" / "part" / "01_a"
     folder.mkdir(parents=True)
-    sweep_profile._clear(folder, "check of smoke")
+    check_profile._clear(folder, "check of smoke")
     (folder / "mine.txt").write_text("mine")
     with pytest.raises(ValueError, match="was not left by a check"):
-        sweep_profile.check_chapter(root, "smoke", "part/01_a", 1)
+        check_profile.check_chapter(root, "smoke", "part/01_a", 1)
     (folder / "run.json").write_text('{"sweep": "check of smoke"}')
     (folder / "SUCCESS").write_text("")
-    sweep_profile._clear(folder, "check of smoke")
+    check_profile._clear(folder, "check of smoke")
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
@@ -521,7 +528,7 @@ def test_closed_outputs_and_no_docstrings_end_in_no_traceback(root):
         assert ended.returncode == (1 if "full" in shell else 0), shell
     assert call(["-OO", *dry]).returncode == 0
     [run, *_] = planned(root, f"grid: {{n: {list(range(300))}}}\n")
-    assert call(["-OO", "-m", "separations.sweep_worker", "--help"]).returncode == 0
+    assert call(["-OO", "-m", "separations.sweep.worker", "--help"]).returncode == 0
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "abc", "1_0", "1.5", "", "10**9", "1000000000", "9" * 5000])
@@ -544,7 +551,7 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path, capsys):
 def test_workers_load_the_library_that_plans(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     variables = sweep_local.worker_environment()
-    first = str(Path(sweep_plan.__file__).parents[1])
+    first = str(Path(sweep_plan.__file__).parents[2])
     assert variables["PYTHONPATH"].split(os.pathsep) == [first, "/elsewhere"]
 
 

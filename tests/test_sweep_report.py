@@ -12,10 +12,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from separations import book, staging, sweep, sweep_pictures, sweep_report
-from separations.chapters import chapter, expected, run_folder
+from separations.book import command as book
+from separations.book import staging, sweep_pages
+from separations.book.chapters import chapter, run_folder
 from separations.definitions import sha256
-from separations.run import run
+from separations.run.execute import run
+from separations.run.profiles import expected
+from separations.sweep import command as sweep
+from separations.sweep import pictures as sweep_pictures
 from sweep_book import cell, write_book, write_notebook, write_sweep
 from test_rendered import set_signs, shown, wanted
 
@@ -53,7 +57,7 @@ def ran(tmp_path_factory):
 
 
 def test_a_sweep_that_ran_has_a_page_with_picture_table_failures_and_notebooks(ran):
-    files = sweep_report.report_files(ran)
+    files = sweep_pages.report_files(ran)
     page = files["book/appendix/sweeps/s.md"].decode()
     assert page.startswith("# A sweep\n") and "6 runs of {doc}`/book/part/01_a`" in page and "4 done, 2 failed" in page
     assert "```{figure}" in page or ":::{figure} s/measures.png" in page
@@ -68,24 +72,24 @@ def test_a_sweep_that_ran_has_a_page_with_picture_table_failures_and_notebooks(r
     overview = files["book/appendix/sweeps.md"].decode()
     assert "[A sweep](sweeps/s.md)" in overview and "Later; `sweeps/later.yml`" in overview
     assert "No sweep has run here yet" not in overview
-    assert sweep_report.report_files(ran) == files  # byte for byte: nothing is rendered again without need
+    assert sweep_pages.report_files(ran) == files  # byte for byte: nothing is rendered again without need
 
 
 def test_without_any_run_the_page_says_how_to_make_one_and_the_table_of_contents_stays(tmp_path):
     root = make_root(tmp_path)
     write_sweep(root, "grid: {n: [1]}\n")
-    files = sweep_report.report_files(root)
+    files = sweep_pages.report_files(root)
     assert list(files) == ["book/appendix/sweeps.md"]
     text = files["book/appendix/sweeps.md"].decode()
     assert "No sweep has run here yet" in text and "make sweep FILE=" in text and "not run" in text
-    assert sweep_report.toc_with_sweeps(TOC.encode(), sweep_report.reported(files)) == TOC.encode()
+    assert sweep_pages.toc_with_sweeps(TOC.encode(), sweep_pages.reported(files)) == TOC.encode()
 
 
 def test_a_parameter_in_step_with_another_is_no_column_of_its_own_and_times_do_not_wrap(tmp_path):
     root = make_root(tmp_path)
     path = write_sweep(root, "zip: {n: [1, 2], rate: [1.0, 2.0]}\nmeasures: [x]\n")
     assert sweep.main(["run", path, "--root", str(root)]) == 0
-    page = sweep_report.report_files(root)["book/appendix/sweeps/s.md"].decode()
+    page = sweep_pages.report_files(root)["book/appendix/sweeps/s.md"].decode()
     assert (
         "Without `rate`: " in page
         and "* - n\n  - notebook\n  - state\n  - time\n  - x\n" in page
@@ -97,7 +101,7 @@ def test_runs_of_earlier_sources_say_so(ran, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(ran, root)
     write_notebook(root / "book" / "part" / "01_a.ipynb", "another = 1")
-    page = sweep_report.report_files(root)["book/appendix/sweeps/s.md"].decode()
+    page = sweep_pages.report_files(root)["book/appendix/sweeps/s.md"].decode()
     assert "Runs of earlier sources" in page
 
 
@@ -106,7 +110,7 @@ def test_the_folder_of_another_file_with_the_same_name_is_not_reported(ran, tmp_
     shutil.copytree(ran, root)
     plan = root / "_build" / "sweeps" / "s" / "plan.json"
     plan.write_text(json.dumps(json.loads(plan.read_text()) | {"file": "elsewhere/s.yml"}))
-    assert list(sweep_report.report_files(root)) == ["book/appendix/sweeps.md"]
+    assert list(sweep_pages.report_files(root)) == ["book/appendix/sweeps.md"]
 
 
 def test_the_pages_stand_in_the_staged_table_of_contents_below_their_list(ran):
@@ -204,7 +208,7 @@ def test_markup_in_sweeps_runs_and_chapters_is_shown_as_text(hostile):
     path = hostile / "book" / "part" / "01_a.ipynb"
     notebook = json.loads(path.read_text())
     notebook["metadata"]["separations"] = {"claim": f"$x^2$ {HOSTILE}"}
-    glue = "import numpy as np\nfrom separations.prose import glue\nglue('n', np.float64(0.123)), glue('said', label);"
+    glue = "import numpy as np\nfrom separations.ledger.prose import glue\nglue('n', np.float64(0.123)), glue('said', label);"
     notebook["cells"].insert(2, cell(glue, 51))
     roles = {
         "cell_type": "markdown",
@@ -256,13 +260,13 @@ def test_a_result_that_names_a_file_elsewhere_is_not_followed(ran, tmp_path):
             (place / "linked.ipynb").unlink(missing_ok=True)
             (place / "linked.ipynb").symlink_to(tmp_path / "secret.ipynb")
             reseal(place, file=name)
-        assert not any(b"SECRET" in content for content in sweep_report.report_files(root).values()), name
+        assert not any(b"SECRET" in content for content in sweep_pages.report_files(root).values()), name
     plan = root / "_build" / "sweeps" / "s" / "plan.json"
     content = json.loads(plan.read_text())
     content["runs"] = dict.fromkeys(["../../../../x"], next(iter(content["runs"].values())))
     plan.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"run = '\.\./\.\./\.\./\.\./x'"):
-        sweep_report.report_files(root)
+        sweep_pages.report_files(root)
 
 
 # pictures

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from separations import chapters, store_tables
+from separations.book import chapters, store_tables
 from separations.definitions import sha256
-from separations.results import is_success, table_path
-from separations.run import run
-from separations.tables import read_table, table_text
+from separations.ledger import read_table
+from separations.ledger.tables import table_text
+from separations.run import profiles
+from separations.run.execute import run
+from separations.run.results import is_success, table_path
 
 
 def back(tmp_path, rows, **options):
@@ -251,9 +253,9 @@ def execute(root, name, n=3, **overrides):
     return out
 
 
-def test_a_profile_names_notebooks_in_the_order_of_the_book(root):
-    assert chapters.named_by(root, "longer") == ["part/01_a", "part/02_b"]
-    assert chapters.named_by(root, "other") == ["part/02_b"] and chapters.named_by(root, "laptop") == []
+def test_a_profile_names_notebooks_of_the_book_in_its_own_order(root):
+    assert profiles.named_by(root, "longer") == ["part/02_b", "part/01_a"]
+    assert profiles.named_by(root, "other") == ["part/02_b"] and profiles.named_by(root, "laptop") == []
 
 
 def test_a_run_keeps_its_tables_and_the_sentinel_covers_them(root):
@@ -332,7 +334,7 @@ def test_only_finished_runs_of_the_present_sources_are_stored(root, capsys):
     ("arguments", "message"),
     [
         (["--profile", "nothing"], "profile = 'nothing': allowed are laptop, longer, other"),
-        (["part/03_c"], "notebook = 'part/03_c': profile 'longer' names part/01_a, part/02_b"),
+        (["part/03_c"], "notebook = 'part/03_c': profile 'longer' names part/02_b, part/01_a"),
         (["part/01_a", "--profile", "other"], "notebook = 'part/01_a': profile 'other' names part/02_b"),
     ],
 )

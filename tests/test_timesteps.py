@@ -8,7 +8,8 @@ import torch
 from scipy import integrate, stats
 
 from separations.schedules import OU, VPCosine, VPLinear
-from separations.timesteps import Beta, ConfidenceInterval, LogNormal, LogSNRUniform, Uniform, log_snr_speed
+from separations.timesteps import Beta, ConfidenceInterval, LogNormal, LogSNRUniform, Uniform
+from separations.timesteps.times import log_snr_speed
 
 KINDS = {
     "uniform": Uniform(0.01, 0.9),

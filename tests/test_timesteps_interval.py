@@ -7,7 +7,6 @@ import torch
 from scipy import integrate, stats
 
 from separations.networks import MLP, Denoiser
-from separations.recipes import named
 from separations.schedules import DDPM, OU, VE, VPLinear
 from separations.timesteps import (
     Beta,
@@ -19,7 +18,9 @@ from separations.timesteps import (
     Uniform,
     contribution,
 )
-from separations.training import denoising_terms, loss_factor, train
+from separations.training import denoising_terms, train
+from separations.training.recipes import named
+from separations.training.state import loss_factor
 
 GRID = [(100 * i, 100 * j) for i in range(1, 11) for j in range(i + 1, 11)]
 

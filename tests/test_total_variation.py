@@ -7,10 +7,8 @@ import torch
 from scipy.stats import norm
 
 from separations.distributions import Empirical, GaussianMixture
-from separations.one_dimension import cdf
-from separations.samplers import ddim
-from separations.schedules import OU, VE
-from separations.total_variation import (
+from separations.distributions.one_dimension import cdf
+from separations.distributions.total_variation import (
     Law,
     blurred,
     copy_probabilities,
@@ -22,6 +20,8 @@ from separations.total_variation import (
     start_error_bound,
     total_variation,
 )
+from separations.samplers import ddim
+from separations.schedules import OU, VE
 
 POINTS = torch.tensor([[-1.5], [-0.2], [0.4], [2.0]], dtype=torch.float64)
 

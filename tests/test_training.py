@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from separations.distributions import Empirical
-from separations.estimates import Estimate
 from separations.losses import denoising_loss, fisher_divergence
 from separations.networks import MLP, Denoiser
+from separations.numerics import Estimate
 from separations.parameterizations import PREDICTIONS
 from separations.schedules import OU, VE, Flow, VPCosine, VPLinear
 from separations.training import EMA, denoising_terms, log_snr_uniform, train

@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 
-from separations.networks import Denoiser
+from separations.networks import Denoiser, UNet1D
+from separations.networks.unet1d import UNet1DConfig
 from separations.samplers import heun, log_snr_times, prior
 from separations.schedules import DDPM
 from separations.training import denoising_terms, train
-from separations.unet1d import UNet1D, UNet1DConfig
 
 SMALL = UNet1DConfig(length=20, width=8, factors=(1, 2), heads=2)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from separations.estimates import Estimate
-from separations.findings import (
-    EXACT,
+from separations.ledger.findings import EXACT, counted, detectable_difference, finding, mean_of, share, student_interval
+from separations.ledger.ledger import check_findings
+from separations.ledger.verdicts import (
     Criterion,
     Finding,
     above,
@@ -18,17 +18,11 @@ from separations.findings import (
     at_most,
     below,
     between,
-    counted,
-    detectable_difference,
-    finding,
-    mean_of,
+    combined,
     near,
-    share,
-    student_interval,
     verdict,
 )
-from separations.ledger import check_findings
-from separations.verdicts import combined
+from separations.numerics import Estimate
 
 WORDS = ("holds", "differs", "not decided")
 RANK = {"holds": 2, "holds in part": 1, "differs": 0}

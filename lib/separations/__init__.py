@@ -4,7 +4,7 @@ The one idea: the true and the empirical score are both scores of a diffused Gau
 distributions (`distributions`) answers the same questions about both, and everything else is written against those names.
 """
 
-from .ledger import Ledger, written_for
+from .ledger.ledger import Ledger, written_for
 from .version import __version__
 
 __all__ = ["Ledger", "__version__", "written_for"]

@@ -21,7 +21,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 NAME = "separations"
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).resolve().parent
 WHOLE = "*"  # in place of a definition: everything in the module
 BY_ENTRY = ("claims.yml",)  # files whose entries count one by one, where they are named
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -126,6 +126,11 @@ class Library:
                     if isinstance(inner, ast.Import | ast.ImportFrom):
                         found.update(self._imported(inner, package))
                 made = _bound(node)
+                if made == {
+                    "LATER"
+                }:  # the face of a package: modules that are imported when a name of theirs is asked for
+                    later = ast.literal_eval(node.value).items()
+                    found.imports |= {name: (f"{package}.{module}", name) for module, names in later for name in names}
                 for name in made:
                     found.definitions.setdefault(name, []).append(node)
                 if not made or _may_register(node):

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_real
-from .features import DEFAULT, Features, features_of, quantised
-from .metrics import ImageQuality, MemorizationRatio, image_quality, memorization_ratio
-from .networks import Denoiser
-from .recipes import Images, Recipe
+from .metrics.features import DEFAULT, Features, features_of
+from .metrics.images import quantised
+from .metrics.memorization import MemorizationRatio, memorization_ratio
+from .metrics.quality import ImageQuality, image_quality
+from .networks.denoiser import Denoiser
+from .numerics.checks import check_count, check_generator, check_real
+from .numerics.seeds import MAX_STREAM, check_seed
 from .samplers import generate
-from .seeds import MAX_STREAM, check_seed
-from .training import denoising_terms
+from .training.recipes import Images, Recipe
+from .training.state import denoising_terms
 
 BATCH = 256  # noisy images at a time
 

@@ -11,8 +11,8 @@ For each model s: Fisher = implicit + E||grad log p_t||^2, and denoising = impli
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_count, check_generator, check_model, check_points, check_shaped, randn
-from .estimates import Estimate
+from .numerics.checks import as_numbers, check_count, check_generator, check_model, check_points, check_shaped, randn
+from .numerics.estimates import Estimate
 from .schedules import Schedule, Time, schedule_of
 
 
@@ -21,7 +21,7 @@ def fisher_divergence(model, truth, x: Tensor, t: Time, *, schedule: Schedule | 
 
     With x from P_t and truth = P_t it is Fisher(P_t, model); the factor 1/2 of some authors is left out.
     """
-    schedule = schedule_of(schedule)
+    schedule = schedule_of(schedule, model, truth)
     check_shaped(x, "x"), check_model(model, "score"), check_model(truth, "score", name="truth")
     difference = truth.score(x, t, schedule=schedule) - model.score(x, t, schedule=schedule)
     return Estimate(difference.flatten(1).square().sum(1))
@@ -42,15 +42,16 @@ def denoising_loss(
     x0: data (m, ...); t > 0: a number or (m,); eps: the noise, of the shape of x0, drawn if None; weight: a number or (m,),
     1 for the score loss, sigma^2 for the eps loss (see `parameterizations.loss_weight`).
     """
-    schedule = schedule_of(schedule)
+    schedule = schedule_of(schedule, model)
     check_shaped(x0, "x0")
     check_model(model, "score"), check_generator(generator)
     eps = randn(tuple(x0.shape), x0, generator) if eps is None else check_points(eps, tuple(x0.shape[1:]), "eps")
     if len(eps) != len(x0):
         raise ValueError(f"eps has shape {tuple(eps.shape)}: the shape of x0, {tuple(x0.shape)}, is needed")
     times = _per_row(schedule.check_time(t), x0)
-    alpha, sigma = schedule.alpha(times).to(x0), schedule.sigma(times).to(x0)
-    residual = model.score(alpha * x0 + sigma * eps, t, schedule=schedule) + eps / sigma
+    residual = model.score(schedule.add_noise(x0, times, eps), t, schedule=schedule) + eps / schedule.sigma(times).to(
+        x0
+    )
     return Estimate(_weighted(residual.flatten(1).square().sum(1), weight))
 
 
@@ -85,7 +86,7 @@ def score_and_divergence(
     keep_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        score = model.score(x, t, schedule=schedule_of(schedule))
+        score = model.score(x, t, schedule=schedule_of(schedule, model))
         if not score.requires_grad:
             raise ValueError("model.score(x, t) carries no gradient to x: a differentiable model is needed")
         terms = []

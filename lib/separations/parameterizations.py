@@ -11,7 +11,7 @@ expectations given X_t = x (score = grad log p_t, x0 = E[X_0 | X_t = x]: Tweedie
 import torch
 from torch import Tensor
 
-from .checks import as_numbers, check_shaped
+from .numerics.checks import as_numbers, check_shaped
 from .schedules import Schedule, Time, schedule_of
 
 PREDICTIONS = ("score", "eps", "x0", "v")
@@ -84,58 +84,3 @@ def loss_weight(source: str, target: str, t: Time, *, schedule: Schedule | None 
 def score_from_eps(eps: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
     """score = -eps / sigma, (m, ...)."""
     return convert(eps, x, t, source="eps", target="score", schedule=schedule)
-
-
-def score_from_x0(x0: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """score = (alpha x0 - x) / sigma^2 (Tweedie's formula), (m, ...)."""
-    return convert(x0, x, t, source="x0", target="score", schedule=schedule)
-
-
-def score_from_v(v: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """score = -(x + alpha v / sigma) / (alpha^2 + sigma^2), (m, ...)."""
-    return convert(v, x, t, source="v", target="score", schedule=schedule)
-
-
-def eps_from_score(score: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """eps = -sigma score, (m, ...)."""
-    return convert(score, x, t, source="score", target="eps", schedule=schedule)
-
-
-def eps_from_x0(x0: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """eps = (x - alpha x0) / sigma, (m, ...)."""
-    return convert(x0, x, t, source="x0", target="eps", schedule=schedule)
-
-
-def eps_from_v(v: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """eps = (sigma x + alpha v) / (alpha^2 + sigma^2), (m, ...)."""
-    return convert(v, x, t, source="v", target="eps", schedule=schedule)
-
-
-def x0_from_score(score: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """x0 = (x + sigma^2 score) / alpha (Tweedie's formula), (m, ...)."""
-    return convert(score, x, t, source="score", target="x0", schedule=schedule)
-
-
-def x0_from_eps(eps: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """x0 = (x - sigma eps) / alpha, (m, ...)."""
-    return convert(eps, x, t, source="eps", target="x0", schedule=schedule)
-
-
-def x0_from_v(v: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """x0 = (alpha x - sigma v) / (alpha^2 + sigma^2), (m, ...)."""
-    return convert(v, x, t, source="v", target="x0", schedule=schedule)
-
-
-def v_from_score(score: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """v = -sigma (x + (alpha^2 + sigma^2) score) / alpha, (m, ...)."""
-    return convert(score, x, t, source="score", target="v", schedule=schedule)
-
-
-def v_from_eps(eps: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """v = ((alpha^2 + sigma^2) eps - sigma x) / alpha, (m, ...)."""
-    return convert(eps, x, t, source="eps", target="v", schedule=schedule)
-
-
-def v_from_x0(x0: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """v = (alpha x - (alpha^2 + sigma^2) x0) / sigma, (m, ...)."""
-    return convert(x0, x, t, source="x0", target="v", schedule=schedule)

@@ -1,6 +1,7 @@
 """Generation: from noise to data along a grid of falling times, with any object that has ``.score(x, t, schedule=)``.
 
-All samplers share one signature, ``sampler(model, x, times, schedule=..., ...)``: x is (m, *event_shape), a draw of X at
+All samplers share one signature, ``sampler(model, x, times, ...)``, and generate under the schedule that the model owns; for a model without
+one give ``schedule=``. x is (m, *event_shape), a draw of X at
 times[0] (see `prior`); times is a falling grid (see `uniform_times`, `log_snr_times`); the result is X at times[-1], or with
 ``trajectory=True`` the whole path (len(times), m, *event_shape). Each step asks the model once (`heun`: twice).
 """
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from .checks import (
+from .distributions.diffused import HALVES
+from .numerics.checks import (
     as_numbers,
     as_real,
     check_count,
@@ -23,8 +25,7 @@ from .checks import (
     randn,
     shown,
 )
-from .diffused import HALVES
-from .schedules import Schedule, schedule_of
+from .schedules import Schedule, owned_by, schedule_of
 
 
 def prior(
@@ -105,7 +106,7 @@ def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=Fa
     progress: a wrapper of the loop over steps, as tqdm.
     """
     check_model(model, "score")
-    schedule = schedule_of(schedule)
+    schedule = schedule_of(schedule, model)
 
     def step(x, t, s):
         h = (t - s).to(x)
@@ -120,7 +121,7 @@ def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=Fa
 def probability_flow(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
     """Euler on the probability-flow ODE dX = [f X - g^2 score / 2] dt: same marginals, no noise (Song et al. 2021)."""
     check_model(model, "score")
-    schedule = schedule_of(schedule)
+    schedule = schedule_of(schedule, model)
 
     def step(x, t, s):
         f, g = schedule.drift(t).to(x), schedule.diffusion(t).to(x)
@@ -138,7 +139,7 @@ def ddim(
     eta = 0 is deterministic (the probability-flow ODE with its linear part solved exactly); eta = 1 is ancestral sampling,
     where c is the posterior standard deviation sigma_s sqrt(1 - (alpha_t sigma_s / (alpha_s sigma_t))^2).
     """
-    schedule = schedule_of(schedule)
+    schedule = schedule_of(schedule, model)
     check_generator(generator)
     if not 0 <= (eta := as_real(eta, "eta")) <= 1:
         raise ValueError(f"eta = {eta}: a number in [0, 1] is needed")
@@ -158,7 +159,7 @@ def ddim(
 @torch.no_grad()
 def heun(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
     """Second-order Heun on the probability-flow ODE in y = x / alpha, r = sigma / alpha: dy/dr = eps (Karras et al. 2022)."""
-    schedule = schedule_of(schedule)
+    schedule = schedule_of(schedule, model)
     times = schedule.check_time(as_numbers(times, "times"))
     if schedule.alpha(first := times.flatten()[0]) <= 0:
         raise ValueError(f"times[0] = {float(first):g}: alpha is 0 there, start a little earlier")
@@ -185,7 +186,7 @@ def dpm_solver_2m(model, x, times, *, schedule=None, trajectory=False, progress=
     With l = log(alpha / sigma), from t to s: x_s = sigma_s / sigma_t x_t + alpha_s (1 - e^(-h)) D, h = l_s - l_t, where D is the
     denoised sample continued along a line through the last two of them to the middle of the step; the first step has one only.
     """
-    schedule, last = schedule_of(schedule), []
+    schedule, last = schedule_of(schedule, model), []
 
     def step(x, t, s):
         h = (schedule.log_snr(s) - schedule.log_snr(t)) / 2
@@ -225,7 +226,7 @@ def generate(
     if not callable(sampler) or isinstance(sampler, type):
         raise ValueError(f"sampler = {shown(sampler)}: one of this module, as heun, is needed")
     shape = check_shape(model.event_shape if shape is None else shape)
-    schedule = schedule_of(getattr(model, "schedule", None) if schedule is None else schedule)
+    schedule = schedule_of(schedule, model)
     ends = as_numbers(log_snr, "log_snr").reshape(-1).tolist()
     low, high = ends if len(ends) == 2 else (math.nan, math.nan)
     if not -math.inf < low < high < math.inf:
@@ -266,6 +267,8 @@ class Switch:
                 check_model(model, "score", "denoise", name=f"parts[{hi}, {lo}]", either=True),
             )
         self.parts = dict(sorted(parts.items(), reverse=True))
+        schedule_of(None, *self.parts.values())  # an error where two of them disagree
+        self.own_schedule = next(filter(None, map(owned_by, self.parts.values())), None)
         edges = list(self.parts)
         for hi, lo in edges:
             if not 0 <= lo < hi:
@@ -295,7 +298,7 @@ class Switch:
 
     def denoise(self, x: Tensor, t, *, schedule: Schedule | None = None) -> Tensor:
         """E[X_0 | X_t = x] of the model in charge at t."""
-        return denoised(self.at(t), x, t, schedule_of(schedule))
+        return denoised(self.at(t), x, t, schedule_of(schedule, self))
 
 
 def switch(parts: Mapping[tuple[float, float], object]) -> Switch:

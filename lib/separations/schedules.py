@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from .checks import as_numbers, as_real, check_whole, ends, is_plain, shown
+from .numerics.checks import as_numbers, as_real, check_whole, ends, is_plain, shown
 
 Time = float | Tensor
 
@@ -37,9 +37,25 @@ def check_schedule(schedule: object) -> "Schedule":
     return schedule
 
 
-def schedule_of(schedule: object) -> "Schedule":
-    """schedule, or OU() for None; ValueError for anything else."""
-    return OU() if schedule is None else check_schedule(schedule)
+def owned_by(owner: object) -> "Schedule | None":
+    """The schedule that a law, a network or a hybrid was given; None where it has none of its own."""
+    own = owner.own_schedule if hasattr(owner, "own_schedule") else getattr(owner, "schedule", None)
+    return own if isinstance(own, Schedule) else None
+
+
+def schedule_of(given: object, *owners: object) -> "Schedule":
+    """The one schedule of a computation: the given one, else that of the owners, laws or networks; OU() where nobody has one.
+
+    ValueError that names both where two disagree, and for what is no schedule. A law that was made without a schedule follows.
+    """
+    found = [] if given is None else [("schedule", check_schedule(given))]
+    found += [(type(owner).__name__, own) for owner in owners if (own := owned_by(owner))]
+    for (first, one), (second, other) in zip(found, found[1:]):
+        if one != other:
+            raise ValueError(
+                f"schedule: {first} has {one} and {second} has {other}; one is needed, and law.under(schedule) gives a law another"
+            )
+    return found[0][1] if found else OU()
 
 
 class Schedule:
@@ -86,6 +102,23 @@ class Schedule:
     def log_snr(self, t: Time) -> Tensor:
         """Log signal-to-noise ratio log(alpha^2 / sigma^2) at time t, shape of t."""
         return 2 * (self.alpha(t).log() - self.sigma(t).log())
+
+    def add_noise(self, x0: Tensor, t: Time, eps: Tensor) -> Tensor:
+        """X_t = alpha(t) x0 + sigma(t) eps in the dtype of x0, shape of x0.
+
+        t: a number, (m,) for the m rows of x0, or of as many dimensions as x0 or one less, and then it broadcasts against it.
+        ValueError where eps has another shape than x0, or t has not one time for each row.
+        """
+        if eps.shape != x0.shape:
+            raise ValueError(f"eps has shape {tuple(eps.shape)}: the shape of x0, {tuple(x0.shape)}, is needed")
+        t = as_numbers(t, "t", nan=True).to(x0.device)
+        if t.ndim == 1:
+            if t.shape != x0.shape[:1]:
+                raise ValueError(
+                    f"t has shape {tuple(t.shape)}: a number, or shape ({len(x0)},), one time per row, is needed"
+                )
+            t = t.reshape(-1, *[1] * (x0.ndim - 1))
+        return self.alpha(t).to(x0) * x0 + self.sigma(t).to(x0) * eps
 
     def check_time(self, t: Time, *, zero: bool = False) -> Tensor:
         """t as a float64 tensor, after checking 0 < t <= t_max (0 <= t where `zero`). Raises ValueError."""

@@ -1,0 +1,22 @@
+"""Pretrained models trained on with other timesteps, and measured: the studies of chapters 53 to 55."""
+
+from .jobs import Job, continued, epoch_updates, interval_job, interval_pairs, run_jobs
+from .measures import Experiment, draw
+from .summary import between_seeds, by_pair, correlation, location_slope, seed_freedom, widenings
+
+__all__ = [
+    "Experiment",
+    "Job",
+    "between_seeds",
+    "by_pair",
+    "continued",
+    "correlation",
+    "draw",
+    "epoch_updates",
+    "interval_job",
+    "interval_pairs",
+    "location_slope",
+    "run_jobs",
+    "seed_freedom",
+    "widenings",
+]

@@ -1,0 +1,118 @@
+"""Measures of generated samples, each with an interval: how many are memorized, and (from `quality`) how good they are."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..numerics.checks import as_real, check_count, check_generator, check_memory, check_points
+from ..numerics.estimates import check_confidence
+from ..numerics.streaming import Rows, nearest_distances
+
+
+@dataclass(frozen=True)
+class MemorizationRatio:
+    """Share of memorized samples with a bootstrap interval; float(...) is the ratio."""
+
+    ratio: float
+    low: float
+    high: float
+    m: int  # generated samples
+    n: int  # training points that count (distinct ones, if duplicates were merged)
+    duplicates: int  # training points that were merged into an equal one
+    threshold: float
+    confidence: float
+    memorized: Tensor = field(repr=False)  # (m,) bool
+    nearest: Tensor = field(repr=False)  # (m,) row of the nearest training point in the set as given
+    d1: Tensor = field(repr=False)  # (m,) distance to the nearest training point
+    d2: Tensor = field(repr=False)  # (m,) distance to the second nearest
+
+    def __float__(self) -> float:
+        return self.ratio
+
+    def at(self, threshold: float) -> float:
+        """The ratio at another threshold, from the same distances."""
+        return float(_is_memorized(self.d1, self.d2, _check_threshold(threshold)).double().mean())
+
+
+def _check_threshold(threshold: float) -> float:
+    if not 0 < as_real(threshold, "threshold") < 1:
+        raise ValueError(f"threshold = {threshold}: a number in (0, 1) on the ratio of squared distances is needed")
+    return float(threshold)
+
+
+def _is_memorized(d1: Tensor, d2: Tensor, threshold: float) -> Tensor:
+    """d1^2 <= threshold d2^2 for distances (m,) float64 in any unit: multiplied by 2^-600 or 2^600 where squares would not fit."""
+    factor = torch.ones_like(d2).masked_fill(d2 > 2.0**400, 2.0**-600).masked_fill(d2 < 2.0**-400, 2.0**600)
+    return (d1 * factor).square() <= threshold * (d2 * factor).square()
+
+
+def check_sets(train: object, **others: object) -> None:
+    """ValueError unless train is a finite floating-point tensor (n, d, ...), and the others the same with rows of that shape."""
+    shape = tuple(train.shape[1:]) if isinstance(train, Tensor) and train.ndim > 1 else ("d",)
+    for name, points in {"train": train, **others}.items():
+        check_points(points, shape, name)
+        if points[0].numel() == 0:
+            raise ValueError(f"{name} has shape {tuple(points.shape)}: at least one value a point is needed")
+
+
+def memorization_ratio(
+    samples: Tensor,
+    train: Tensor,
+    threshold: float = 1 / 9,
+    *,
+    merge_duplicates: bool = True,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    generator: torch.Generator | None = None,
+) -> MemorizationRatio:
+    """Share of samples with |x - x_(1)|^2 <= threshold |x - x_(2)|^2, x_(k) the k-th nearest training point.
+
+    Ye et al. (2026), section 6, after Yoon et al. (2023). samples: (m, *event_shape), train: (n, *event_shape), n >= 2.
+    A training point that stands twice makes x_(1) and x_(2) equal, and even a near-perfect copy of it would pass as new:
+    with merge_duplicates (default) equal training points count once; without, the rule is taken to the letter.
+    A sample at the same distance from two distinct training points (a tie) is not memorized, unless both are 0.
+    The interval is the percentile bootstrap over samples (at a ratio of 0 or 1 it has no width: see `wilson_interval`).
+    Distances are exact in float64, whatever the dtypes of the two sets, and in any unit: the ratio does not depend on it.
+    """
+    check_sets(train, samples=samples), check_generator(generator)
+    threshold, confidence = _check_threshold(threshold), check_confidence(confidence)
+    resamples = check_count(resamples, "resamples")
+    check_memory(3 * resamples, torch.float64, f"resamples = {resamples}")
+    flat, first = train.reshape(len(train), -1), torch.arange(len(train))
+    if merge_duplicates:
+        first = _first_of_equal(flat)
+    if len(first) < 2:
+        raise ValueError(
+            f"train has {len(train)} points, {len(first)} distinct: at least 2 are needed to have a second nearest"
+        )
+    kept = flat if len(first) == len(flat) else flat[first.to(flat.device)]
+    distance, index = nearest_distances(samples.reshape(len(samples), -1), Rows(kept), k=2)
+    d1, d2 = distance.unbind(1)
+    memorized = _is_memorized(d1, d2, threshold)
+    low, high = _bootstrap_interval(int(memorized.sum()), len(samples), confidence, resamples, generator)
+    return MemorizationRatio(
+        float(memorized.double().mean()), low, high, len(samples), len(first), len(train) - len(first), threshold,
+        confidence, memorized, first.to(index.device)[index[:, 0]], d1, d2,
+    )  # fmt: skip
+
+
+def _first_of_equal(flat: Tensor) -> Tensor:
+    """Row numbers of the first of each group of equal rows, rising, (distinct,)."""
+    plain = (flat.detach() + 0.0).cpu()  # + 0.0 turns -0.0 into 0.0: they are equal
+    rows = np.ascontiguousarray((plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy())
+    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
+    return torch.from_numpy(np.sort(np.unique(keys, return_index=True)[1]))
+
+
+def _bootstrap_interval(k: int, m: int, confidence: float, resamples: int, generator) -> tuple[float, float]:
+    """Percentile bootstrap of a share: resampling m zeros and ones with replacement is a binomial draw."""
+    device = "cpu" if generator is None else generator.device
+    if generator is None:  # a fixed stream of its own: the same samples give the same interval
+        generator = torch.Generator(device).manual_seed(0)
+    share = torch.full((resamples,), k / m, dtype=torch.float64, device=device)
+    draws = torch.binomial(torch.full_like(share, m), share, generator=generator) / m
+    tail = (1 - confidence) / 2
+    ends = torch.quantile(draws, torch.tensor([tail, 1 - tail], dtype=torch.float64, device=device))
+    return float(ends[0]), float(ends[1])

@@ -1,0 +1,9 @@
+"""Networks that learn scores, and `Denoiser`, which makes a score of each."""
+
+from .denoiser import Denoiser
+from .dit import DiT
+from .dit_blocks import SIZES, DiTConfig, dit_config
+from .mlp import MLP
+from .unet1d import UNet1D
+
+__all__ = ["MLP", "SIZES", "Denoiser", "DiT", "DiTConfig", "UNet1D", "dit_config"]

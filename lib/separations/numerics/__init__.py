@@ -1,0 +1,7 @@
+"""Numbers without diffusion: checks of arguments, random streams, estimates with intervals, data read in blocks, eigenvalues, costs."""
+
+from .estimates import Curve, Estimate, wilson_interval
+from .seeds import numpy_seeded, seeded, stream
+from .streaming import Rows, nearest
+
+__all__ = ["Curve", "Estimate", "Rows", "nearest", "numpy_seeded", "seeded", "stream", "wilson_interval"]

@@ -1,0 +1,23 @@
+"""One look for every figure of the book."""
+
+from .colors import COLORS
+from .figures import density, direct_labels, error_points, field, line_with_band, panel_label, panels, points, use_style
+from .images import image_grid, pairs
+from .live import curves_slider, score_field_slider
+
+__all__ = [
+    "COLORS",
+    "curves_slider",
+    "density",
+    "direct_labels",
+    "error_points",
+    "field",
+    "image_grid",
+    "line_with_band",
+    "pairs",
+    "panel_label",
+    "panels",
+    "points",
+    "score_field_slider",
+    "use_style",
+]

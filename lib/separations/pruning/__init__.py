@@ -1,0 +1,5 @@
+"""Which attention heads matter, and the networks that are left without some of them."""
+
+from .heads import choose_heads, head_importance, head_magnitude, mask_gradients, prune_heads
+
+__all__ = ["choose_heads", "head_importance", "head_magnitude", "mask_gradients", "prune_heads"]

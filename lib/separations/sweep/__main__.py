@@ -1,0 +1,7 @@
+"""`python -m separations.sweep`."""
+
+import sys
+
+from .command import main
+
+sys.exit(main())
