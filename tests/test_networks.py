@@ -180,8 +180,10 @@ def test_the_library_takes_a_denoiser_for_a_distribution():
     assert reverse_sde(model, x, [0.9, 0.5, 0.1], schedule=VPLinear(), generator=gen(0)).shape == (40, 3)
     assert denoising_loss(model, x, 0.3, schedule=VPLinear(), generator=gen(0)).value.requires_grad
     assert implicit_loss(model, x, 0.3, schedule=VPLinear()).value.requires_grad
-    with pytest.raises(ValueError, match=r"schedule = OU\(\): the network was made for VPLinear"):
-        ddim(model, x, [0.9, 0.5, 0.1])
+    own = ddim(model, x, [0.9, 0.5, 0.1])  # the schedule of the network
+    assert torch.equal(own, ddim(model, x, [0.9, 0.5, 0.1], schedule=VPLinear()))
+    with pytest.raises(ValueError, match=r"schedule has OU\(\) and Denoiser has VPLinear"):
+        ddim(model, x, [0.9, 0.5, 0.1], schedule=OU())
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def _entry(room: str, name: str, there: Library, used: Mapping[Key, list[str]]) 
     lines += (
         ["   :members:", "   :member-order: bysource"] if kind == "autoclass" else ["   :no-value:"] if not kind else []
     )
-    chapters = [f"{{doc}}`{_number(key)} <../{key}>`" for key in sorted(set(used.get(key, [])))]
+    chapters = [f"{{doc}}`{_number(key)} <../{key}>`" for key in sorted(set(used.get(key, [])), key=_number)]
     note = f"\n\nUsed in {', '.join(chapters)}." if chapters else ""
     return "```{eval-rst}\n" + "\n".join(lines) + "\n```" + note
 

@@ -109,7 +109,9 @@ def floors(found: list[Room]) -> dict[str, int]:
 def drawing(found: list[Room]) -> str:
     """The rooms on their floors as SVG in the colours of the page. An arrow that follows from two others is left out."""
     floor = floors(found)
+    side = list(TOWERS)
     levels = [[room for room in found if floor[room.name] == k] for k in range(max(floor.values()) + 1)]
+    levels = [sorted(level, key=lambda room: side.index(room.tower)) for level in levels]
     width = max(len(level) for level in levels) * (WIDE + 16)
     height = len(levels) * (HIGH + GAP)
     at = {}
@@ -132,9 +134,9 @@ def drawing(found: list[Room]) -> str:
     for room in found:
         x, y = at[room.name]
         lines.append(
-            f'<rect x="{x - WIDE / 2:.0f}" y="{y - HIGH / 2:.0f}" width="{WIDE}" height="{HIGH}" rx="6" fill="none" '
+            f'<rect x="{x - WIDE / 2:.0f}" y="{y - HIGH / 2:.0f}" width="{WIDE}" height="{HIGH}" rx="6" fill="var(--pst-color-background, white)" '
             f'stroke="currentColor" stroke-width="1.5" stroke-dasharray="{dash[room.tower]}"><title>{escape(room.says)}</title></rect>'
-            f'<text x="{x:.0f}" y="{y + 5:.0f}" text-anchor="middle" fill="currentColor" font-size="16">{escape(room.name)}</text>'
+            f'<text x="{x:.0f}" y="{y + 5:.0f}" text-anchor="middle" fill="currentColor" font-size="17">{escape(room.name)}</text>'
         )
     return "\n".join([*lines, "</svg></div>"])
 
@@ -159,12 +161,12 @@ Where does a line of the library stand? In the room whose sentence it fits. A ro
 beside the packages. Two towers stand on one ground: *science* never imports *engine*, and the engine knows nothing of diffusion. Imports
 run one way, so no room imports another that imports it; a test holds the arrows against this table.
 
-{table(found)}
-
 Each room stands above all that it imports. Rooms of the ground have dotted walls, those of the engine dashed ones; an arrow that follows from
 two others is left out.
 
 ```{{raw}} html
 {drawing(found)}
 ```
+
+{table(found)}
 """

@@ -25,7 +25,7 @@ from ..numerics.checks import (
     shown,
 )
 from ..parameterizations import PREDICTIONS, coefficients
-from ..schedules import OU, Schedule, Time
+from ..schedules import OU, Schedule, Time, schedule_of
 
 
 class Denoiser(nn.Module):
@@ -98,8 +98,7 @@ class Denoiser(nn.Module):
 
         head_mask: weights of the heads of a `dit.DiT`, (m, L, H) or (m, L, H, N).
         """
-        if schedule is not None and schedule != self.schedule:
-            raise ValueError(f"schedule = {schedule}: the network was made for {self.schedule} only")
+        schedule_of(schedule, self)
         lead = self._check(x)
         t = self._times(t, lead).to(x.device)
         out = self._raw(x, t, lead, {} if head_mask is None else {"head_mask": head_mask})
