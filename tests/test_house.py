@@ -100,3 +100,13 @@ def test_an_import_is_read_in_every_form(tmp_path):
         "": ["a"], "a": ["b"], "b": ["c", "d", "e"], "c": ["d"],
     }  # fmt: skip
     assert found["c"] == {"d": ["c.two -> d"]}
+
+
+def test_no_two_classes_share_a_name():
+    names = [
+        node.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from separations import samplers
+from separations.distributions import GaussianMixture
 from separations.examination import along_training
 from separations.interval_study import Experiment, Job, interval_pairs
 from separations.interval_study import jobs as interval_grid
 from separations.interval_study import summary as interval_summary
-from separations.metrics.half_sampling import half_sample_interval
+from separations.loss_gap import loss_gap
+from separations.metrics import energy_test, mean_distance
+from separations.metrics.half_sampling import half_sample_interval, half_samples
 from separations.networks import MLP, Denoiser, DiT, DiTConfig, UNet1D
 from separations.networks.lipschitz import local_lipschitz, product_of_norms
 from separations.networks.unet1d import UNet1DConfig
@@ -304,3 +308,29 @@ def test_the_checks_of_numbers():
     for value in (True, "1", None, NAN, np.inf, torch.ones(1), 1j, [1], 10**400):
         with pytest.raises(ValueError, match="x = "):
             check_real(value, "x")
+
+
+def test_resampling_of_given_numbers_does_not_depend_on_the_global_stream_and_drawing_does():
+    x, y = torch.randn(30, 2, generator=seeds.seeded(1)), torch.randn(40, 2, generator=seeds.seeded(2))
+    given = {
+        "a permutation test": lambda g: energy_test(x, y, generator=g).p_value,
+        "half samples": lambda g: half_samples(20, 30, 5, g)[0].tolist(),
+        "a mean distance": lambda g: mean_distance(x, y, generator=g).low,
+    }
+    drawn = {
+        "noise": lambda g: samplers.prior((3, 2), 0.5, generator=g).tolist(),
+        "samples": lambda g: GaussianMixture(torch.zeros(1, 2), 1.0).sample(3, generator=g).tolist(),
+        "a gap": lambda g: float(
+            loss_gap(x, GaussianMixture(torch.zeros(1, 2), 1.0), 0.3, samples=16, generator=g).value
+        ),
+        "weights": lambda g: MLP(2, 4, 2, generator=g).state_dict()["weights.0"].tolist(),
+        "batches": lambda g: [r.loss for r in train(small(), DATA, steps=3, every=1, batch=4, generator=g)],
+    }
+    for functions, moves in ((given, False), (drawn, True)):
+        for name, function in functions.items():
+            torch.manual_seed(0)
+            first = function(None)
+            assert (function(None) != first) == moves, name
+            assert function(seeds.seeded(3)) == function(seeds.seeded(3)), name
+            torch.manual_seed(0)
+            assert function(None) == first, name

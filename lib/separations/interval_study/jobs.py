@@ -128,7 +128,7 @@ def _shared(experiment: Experiment) -> tuple[Denoiser, recipes.Images, Features 
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class JobOutcome:
     """What a job leaves: `row, losses = outcome`, and the first samples.
 
     losses: the training loss of each epoch, per value, over the job's own times: those of different jobs are means of different quantities.
@@ -154,13 +154,13 @@ def _settings(tf32: bool) -> Iterator[None]:
         torch.set_num_threads(before[0]), torch.set_float32_matmul_precision(before[1])
 
 
-def run_job(experiment: Experiment, job: Job) -> Outcome:
+def run_job(experiment: Experiment, job: Job) -> JobOutcome:
     """Train on as the job says, generate and measure, with one thread."""
     with _settings(experiment.tf32):
         return _run_job(experiment, job)
 
 
-def _run_job(experiment: Experiment, job: Job) -> Outcome:
+def _run_job(experiment: Experiment, job: Job) -> JobOutcome:
     model, images, reference = _shared(experiment)
     losses, result = [], model
     if job.epochs:
@@ -173,10 +173,10 @@ def _run_job(experiment: Experiment, job: Job) -> Outcome:
     samples = draw(result, experiment)
     row = about | measures(result, samples, experiment, images, reference)
     kept = copy.deepcopy(result).cpu() if job.name in experiment.keep_models else None
-    return Outcome(row, losses, samples[: experiment.keep].clone(), kept)
+    return JobOutcome(row, losses, samples[: experiment.keep].clone(), kept)
 
 
-def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> Iterator[Outcome]:
+def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> Iterator[JobOutcome]:
     """`run_job` for each job, in their order, as they are done; in `workers` processes with one thread each, or here for one.
 
     The pretrained model is made first if it is not there. An error in a job is raised here, with its name.
@@ -196,7 +196,7 @@ def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> I
         yield from _in_processes(experiment, jobs, workers)
 
 
-def _in_processes(experiment: Experiment, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+def _in_processes(experiment: Experiment, jobs: Sequence[Job], workers: int) -> Iterator[JobOutcome]:
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(run_job, experiment, job) for job in jobs]
         try:

@@ -80,14 +80,10 @@ def excess_ratio(
     samples and of the held-out points, not that of the training set. Errors as in `memorization_ratio`.
     """
     check_sets(train, samples=samples, held_out=held_out)
-    ours, theirs = (
-        memorization_ratio(x, train, threshold, confidence=confidence, resamples=1) for x in (samples, held_out)
-    )
+    ours, theirs = (memorization_ratio(x, train, threshold, confidence=confidence) for x in (samples, held_out))
     p, q = ours.ratio, theirs.ratio
-    (p_low, p_high), (q_low, q_high) = (
-        wilson_interval(int(r.memorized.sum()), r.m, confidence) for r in (ours, theirs)
-    )
-    low, high = p - q - math.hypot(p - p_low, q_high - q), p - q + math.hypot(p_high - p, q - q_low)
+    low = p - q - math.hypot(p - ours.low, theirs.high - q)
+    high = p - q + math.hypot(ours.high - p, q - theirs.low)
     return ExcessRatio(p, q, low, high, ours.m, theirs.m)
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..numerics.checks import as_real, check_count, check_generator, check_memory, check_points
+from ..numerics.checks import as_real, check_count, check_memory, check_points
 from ..numerics.estimates import check_confidence
+from ..numerics.seeds import resampling
 from ..numerics.streaming import (
     Rows,
     difference_rounding,
@@ -165,11 +166,8 @@ def mean_distance(
     different sizes compare.
     """
     confidence, resamples = check_confidence(confidence), check_count(resamples, "resamples")
-    check_generator(generator)
-    each = distances(samples, train, nearest_only=nearest_only, per_value=per_value)
+    each, generator = distances(samples, train, nearest_only=nearest_only, per_value=per_value), resampling(generator)
     check_memory(2 * resamples * len(each), torch.float64, f"resamples = {resamples}")
-    if generator is None:  # a fixed stream of its own: the same samples give the same interval
-        generator = torch.Generator().manual_seed(0)
     draws = torch.randint(len(each), (resamples, len(each)), generator=generator, device=generator.device).cpu()
     tail = (1 - confidence) / 2
     ends = torch.quantile(each[draws].mean(1), torch.tensor([tail, 1 - tail], dtype=torch.float64))

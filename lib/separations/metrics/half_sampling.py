@@ -22,8 +22,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..numerics.checks import check_count, check_generator, check_memory
+from ..numerics.checks import check_count, check_memory
 from ..numerics.estimates import check_confidence, wilson_interval
+from ..numerics.seeds import resampling
 from .features import Features
 
 RESAMPLES = 200  # the 95 % quantile of 200 numbers is known to about 5 %
@@ -61,8 +62,7 @@ def half_samples(
     """Row numbers of random halves of m and of n points, (resamples, m // 2) and (resamples, n // 2), rising in each row."""
     m, n, resamples = check_count(m, "m"), check_count(n, "n"), check_count(resamples, "resamples")
     check_memory(3 * resamples * max(m, n), torch.int64, f"resamples = {resamples}")  # numbers, their order, its halves
-    if check_generator(generator) is None:  # a fixed stream of its own: the same samples give the same interval
-        generator = torch.Generator().manual_seed(0)
+    generator = resampling(generator)
 
     def halves(count: int) -> Tensor:
         keys = torch.rand(resamples, count, generator=generator, device=generator.device)

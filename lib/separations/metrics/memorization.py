@@ -1,4 +1,4 @@
-"""Measures of generated samples, each with an interval: how many are memorized, and (from `quality`) how good they are."""
+"""The memorization ratio: the share of samples that lie much nearer to one training point than to any other."""
 
 from dataclasses import dataclass, field
 
@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..numerics.checks import as_real, check_count, check_generator, check_memory, check_points
-from ..numerics.estimates import check_confidence
+from ..numerics.checks import as_real, check_points
+from ..numerics.estimates import check_confidence, wilson_interval
 from ..numerics.streaming import Rows, nearest_distances
 
 
 @dataclass(frozen=True)
 class MemorizationRatio:
-    """Share of memorized samples with a bootstrap interval; float(...) is the ratio."""
+    """Share of memorized samples with Wilson's interval; float(...) is the ratio."""
 
     ratio: float
     low: float
@@ -64,8 +64,6 @@ def memorization_ratio(
     *,
     merge_duplicates: bool = True,
     confidence: float = 0.95,
-    resamples: int = 2000,
-    generator: torch.Generator | None = None,
 ) -> MemorizationRatio:
     """Share of samples with |x - x_(1)|^2 <= threshold |x - x_(2)|^2, x_(k) the k-th nearest training point.
 
@@ -73,13 +71,11 @@ def memorization_ratio(
     A training point that stands twice makes x_(1) and x_(2) equal, and even a near-perfect copy of it would pass as new:
     with merge_duplicates (default) equal training points count once; without, the rule is taken to the letter.
     A sample at the same distance from two distinct training points (a tie) is not memorized, unless both are 0.
-    The interval is the percentile bootstrap over samples (at a ratio of 0 or 1 it has no width: see `wilson_interval`).
+    The interval is Wilson's, for the draw of the samples: see `wilson_interval`.
     Distances are exact in float64, whatever the dtypes of the two sets, and in any unit: the ratio does not depend on it.
     """
-    check_sets(train, samples=samples), check_generator(generator)
+    check_sets(train, samples=samples)
     threshold, confidence = _check_threshold(threshold), check_confidence(confidence)
-    resamples = check_count(resamples, "resamples")
-    check_memory(3 * resamples, torch.float64, f"resamples = {resamples}")
     flat, first = train.reshape(len(train), -1), torch.arange(len(train))
     if merge_duplicates:
         first = _first_of_equal(flat)
@@ -91,7 +87,7 @@ def memorization_ratio(
     distance, index = nearest_distances(samples.reshape(len(samples), -1), Rows(kept), k=2)
     d1, d2 = distance.unbind(1)
     memorized = _is_memorized(d1, d2, threshold)
-    low, high = _bootstrap_interval(int(memorized.sum()), len(samples), confidence, resamples, generator)
+    low, high = wilson_interval(int(memorized.sum()), len(samples), confidence)
     return MemorizationRatio(
         float(memorized.double().mean()), low, high, len(samples), len(first), len(train) - len(first), threshold,
         confidence, memorized, first.to(index.device)[index[:, 0]], d1, d2,
@@ -104,15 +100,3 @@ def _first_of_equal(flat: Tensor) -> Tensor:
     rows = np.ascontiguousarray((plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy())
     keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
     return torch.from_numpy(np.sort(np.unique(keys, return_index=True)[1]))
-
-
-def _bootstrap_interval(k: int, m: int, confidence: float, resamples: int, generator) -> tuple[float, float]:
-    """Percentile bootstrap of a share: resampling m zeros and ones with replacement is a binomial draw."""
-    device = "cpu" if generator is None else generator.device
-    if generator is None:  # a fixed stream of its own: the same samples give the same interval
-        generator = torch.Generator(device).manual_seed(0)
-    share = torch.full((resamples,), k / m, dtype=torch.float64, device=device)
-    draws = torch.binomial(torch.full_like(share, m), share, generator=generator) / m
-    tail = (1 - confidence) / 2
-    ends = torch.quantile(draws, torch.tensor([tail, 1 - tail], dtype=torch.float64, device=device))
-    return float(ends[0]), float(ends[1])

@@ -69,7 +69,7 @@ def patch_matches(
 def _copied(ours: Tensor, theirs: Tensor, threshold: float) -> Tensor:
     """The rule on the patches of one place, (m,) bool."""
     differ = bool((theirs != theirs[0]).any())
-    return memorization_ratio(ours, theirs, threshold, merge_duplicates=differ, resamples=1).memorized
+    return memorization_ratio(ours, theirs, threshold, merge_duplicates=differ).memorized
 
 
 def _spread(patches: Tensor) -> Tensor:

@@ -18,10 +18,9 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from ..numerics.checks import as_real, check_count, check_generator, check_memory, check_points, check_whole
+from ..numerics.checks import as_real, check_count, check_memory, check_points, check_whole
+from ..numerics.seeds import resampling
 from ..numerics.streaming import peak, scaled, size_exponent
-
-_STREAM = 7_046_029_254  # no seed that a sample is likely to have been drawn with
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def p_values(
     blocks = min(len(x), len(y)) // size
     if blocks < 1:
         raise ValueError(f"size = {size}: at most the number of points of x and y, {min(len(x), len(y))}, is allowed")
-    generator = check_generator(generator) or torch.Generator().manual_seed(_STREAM)
+    generator = resampling(generator)
     pairs = zip(x[: blocks * size].split(size), y[: blocks * size].split(size))
     return np.array([test(a, b, permutations=permutations, generator=generator).p_value for a, b in pairs])
 
@@ -118,8 +117,7 @@ def permutation_test(
     check_memory(3 * (permutations + 1) * N, torch.float64, f"permutations = {permutations}")
     h = np.full((permutations + 1, N), -1 / (N - m))  # one row a labelling, the observed one first
     h[0, :m] = 1 / m
-    if check_generator(generator) is None:  # a fixed stream of its own: the same samples give the same p-value
-        generator = torch.Generator().manual_seed(_STREAM)
+    generator = resampling(generator)
     keys = torch.rand(permutations, N, dtype=torch.float64, generator=generator, device=generator.device)
     first = keys.cpu().numpy().argpartition(m - 1, axis=1)[:, :m]  # a random subset of m points
     np.put_along_axis(h[1:], first, 1 / m, axis=1)

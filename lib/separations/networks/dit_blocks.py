@@ -147,7 +147,7 @@ class Attention(nn.Module):
         return linear(out.transpose(1, 2).reshape(m, N, -1), self.proj)
 
 
-class MLP(nn.Module):
+class FeedForward(nn.Module):
     """Two linear maps with a GELU (tanh form) between them."""
 
     def __init__(self, width: int, hidden: int):
@@ -164,7 +164,7 @@ class DiTBlock(nn.Module):
     def __init__(self, config: DiTConfig, heads: int):
         super().__init__()
         self.attn = Attention(config.width, heads, config.head_dim)
-        self.mlp = MLP(config.width, round(config.width * config.mlp_ratio))
+        self.mlp = FeedForward(config.width, round(config.width * config.mlp_ratio))
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, 6 * config.width))
 
     def forward(self, x: Tensor, c: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -84,10 +83,8 @@ def check_confidence(confidence: float) -> float:
 
 def wilson_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share of k out of m (Wilson 1927): honest also at 0 and at 1."""
-    from scipy.stats import norm
+    from scipy.stats import binomtest
 
     m, confidence = check_whole(m, "m", 1, 2**53), check_confidence(confidence)
-    k = check_whole(k, "k", 0, m)
-    z2 = norm.ppf((1 + confidence) / 2) ** 2
-    centre, half = (k + z2 / 2) / (m + z2), np.sqrt(z2 * (k * (m - k) / m + z2 / 4)) / (m + z2)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    found = binomtest(check_whole(k, "k", 0, m), m).proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)

@@ -2,16 +2,21 @@
 
 torch's generator for CPUs keeps the low 32 bits of a seed (1 and 1 + 2^32 are one run), and NumPy's `default_rng([seed, 0])` is
 `default_rng(seed)`. So the pair becomes one whole number below 2^32, 1000 seed + purpose, and what does not fit is an error.
+
+One rule for ``generator=None`` in the whole library: what is *drawn* (samples, noise, starts, batches, weights) comes from PyTorch's
+own global stream, as in PyTorch itself; an interval or a p-value of *given* numbers is resampled from a stream of its own (`resampling`), so
+that the same numbers have the same interval. No function sets a global seed.
 """
 
 import numpy as np
 import torch
 
-from .checks import check_whole
+from .checks import check_generator, check_whole
 
 PURPOSES = 1000
 MAX_SEED = 2**32 // PURPOSES - 1  # 4,294,966
 MAX_STREAM = 2**32 - 1
+RESAMPLING = 4_294_967_291  # the largest prime below 2^32
 
 
 def check_seed(seed: object, name: str = "seed", most: int = MAX_SEED) -> int:
@@ -27,6 +32,11 @@ def stream(seed: int, purpose: int = 0) -> int:
 def seeded(seed: int, purpose: int = 0, device: str | torch.device = "cpu") -> torch.Generator:
     """torch's generator of the stream (seed, purpose). seed: 0 to 4,294,966; purpose: 0 to 999, what the numbers are for."""
     return torch.Generator(device).manual_seed(stream(seed, purpose))
+
+
+def resampling(generator: torch.Generator | None) -> torch.Generator:
+    """The generator of a bootstrap or a permutation: the given one, or a fixed stream that no sample is likely to have been drawn with."""
+    return torch.Generator().manual_seed(RESAMPLING) if check_generator(generator) is None else generator
 
 
 def numpy_seeded(seed: int, purpose: int = 0) -> np.random.Generator:

@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..networks.denoiser import Denoiser
 from ..numerics.checks import check_count, check_generator, check_points, check_real, check_weights, randn
 from ..numerics.estimates import Curve, check_confidence
+from ..numerics.seeds import resampling
 from ..parameterizations import coefficients
 from ..schedules import Time
 from .state import loss_factor
@@ -110,9 +111,8 @@ class GradientSignal:
     ) -> tuple[float, float]:
         """Percentile bootstrap of `slope` over the samples, which all times share."""
         resamples = check_count(resamples, "resamples")
-        check_confidence(confidence), check_generator(generator)
-        if generator is None:  # a fixed stream of its own: the same samples give the same interval
-            generator = torch.Generator().manual_seed(0)
+        check_confidence(confidence)
+        generator = resampling(generator)
         kept = (self.snr >= low) & (self.snr <= high)
         draws = torch.randint(self.m, (resamples, self.m), generator=generator)
         means = torch.stack([row[draws].mean(1) for row in self.squares[kept]], 1)  # (resamples, T)

@@ -25,7 +25,7 @@ from ..networks.mlp import Generators
 from ..numerics.checks import check_count, check_positive, check_real, check_weights, check_whole, uniform
 from ..schedules import OU, Schedule
 from ..timesteps.times import LogSNRUniform
-from .state import EMA, Record, Run
+from .state import EMA, Record, TrainingRun
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
@@ -85,7 +85,7 @@ def train(
     path = None if checkpoint is None else _path(checkpoint)
     if path is None or not path.exists():
         check_weights(model)
-    run = Run(model, data, times, weight, batch, generator, accelerator)
+    run = TrainingRun(model, data, times, weight, batch, generator, accelerator)
     warmup = check_whole(warmup, "warmup", 0, steps - 1)
     run.optimiser = _optimiser(optimiser, model, lr, weight_decay)
     run.rate = _rate(decay, lr, warmup, steps)

@@ -107,7 +107,7 @@ class _Loss(nn.Module):
         return denoising_terms(self.model, x0, t, eps=eps, weight=self.weight).mean(-1)
 
 
-class Run:
+class TrainingRun:
     """The state of a training run: model, optimiser, average, generators, step. All that a checkpoint has to hold."""
 
     optimiser: torch.optim.Optimizer
