@@ -17,7 +17,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PROFILE ?= laptop
 STRICT ?=
-JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+ifeq ($(origin JOBS),undefined)
+JOBS := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+endif
 FILE ?=
 VENV := .venv
 PY := $(VENV)/bin/python
