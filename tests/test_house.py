@@ -110,3 +110,28 @@ def test_no_two_classes_share_a_name():
         if isinstance(node, ast.ClassDef)
     ]
     assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)
+
+
+def test_former_import_paths_give_the_same_objects_and_hide_no_module():
+    from separations.dit import DiT, DiTConfig
+    from separations.product_mixtures import StudentMixture
+    from separations.quality import image_quality, precision_recall
+
+    from separations import distributions, former_paths, metrics, networks
+
+    assert (DiT, DiTConfig) == (networks.DiT, networks.DiTConfig) and StudentMixture is distributions.StudentMixture
+    assert (image_quality, precision_recall) == (metrics.image_quality, metrics.precision_recall)
+    for old, (room, now) in former_paths.FORMER.items():
+        assert not (PACKAGE / f"{old}.py").exists() and not (PACKAGE / old).exists()
+        assert (PACKAGE / f"{now.replace('.', '/')}.py").is_file() and now.startswith(f"{room}.")
+    with pytest.raises(ImportError):
+        from separations.dit import no_such_name  # noqa: F401
+    with pytest.raises(ModuleNotFoundError):
+        import separations.no_such_module  # noqa: F401
+    used = [path for path in PACKAGE.rglob("*.py") if path.stem not in ("former_paths", "__init__")]
+    names = house.arrows(PACKAGE)
+    assert (
+        "former_paths" not in {room for others in names.values() for room in others if room != ""}
+        or names[""]["former_paths"]
+    )
+    assert not any("former_paths" in path.read_text() for path in used)

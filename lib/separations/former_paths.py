@@ -1,0 +1,65 @@
+"""Import paths of version 0.1 before its modules moved into rooms, for code outside of this repository; they go with the next version.
+
+Nothing in the library, the book or the tests uses them. A former module gives the names of the module that it became, and of its room.
+"""
+
+import importlib
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+ROOMS = {
+    "numerics": "checks costs estimates seeds streaming",
+    "distributions": "coordinate_laws diffused fitted_gaussian lipschitz local_gaussians one_dimension product_mixtures scale_mixtures total_variation",
+    "loss_gap": "gap_control=control gap_integral=integral gap_quadrature=quadrature gap_terms=terms gap_theory=theory",
+    "relu": "relu_bricks=bricks relu_density=hoelder relu_quadratic=quadratic relu_scores=scores relu_softmax=softmax relu_time=timed",
+    "networks": "dit dit_blocks dit_kernels network_lipschitz=lipschitz unet1d",
+    "training": "checkpoints gradient_signal identity per_copy recipes run_identity training_run=state",
+    "timesteps": "timesteps_interval=interval",
+    "metrics": "baselines component_measures=components digit_features features measures=half_sampling neighbourhoods patches quality survival two_sample",
+    "data": "data_ecg=ecg data_fetch=fetch data_formats=formats data_images=images data_sources=sources",
+    "plotting": "interactive=live palette=colors pictures=images",
+    "ledger": "findings prose stored_tables tables verdicts",
+    "run": "executed kernel magics notebooks parameter_types parameters results run_folder=folder stopping",
+    "sweep": "sweep_file=file sweep_plan=plan sweep_table=table",
+    "book": "chapters evidence markup pages records staging student summary",
+}  # fmt: skip
+FORMER = {
+    word.partition("=")[0]: (room, f"{room}.{word.rpartition('=')[2]}")
+    for room, words in ROOMS.items()
+    for word in words.split()
+}
+FORMER["krylov"] = ("numerics", "numerics.lanczos")
+HERE = __name__.rpartition(".")[0]
+
+
+class _Finder:
+    """Finds a former module; it comes after all other finders, so that a module that is there is never hidden."""
+
+    @staticmethod
+    def find_spec(name: str, path=None, target=None) -> ModuleSpec | None:
+        package, _, old = name.rpartition(".")
+        return ModuleSpec(name, _Finder) if package == HERE and old in FORMER else None
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        room, now = FORMER[module.__name__.rpartition(".")[2]]
+        found = [importlib.import_module(f"{HERE}.{one}") for one in (now, room)]
+
+        def __getattr__(name: str):
+            for one in found:
+                if hasattr(one, name):
+                    return getattr(one, name)
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+        module.__doc__, module.__getattr__ = found[0].__doc__, __getattr__
+
+
+def install() -> None:
+    """Let former paths be imported."""
+    if _Finder not in sys.meta_path:
+        sys.meta_path.append(_Finder)
