@@ -143,6 +143,131 @@ def test_what_computes_something_else_means_something_else(library, files):
     assert meaning(library, {}) != meaning(library, files)
 
 
+APART = [
+    ("(x + 1).T", "x + 1 .T"), ("(-x).T", "-x.T"), ("(x if x else x).d", "x if x else x.d"), ("f().b", "f.b()"), ("f()(x)", "f(x)()"),
+    ("x[x[1:]:2]", "x[x[1:2]:]"), ("f(None)", "f(Constant)"), ("[x, []]", "[x, List]"), ("lambda *, k: k", "lambda *, k=...: k"), ("1", "True"),
+    ("'a'", "b'a'"), ("x.a.b", "x.ab"), ("'name x'", "x"), ("f(x)(x)", "f(x(x))"), ("(not x).a", "not x.a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_expressions_that_look_alike_are_told_apart(library, one, other):
+    text = "from separations.b import twice\nprint(twice(3))"
+    first = meaning(library, {"b.py": f"def twice(x, f=None, List=None, Constant=None):\n    return {one}\n"}, text)
+    assert first != meaning(
+        library, {"b.py": f"def twice(x, f=None, List=None, Constant=None):\n    return {other}\n"}, text
+    )
+
+
+CHANGED = {
+    "a name that is imported and changed": (
+        "from .a import VALUE\nVALUE = VALUE * 2\n\ndef twice(x):\n    return VALUE\n",
+        {},
+    ),
+    "a name that is imported and filled": (
+        "from .a import VALUE\nVALUE['x'] = 1\n\ndef twice(x):\n    return VALUE\n",
+        {},
+    ),
+    "a module whose value is replaced": ("from . import a\na.OTHER = 7\n\ndef twice(x):\n    return a.VALUE\n", {}),
+    "what a try imports": (
+        "try:\n    from .a import VALUE\nexcept ImportError:\n    VALUE = 3\n\ndef twice(x):\n    return VALUE\n",
+        {},
+    ),
+    "one of two targets of a name": (
+        "try:\n    from .a import VALUE\nexcept ImportError:\n    from .c import VALUE\n\ndef twice(x):\n    return VALUE\n",
+        {},
+    ),
+    "an import in a loop": ("for _ in range(1):\n    from .a import VALUE\n\ndef twice(x):\n    return VALUE\n", {}),
+    "the first of a comprehension": (
+        "from .a import VALUE\n\ndef twice(x):\n    return [VALUE for VALUE in VALUE]\n",
+        {},
+    ),
+    "a parameter of an inner lambda": (
+        "from .a import VALUE\n\ndef twice(x, k=lambda VALUE: VALUE):\n    return VALUE\n",
+        {},
+    ),
+    "a star": ("from .a import *\n\ndef twice(x):\n    return VALUE\n", {}),
+    "globals": ("from .a import VALUE\n\ndef twice(x):\n    return globals()['VALUE']\n", {}),
+}
+
+
+@pytest.mark.parametrize("text", [text for text, _ in CHANGED.values()], ids=CHANGED.keys())
+def test_a_value_of_another_module_is_seen_however_it_comes(library, text):
+    before = meaning(library, {"b.py": text})
+    assert before != meaning(library, {"a.py": "VALUE = 5\nOTHER = 2\n"})
+
+
+EFFECTS = {
+    "a loop": ("T = []\nfor n in ({}, 2):\n    T.append(n)\n\ndef twice(x):\n    return T\n"),
+    "a branch that binds": ("T = []\nif True:\n    k = 1\n    T.append({})\n\ndef twice(x):\n    return T\n"),
+    "an assignment by a method": ("T = [1, 2, 3]\nk = T.pop({})\n\ndef twice(x):\n    return T\n"),
+    "the order": ("T = []\nT.append({})\nT.append(1)\n\ndef twice(x):\n    return T\n"),
+    "a registry that a decorator fills": (
+        "T = {{}}\n\ndef put(f):\n    T[f.__name__] = f\n\n@put\ndef g():\n    return {}\n\ndef twice(x):\n    return T\n"
+    ),
+    "the other branch of a command": (
+        "if __name__ == '__main__':\n    VALUE = 1\nelse:\n    VALUE = {}\n\ndef twice(x):\n    return VALUE\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", EFFECTS.values(), ids=EFFECTS.keys())
+def test_what_a_module_does_when_it_is_imported_counts(library, text):
+    assert meaning(library, {"b.py": text.format(0)}) != meaning(library, {"b.py": text.format(2)})
+
+
+@pytest.mark.parametrize(
+    "source", ["import separations.p", "from separations import p", "def f():\n    from separations import p\nf()"]
+)
+def test_a_module_that_is_imported_for_what_it_does_counts(library, source):
+    files = {"p.py": "from . import a\na.OTHER = 7\n"}
+    assert meaning(library, files, source) != meaning(library, {"p.py": "from . import a\na.OTHER = 8\n"}, source)
+    assert meaning(library, {}, source) != meaning(library, {"__init__.py": "print(1)\n"}, source)
+
+
+def test_files_of_a_folder_that_others_go_on_from_count(library):
+    (library / "t.csv").write_text("1\n")
+    source = "from separations.b import twice\ntwice(1)"
+    text = "from pathlib import Path\nHERE = Path(__file__).parent\n\ndef twice(x):\n    return (HERE / f't{x}.csv').read_text()\n"
+    before = meaning(library, {"b.py": text}, source)
+    (library / "t.csv").write_text("2\n")
+    assert meaning(library, {}, source) != before
+
+
+def test_definitions_of_one_name_in_a_circle_are_told_apart(library):
+    other = "from . import a\n\ndef f(n):\n    return a.f(n)\n"
+    source = "from separations import a\na.f(1)"
+    one = "from . import b\n\ndef f(n):\n    return n and b.f(n) - f(n - 1)\n"
+    two = "from . import b\n\ndef f(n):\n    return n and f(n) - b.f(n - 1)\n"
+    assert meaning(library, {"a.py": one, "b.py": other, "data.py": ""}, source) != meaning(
+        library, {"a.py": two}, source
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    from ._fast import twice\nexcept ImportError:\n    def twice(x):\n        return x\n",
+        "LATER = dict(a=1)\n\ndef twice(x):\n    return LATER\n",
+        "\ufeffdef twice(x):\n    return x\n",
+        "def twice(x):\n    from . import a\n    return a.made_when_it_runs\n",
+        "def twice(x):\n    try:\n        from .absent import y\n    except ImportError:\n        y = x\n    return y\n",
+    ],
+)
+def test_odd_but_valid_python_is_read(library, text):
+    assert meaning(library, {"b.py": text})
+
+
+def test_notebooks_run_as_the_main_module_and_show_their_last_text(library, tmp_path):
+    for one, other in [
+        ("if __name__ == '__main__':\n    n = 3", "if __name__ == '__main__':\n    n = 4"),
+        ("'a'", "'b'"),
+        ("%%bash\nls", "%%bash\npwd"),
+    ]:
+        first, second = (fingerprint(notebook(tmp_path / "x.ipynb", cell(source)))["key"] for source in (one, other))
+        assert first != second
+
+
 def test_exactly_the_users_of_a_value_are_other_when_it_changes(library):
     sources = [
         "from separations import b\nb.twice",

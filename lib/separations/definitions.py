@@ -7,12 +7,14 @@ annotations and the form of the text, in which every name that the library defin
 Merkle tree. Definitions that name one another in a circle are hashed together. So a module may be moved, split or renamed, a name
 be handed on by the face of a package, a docstring be mended, and nothing is other; a changed value concerns exactly its users.
 
-What is read besides: files that a definition names beside `__file__`, by their content (see `BY_ENTRY`), and what a module does when
-it is imported (`effects`). Nothing is imported for this. Where a name cannot be followed, as in `getattr(module, name)` or
-`globals()`, the whole module counts.
+What is read besides: files that a definition names beside `__file__`, by their content (see `BY_ENTRY`), and what modules do when
+they are imported (`effects`). Nothing is imported for this. Where a name cannot be followed, as in `getattr(module, name)` or `globals()`, the whole
+module counts. What is not seen: modules whose names are made when the code runs (`import_module(name)`), a table that another module fills under a
+second name, code in texts (`eval`), and files that are found by `importlib.resources`.
 """
 
 import ast
+import copy
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
@@ -46,7 +48,7 @@ def file_hash(path: str | Path) -> str:
     return _file_hash(Path(path), (stat.st_mtime_ns, stat.st_size))
 
 
-def parsed(source: str, name: str) -> ast.Module:
+def parsed(source: str | bytes, name: str) -> ast.Module:
     """Syntax tree of a text. ValueError that names it where it is no Python."""
     try:
         return ast.parse(source)
@@ -60,20 +62,27 @@ def parsed(source: str, name: str) -> ast.Module:
 class Names:
     """What the names of a module stand for.
 
-    definitions: statements that make each; imports: module and name (None: the module itself) in the library; outside: the same in
-    words for names that come from elsewhere; stars: modules whose names are all taken over; effects: statements that are neither.
+    definitions: statements that make each; imports: modules and names (None: the module itself) in the library, the last one first;
+    outside: the same in words for names that come from elsewhere; stars: modules whose names are all taken over; statements: all but
+    imports and those that say nothing.
     """
 
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    imports: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
-    effects: list[ast.stmt] = field(default_factory=list)
+    statements: list[ast.stmt] = field(default_factory=list)
 
     def update(self, other: "Names") -> None:
-        self.imports |= other.imports
+        for name, targets in other.imports.items():
+            self.imports[name] = [*targets, *(one for one in self.imports.get(name, ()) if one not in targets)]
         self.outside |= other.outside
         self.stars += other.stars
+
+    def modules(self) -> set[str]:
+        """Modules that the imports name; a name that is no module is one of its package's."""
+        found = {module for targets in self.imports.values() for module, _ in targets} | set(self.stars)
+        return found | {f"{m}.{n}".strip(".") for targets in self.imports.values() for m, n in targets if n}
 
 
 class Library:
@@ -88,7 +97,8 @@ class Library:
         self._names: dict[str, Names] = {}
         self._forms: dict[Key, list[str | Key]] = {}
         self._hashes: dict[Key, str] = {}
-        self._for_effect: dict[str, set[str]] = {}
+        self._effects: dict[str, list[ast.stmt]] = {}
+        self._inner: dict[Key, set[str]] = {}  # modules that a definition imports when it runs
 
     # --- modules ---
 
@@ -111,34 +121,55 @@ class Library:
             if path is None:
                 raise ValueError(f"{NAME}.{module} is imported but {module.replace('.', '/')}.py is not in the library")
             package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-            self._names[module] = self._sorted(parsed(path.read_text(encoding="utf-8"), str(path)), package)
+            self._names[module] = self._sorted(parsed(path.read_bytes(), str(path)), package)
         return self._names[module]
 
     def _sorted(self, tree: ast.Module, package: str) -> Names:
-        found = Names()
+        found, tried = Names(), _tried(tree)
         for node in tree.body:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                found.update(self._imported(node, package))
-            elif _says_nothing(node):
-                continue
-            else:
-                for inner in ast.walk(node) if isinstance(node, ast.If | ast.Try | ast.With) else ():
-                    if isinstance(inner, ast.Import | ast.ImportFrom):
-                        found.update(self._imported(inner, package))
-                made = _bound(node)
-                if made == {
-                    "LATER"
-                }:  # the face of a package: modules that are imported when a name of theirs is asked for
-                    later = ast.literal_eval(node.value).items()
-                    found.imports |= {name: (f"{package}.{module}", name) for module, names in later for name in names}
+            for inner in _own_nodes([node]) if not _only_types(node) else ():
+                if isinstance(inner, ast.Import | ast.ImportFrom):
+                    found.update(self._imported(inner, package, absent=inner in tried))
+            for one in _that_run(node):
+                made = _bound(one)
+                later = _later(
+                    one
+                )  # the face of a package: modules that are imported when a name of theirs is asked for
+                for module, names in later.items():
+                    found.update(Names(imports={name: [(f"{package}.{module}", name)] for name in names}))
                 for name in made:
-                    found.definitions.setdefault(name, []).append(node)
-                if not made or _may_register(node):
-                    found.effects.append(node)
+                    found.definitions.setdefault(name, []).append(one)
+                found.statements.append(one)
         return found
 
-    def _imported(self, node: ast.Import | ast.ImportFrom, package: str = "") -> Names:
-        """What an import binds. Inside the library a relative one starts at its package."""
+    def effects(self, module: str) -> list[ast.stmt]:
+        """Statements of a module that may change something else than the names that they make, in their order."""
+        if module not in self._effects:
+            names = self.names(module)
+            self._effects[module] = [one for one in names.statements if self._acts(one, module, names)]
+        return self._effects[module]
+
+    def _acts(self, node: ast.stmt, module: str, names: Names) -> bool:
+        made = _bound(node)
+        if not made or _may_register(node) or made & set(names.imports):
+            return not isinstance(node, ast.Import | ast.ImportFrom)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return False
+        if any(isinstance(one, ast.Expr) and not _is_text(one) for one in _own_nodes([node])):
+            return True
+        roots = {_root(one.func) for one in _own_nodes([node]) if isinstance(one, ast.Call)}
+        return any(self._may_change(root, module, names) for root in roots - {None})
+
+    def _may_change(self, name: str, module: str, names: Names) -> bool:
+        """Whether a call that begins with a name may change a table: a function of the library, or a value of a module."""
+        found = self.resolve(module, name) if name in names.imports else (module, name)
+        if not isinstance(found, tuple) or not self.path(found[0]):
+            return False
+        nodes = self.names(found[0]).definitions.get(found[1], [])
+        return any(isinstance(one, ast.FunctionDef | ast.Assign | ast.AnnAssign) for one in nodes)
+
+    def _imported(self, node: ast.Import | ast.ImportFrom, package: str = "", absent: bool = False) -> Names:
+        """What an import binds. Inside the library a relative one starts at its package. absent: whether what it names may be missing."""
         found = Names()
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -146,8 +177,9 @@ class Library:
                 if head != NAME:
                     found.outside[alias.asname or head] = alias.name if alias.asname else head
                 else:  # `import separations.a` binds the package, and `import separations.a as b` the module
-                    self._there(module)
-                    found.imports[alias.asname or NAME] = (module if alias.asname else "", None)
+                    if self._there(module, absent):
+                        found.update(Names(imports={alias.asname or NAME: [(module if alias.asname else "", None)]}))
+                        found.update(Names(imports={f"\0{module}": [(module, None)]}))  # it is loaded in either case
             return found
         module = node.module or ""
         if node.level:
@@ -161,17 +193,18 @@ class Library:
         else:
             found.outside |= {alias.asname or alias.name: f"{module}.{alias.name}" for alias in node.names}
             return found
-        self._there(module)
-        for alias in node.names:
+        for alias in node.names if self._there(module, absent) else ():
             if alias.name == "*":
                 found.stars.append(module)
             else:
-                found.imports[alias.asname or alias.name] = (module, alias.name)
+                found.update(Names(imports={alias.asname or alias.name: [(module, alias.name)]}))
         return found
 
-    def _there(self, module: str) -> None:
-        if self.path(module) is None and not self.folder.joinpath(*module.split(".")).is_dir():
+    def _there(self, module: str, absent: bool) -> bool:
+        there = self.path(module) is not None or self.folder.joinpath(*module.split(".")).is_dir()
+        if not there and not absent:
             raise ValueError(f"{NAME}.{module} is imported but {module.replace('.', '/')}.py is not in the library")
+        return there
 
     def resolve(self, module: str, name: str | None, seen: frozenset = frozenset()) -> Key | str | None:
         """The definition that a name of a module stands for, ('x', '') for the module x, words for what comes from elsewhere, or None."""
@@ -183,14 +216,12 @@ class Library:
         found = self.names(module) if self.path(module) else Names()
         if name in found.definitions:
             return module, name
-        if name in found.imports and found.imports[name] != (
-            module,
-            name,
-        ):  # `from . import x` in the face of a package
-            return self.resolve(*found.imports[name], seen) or (found.imports[name][0], WHOLE)
+        target = found.imports.get(name, [(module, name)])[0]
+        if target != (module, name):  # `from . import x` in the face of a package
+            return self.resolve(*target, seen) or (target[0], WHOLE)
         if name in found.outside:
             return found.outside[name]
-        for star in found.stars:
+        for star in reversed(found.stars):
             if there := self.resolve(star, name, seen):
                 return there
         inner = f"{module}.{name}" if module else name
@@ -203,12 +234,18 @@ class Library:
 
         ValueError where one is no Python, or imports from the library what is not there.
         """
-        trees = [parsed(source, name) for source in sources]
+        return self._read([parsed(source, name) for source in sources], name)[0]
+
+    def _read(self, trees: list[ast.Module], name: str) -> tuple[list[str | Key], set[str]]:
+        """The form of texts, and the modules that they import."""
         found = Names()
         for tree in trees:
             found.update(_names_in(self, tree))
         reader = _Reader(self, None, found)
-        return [part for tree in trees for part in ("text", *reader.statements(tree.body))]
+        try:
+            return [part for tree in trees for part in ("text", *reader.statements(tree.body))], found.modules()
+        except RecursionError:
+            raise ValueError(f"{name} is nested too deeply to be read") from None
 
     def uses(self, sources: Iterable[str], name: str = "source") -> set[Key]:
         """Definitions that texts outside of the library use."""
@@ -216,10 +253,10 @@ class Library:
 
     def meaning_of(self, sources: Iterable[str], name: str = "source") -> str:
         """SHA-256 of what texts outside of the library do, with all that they use."""
-        form = self.forms(sources, name)
+        form, modules = self._read([parsed(source, name) for source in sources], name)
         keys = {part for part in form if isinstance(part, tuple)}
         own = [part if isinstance(part, str) else self._hash(part) for part in form]
-        return sha256("\n".join([*own, self.meaning(keys)]))
+        return sha256("\n".join([*own, self.meaning(keys, modules)]))
 
     def source_of(self, key: Key, *inner: str) -> str:
         """The text that defines something, or a part of it (a method of a class), as `inspect.getsource` shows it, or the whole of it."""
@@ -233,49 +270,38 @@ class Library:
 
     # --- hashes ---
 
-    def meaning(self, keys: Iterable[Key]) -> str:
-        """SHA-256 of what these definitions, and all that they use, do; with what their modules do when they are imported."""
+    def meaning(self, keys: Iterable[Key], modules: Iterable[str] = ()) -> str:
+        """SHA-256 of what these definitions, and all that they use, do; with what modules do when they are imported.
+
+        modules: imported beside those of the definitions.
+        """
         keys = set(keys)
-        reached, effects = self._closure(keys)
+        _, loaded = self._closure(keys, set(modules))
         hashes = sorted({self._hash(key) for key in keys})
-        return sha256("\n".join([*hashes, "effects", *sorted({self._hash(key) for key in effects})]))
+        effects = [[self._hash((module, f"!{i}")) for i in range(len(self.effects(module)))] for module in loaded]
+        return sha256("\n".join([*hashes, "effects", *sorted(" ".join(one) for one in effects if one)]))
 
     def reached(self, keys: Iterable[Key]) -> set[Key]:
         """These definitions and all that they use, directly or through others."""
-        return self._closure(set(keys))[0]
+        return self._closure(set(keys), set())[0]
 
-    def _closure(self, keys: set[Key]) -> tuple[set[Key], set[Key]]:
-        reached, effects, waiting, modules = set(), set(), set(keys), set()
-        while waiting:
-            key = waiting.pop()
-            reached.add(key)
-            waiting |= {part for part in self._form(key) if isinstance(part, tuple)} - reached
-            fresh = self._imported_for_effect(key[0]) - modules
-            modules |= fresh
-            for module in fresh if self.within is None else fresh & self.within:
-                there = {(module, f"!{i}") for i in range(len(self.names(module).effects))}
-                effects |= there
-                waiting |= there - reached
-        return reached, effects
-
-    def _imported_for_effect(self, module: str) -> set[str]:
-        """The module, and those that it imports without using their name: for what they do. A package's face hands names on."""
-        found, waiting = set(), {module} if self.path(module) else set()
-        while waiting:
-            one = waiting.pop()
-            found.add(one)
-            waiting |= self._unused(one) - found
-        return found
-
-    def _unused(self, module: str) -> set[str]:
-        if module not in self._for_effect:
-            path, found = self.path(module), self.names(module)
-            tree = parsed(path.read_text(encoding="utf-8"), str(path))
-            used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-            left = [target for name, target in found.imports.items() if name not in used]
-            keys = [] if path.name == "__init__.py" else map(self.resolve, *zip(*left)) if left else []
-            self._for_effect[module] = {key[0] for key in keys if isinstance(key, tuple) and self.path(key[0])}
-        return self._for_effect[module]
+    def _closure(self, keys: set[Key], imported: set[str]) -> tuple[set[Key], set[str]]:
+        """Definitions that are reached, and modules that are loaded for them."""
+        reached, loaded, waiting, modules = set(), set(), set(keys), set(imported)
+        while waiting or modules:
+            while modules:
+                module = modules.pop()
+                inside = self.path(module) and (self.within is None or module in self.within)
+                if inside and module not in loaded:
+                    loaded.add(module)
+                    waiting |= {(module, f"!{i}") for i in range(len(self.effects(module)))} - reached
+                    modules |= {*_parents(module), *self.names(module).modules()} - loaded
+            if waiting:
+                key = waiting.pop()
+                reached.add(key)
+                waiting |= {part for part in self._form(key) if isinstance(part, tuple)} - reached
+                modules |= {key[0], *self._inner.get(key, ())} - loaded
+        return reached, loaded
 
     def _form(self, key: Key) -> list[str | Key]:
         if key not in self._forms:
@@ -288,15 +314,21 @@ class Library:
         if name in ("", WHOLE):
             yield "module"
             yield from ((module, one) for one in sorted(found.definitions))
-            for target in found.imports.values() if name == "" else ():  # `module.name` may be what it imports
+            for target in (
+                (one[0] for one in found.imports.values()) if name == "" else ()
+            ):  # `module.name` may be what it imports
                 key = self.resolve(*target)
                 if isinstance(key, tuple) and key[1]:
                     yield key
             yield from ((star, WHOLE) for star in found.stars)
             return
-        nodes = [found.effects[int(name[1:])]] if name.startswith("!") else found.definitions[name]
+        nodes = [self.effects(module)[int(name[1:])]] if name.startswith("!") else found.definitions[name]
+        for target in found.imports.get(name, ()):  # it is imported first, and changed or made anew then
+            key = self.resolve(*target)
+            yield from (key,) if isinstance(key, tuple) else ()
         for node in nodes:
             inner = _names_in(self, node, self._package(module))
+            self._inner.setdefault((module, name), set()).update(inner.modules())
             yield from _Reader(self, module, inner).statements([node])
             yield from self._files_beside(module, node)
 
@@ -306,11 +338,17 @@ class Library:
         if not any(isinstance(one, ast.Name) and one.id == "__file__" for one in inner):
             return
         texts = {one.value for one in inner if isinstance(one, ast.Constant) and isinstance(one.value, str)}
-        for name in sorted(text for text in texts - set(BY_ENTRY) if re.fullmatch(r"[\w-][\w.-]*", text)):
-            place = self.path(module).parent / name
-            for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-                if path.is_file() and path.suffix not in (".py", ".pyc"):
-                    yield f"{path.relative_to(place.parent).as_posix()} {file_hash(path)}"
+        here, named = self.path(module).parent, []
+        for name in sorted(
+            text for text in texts if re.fullmatch(r"[\w. -]+(/[\w. -]+)*", text) and text not in BY_ENTRY
+        ):
+            place = here / name
+            named += sorted(place.rglob("*")) if place.is_dir() else [place] if place.is_file() else []
+        if not named and not texts & set(BY_ENTRY):  # a folder that others go on from: all that lies in it
+            named = [path for path in sorted(here.iterdir()) if path.suffix != ".py" and path.name not in BY_ENTRY]
+        for path in named:
+            if path.is_file() and path.suffix != ".pyc":
+                yield f"{path.relative_to(here).as_posix()} {file_hash(path)}"
 
     def _package(self, module: str) -> str:
         path = self.path(module)
@@ -326,6 +364,8 @@ class Library:
         """Hashes of definitions that name one another, by names in place of hashes among them; of one alone likewise."""
         inside = set(circle)
         own = {key: key[1] if key[1] not in ("", WHOLE) else "module" for key in circle}
+        alike = {name for name in own.values() if list(own.values()).count(name) > 1}
+        own = {key: f"{name} of {key[0]}" if name in alike else name for key, name in own.items()}
         texts = {
             key: "\n".join(
                 part if isinstance(part, str) else f"~{own[part]}" if part in inside else self._hashes[part]
@@ -368,41 +408,54 @@ class _Reader:
             yield from self._function(node, local)
         elif isinstance(node, COMPREHENSIONS):
             targets = {n.id for one in node.generators for n in ast.walk(one.target) if isinstance(n, ast.Name)}
-            yield from self._fields(node, local | (targets - set(self.inner.imports)))
+            first = node.generators[0].iter  # it is read outside of the comprehension's own scope
+            yield from self.node(first, local)
+            yield from self._fields(node, local | (targets - set(self.inner.imports)), first)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             if not self._is_ours(node):
                 yield ast.unparse(node)
         elif isinstance(node, ast.AnnAssign):
-            yield f"AnnAssign {_bare(node.annotation)}" if self.module is None or not local else "AnnAssign"
+            yield f"(AnnAssign {_bare(node.annotation)}" if self.module is None or not local else "(AnnAssign"
             yield from self.statements([node.target, *([node.value] if node.value else [])], local)
-        elif not _says_nothing(node):
-            yield from self._fields(node, local)
+            yield ")"
+        elif self.module is None and not local and not _only_types(node):
+            yield from self._fields(
+                node, local
+            )  # in a notebook a text may be what a cell shows, and __name__ is "__main__"
+        else:
+            for one in _that_run(node) if isinstance(node, ast.stmt) else [node]:
+                yield from self._fields(one, local)
 
-    def _fields(self, node: ast.AST, local: frozenset[str], leave: tuple[str, ...] = ()) -> Iterator[str | Key]:
-        yield type(node).__name__
-        leave = (*leave, "ctx", "kind", "type_comment", "type_ignores", "type_params")
+    def _fields(self, node: ast.AST, local: frozenset[str], done: ast.AST | None = None) -> Iterator[str | Key]:
+        yield f"({type(node).__name__}"
+        leave = ("ctx", "kind", "type_comment", "type_ignores", "type_params")
         for name, value in ast.iter_fields(node):
-            if name not in leave and value not in (None, []):
+            if name not in leave and value not in (None, []) and value is not done:
                 yield name
                 yield from self.node(value, local)
         if isinstance(node, ast.Call):
             yield from self._called(node)
+        yield ")"
 
     def _function(self, node: ast.AST, local: frozenset[str]) -> Iterator[str | Key]:
         arguments = node.args
-        yield type(node).__name__
-        yield getattr(node, "name", "")
-        yield from self.statements(getattr(node, "decorator_list", []), local)
+        yield f"({type(node).__name__} {getattr(node, 'name', '')}"
+        yield from self.node(getattr(node, "decorator_list", []), local)
+        if _may_register(node):  # `register` reads the annotations
+            yield " ".join(
+                _bare(one.annotation) for one in ast.walk(arguments) if isinstance(one, ast.arg) and one.annotation
+            )
         names = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
         more = [a.arg for a in arguments.kwonlyargs], *(a and a.arg for a in (arguments.vararg, arguments.kwarg))
         yield repr((names, len(arguments.posonlyargs), more))
         yield from self.node(arguments.defaults, local)
-        yield from self.node([one or ast.Constant(...) for one in arguments.kw_defaults], local)
+        yield from self.node([one or "none" for one in arguments.kw_defaults], local)
         body = node.body if isinstance(node.body, list) else [node.body]
         shared = {name for one in _own_nodes(body) if isinstance(one, ast.Global) for name in one.names}
         bound = {name for one in _own_nodes(body) for name in _stored(one)}
-        given = {a.arg for a in ast.walk(arguments) if isinstance(a, ast.arg)}
+        given = {*names, *more[0], *filter(None, more[1:])}
         yield from self.node(body, (local | given | bound) - shared - set(self.inner.imports) | {"\0"})
+        yield ")"
 
     def _named(self, node: ast.Name | ast.Attribute, local: frozenset[str]) -> Iterator[str | Key]:
         attributes, base = [], node
@@ -410,40 +463,43 @@ class _Reader:
             attributes.append(base.attr)
             base = base.value
         attributes.reverse()
-        if not isinstance(base, ast.Name) or base.id in local:
-            if isinstance(base, ast.Name):
-                yield base.id
-            else:
-                yield from self.node(base, local)
+        if not isinstance(base, ast.Name):
+            yield from self.node(base, local)
             yield from (f".{name}" for name in attributes)
             return
-        found = self._resolved(base.id)
-        while attributes and isinstance(found, tuple) and not found[1]:
-            inner = self.library.resolve(found[0], attributes[0])
-            if not inner:  # made when the module runs
-                found = found[0], WHOLE
-                break
-            found, attributes = inner, attributes[1:]
-        yield found or base.id
-        yield from (f".{name}" for name in attributes)
+        found = [] if base.id in local else self._resolved(base.id)
+        ends = [self._followed(one, attributes) if isinstance(one, tuple) else (one, attributes) for one in found]
+        if not ends:
+            yield f"name {base.id}"
+            yield from (f".{name}" for name in attributes)
+        for key, left in ends:
+            yield key if isinstance(key, tuple) else f"outside {key}"
+            yield from (f".{name}" for name in left)
         if base.id == "globals" and not found and self.module is not None:
-            yield self.module, WHOLE
+            yield self.module, ""
 
-    def _resolved(self, name: str) -> Key | str | None:
-        for names in (self.inner.imports, self.inner.outside):
-            if name in names:
-                return self.library.resolve(*names[name]) or names[name] if names is self.inner.imports else names[name]
-        for star in self.inner.stars:
-            if found := self.library.resolve(star, name):
-                return found
+    def _followed(self, key: Key, attributes: list[str]) -> tuple[Key | str, list[str]]:
+        """What `module.name` leads to, and the attributes that are left."""
+        while attributes and isinstance(key, tuple) and not key[1]:
+            inner = self.library.resolve(key[0], attributes[0])
+            if not inner:  # made when the module runs
+                return (key[0], WHOLE), attributes
+            key, attributes = inner, attributes[1:]
+        return key, attributes
+
+    def _resolved(self, name: str) -> list[Key | str]:
+        """All that a name may stand for, what is imported nearest to it first; nothing for a name of Python's or of its own."""
+        found = [self.library.resolve(*one) or (one[0], WHOLE) for one in self.inner.imports.get(name, ())]
+        found += [self.inner.outside[name]] if name in self.inner.outside else []
+        if not found:
+            found = [key for star in reversed(self.inner.stars) if (key := self.library.resolve(star, name))][:1]
         if self.module is None:
-            return None
-        found = self.library.resolve(self.module, name)
-        # A submodule is no name of its package until it is imported; and `__file__` is a place, whose files count by content.
-        return None if isinstance(found, tuple) and not found[1] and not self._binds(name) else found
-
-    def _binds(self, name: str) -> bool:
-        return name in self.library.names(self.module).imports
+            return found
+        names = self.library.names(self.module)
+        known = name in names.definitions or name in names.imports or name in names.outside or names.stars
+        mine = self.library.resolve(self.module, name) if known else None  # a submodule is no name until it is imported
+        targets = [self.library.resolve(*one) for one in names.imports.get(name, ())[1:]]
+        return found + [key for key in (mine, *targets) if key and key not in found]
 
     def _is_ours(self, node: ast.Import | ast.ImportFrom) -> bool:
         if isinstance(node, ast.ImportFrom):
@@ -475,21 +531,78 @@ def library(within: frozenset[str] | None = None) -> Library:
     return _library(PACKAGE, within, tuple((path, (stat := path.stat()).st_mtime_ns, stat.st_size) for path in files))
 
 
-def _says_nothing(node: ast.AST) -> bool:
-    """Docstrings, `__all__`, what is only for a type checker or runs only as a command."""
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    if isinstance(node, ast.Assign):
-        return [getattr(target, "id", "") for target in node.targets] == ["__all__"]
-    if isinstance(node, ast.If):
-        return ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'")
-    return isinstance(node, ast.Pass)
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _only_types(node: ast.AST) -> bool:
+    """`if TYPE_CHECKING:`, which never runs."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def _that_run(node: ast.stmt) -> list[ast.stmt]:
+    """The statement, if it does anything in a module that is imported: no text, no `__all__`, nothing for a type checker or a command.
+
+    Of what is only for these the other branch.
+    """
+    command = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+    if _only_types(node) or command:
+        return [one for other in node.orelse for one in _that_run(other)]
+    names = (
+        [getattr(target, "id", "") for target in getattr(node, "targets", [])] if isinstance(node, ast.Assign) else []
+    )
+    silent = _is_text(node) or names == ["__all__"] or isinstance(node, ast.Pass | ast.Import | ast.ImportFrom)
+    return [] if silent else [node]
+
+
+def _later(node: ast.stmt) -> dict:
+    """The table `LATER` of a package's face: modules, and the names that are taken from them when they are asked for."""
+    if not isinstance(node, ast.Assign) or [getattr(one, "id", "") for one in node.targets] != ["LATER"]:
+        return {}
+    try:
+        found = ast.literal_eval(node.value)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _tried(tree: ast.AST) -> set[ast.stmt]:
+    """Imports that may fail without harm: those in a `try`."""
+    return {
+        one
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Try)
+        for one in ast.walk(node)
+        if isinstance(one, ast.Import | ast.ImportFrom)
+    }
+
+
+def _parents(module: str) -> set[str]:
+    """The packages that a module lies in."""
+    parts = module.split(".")
+    return {".".join(parts[:i]) for i in range(len(parts))}
+
+
+def _root(node: ast.expr) -> str | None:
+    """The name that a chain of attributes begins with; None where it begins with something else."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def _may_register(node: ast.stmt) -> bool:
     """Whether a decorator may put the function into a table of somebody else: every one but those that only wrap it."""
     wraps = ("dataclass", "lru_cache", "cache", "contextmanager", "wraps", "total_ordering", "runtime_checkable")
-    wraps += ("no_grad", "inference_mode", "disable", "compile", "singledispatch", "overload", "custom_op")
+    wraps += (
+        "no_grad",
+        "enable_grad",
+        "inference_mode",
+        "disable",
+        "compile",
+        "singledispatch",
+        "overload",
+        "custom_op",
+    )
     said = [ast.unparse(one).partition("(")[0].rpartition(".")[2] for one in getattr(node, "decorator_list", [])]
     return any(name not in wraps for name in said)
 
@@ -533,16 +646,21 @@ def _bound(node: ast.stmt) -> set[str]:
 
 def _names_in(library: Library, tree: ast.AST, package: str = "") -> Names:
     """What the imports anywhere in a tree bind."""
-    found = Names()
+    found, tried = Names(), _tried(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            found.update(library._imported(node, package))
+            found.update(library._imported(node, package, absent=node in tried))
     return found
+
+
+class _WithoutModules(ast.NodeTransformer):
+    def visit_Attribute(self, node: ast.Attribute) -> ast.Name:
+        return ast.Name(node.attr)
 
 
 def _bare(annotation: ast.expr) -> str:
     """An annotation without the modules in front of its names."""
-    return re.sub(r"\b[A-Za-z_]\w*\.", "", ast.unparse(annotation))
+    return ast.unparse(_WithoutModules().visit(copy.deepcopy(annotation)))
 
 
 def _segment(text: str, node: ast.stmt) -> str:

@@ -277,6 +277,11 @@ class Switch:
             if lo != hi:
                 raise ValueError(f"parts leaves a gap or an overlap between {lo} and {hi}: intervals must meet")
 
+    @property
+    def schedule(self) -> Schedule:
+        """That of the parts that have one of their own, OU() where none has."""
+        return schedule_of(None, self)
+
     def parameters(self) -> Iterator[Tensor]:
         """Parameters of the networks among the models: `generate` takes dtype and device from them."""
         for model in self.parts.values():
@@ -294,7 +299,7 @@ class Switch:
 
     def score(self, x: Tensor, t, *, schedule: Schedule | None = None) -> Tensor:
         """Score of the model in charge at t (one time for all rows)."""
-        return self.at(t).score(x, t, schedule=schedule)
+        return self.at(t).score(x, t, schedule=schedule_of(schedule, self))
 
     def denoise(self, x: Tensor, t, *, schedule: Schedule | None = None) -> Tensor:
         """E[X_0 | X_t = x] of the model in charge at t."""

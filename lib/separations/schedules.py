@@ -38,9 +38,11 @@ def check_schedule(schedule: object) -> "Schedule":
 
 
 def owned_by(owner: object) -> "Schedule | None":
-    """The schedule that a law, a network or a hybrid was given; None where it has none of its own."""
+    """The schedule that a law, a network or a hybrid was given; None where it has none of its own. ValueError for what is no schedule."""
     own = owner.own_schedule if hasattr(owner, "own_schedule") else getattr(owner, "schedule", None)
-    return own if isinstance(own, Schedule) else None
+    if own is not None and not isinstance(own, Schedule):
+        raise ValueError(f"{type(owner).__name__}.schedule = {shown(own)}: a Schedule, as OU(), or None is needed")
+    return own
 
 
 def schedule_of(given: object, *owners: object) -> "Schedule":
@@ -51,7 +53,7 @@ def schedule_of(given: object, *owners: object) -> "Schedule":
     found = [] if given is None else [("schedule", check_schedule(given))]
     found += [(type(owner).__name__, own) for owner in owners if (own := owned_by(owner))]
     for (first, one), (second, other) in zip(found, found[1:]):
-        if one != other:
+        if (type(one), vars(one)) != (type(other), vars(other)):
             raise ValueError(
                 f"schedule: {first} has {one} and {second} has {other}; one is needed, and law.under(schedule) gives a law another"
             )

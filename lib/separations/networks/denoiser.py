@@ -25,7 +25,7 @@ from ..numerics.checks import (
     shown,
 )
 from ..parameterizations import PREDICTIONS, coefficients
-from ..schedules import OU, Schedule, Time, schedule_of
+from ..schedules import OU, Schedule, Time, check_schedule, schedule_of
 
 
 class Denoiser(nn.Module):
@@ -53,9 +53,7 @@ class Denoiser(nn.Module):
             raise ValueError(f"prediction = {shown(prediction)}: one of {', '.join(PREDICTIONS)} is needed")
         if not isinstance(network, nn.Module) or not hasattr(network, "event_shape"):
             raise ValueError(f"network is {type(network).__name__}: a module with an event_shape is needed")
-        if schedule is not None and (isinstance(schedule, type) or not hasattr(schedule, "log_snr")):
-            raise ValueError(f"schedule = {shown(schedule)}: a Schedule, or None, is needed")
-        self.network, self.schedule = network, schedule or OU()
+        self.network, self.schedule = network, OU() if schedule is None else check_schedule(schedule)
         self.prediction, self.data_std = prediction, check_positive(data_std, "data_std")
         self.event_shape = check_wholes(network.event_shape if event_shape is None else event_shape, "event_shape")
         if self.d != math.prod(network.event_shape):

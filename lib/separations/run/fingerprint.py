@@ -56,7 +56,11 @@ def code_hash(notebook: Mapping, name: str = "notebook") -> str:
     Text between the cells, comments and the names of modules do not count. ValueError where a cell is no Python.
     """
     tags = [sorted(DECISIVE & set(tags_of(cell))) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    return sha256(json.dumps([tags, library().meaning_of(code_of(notebook), name)]))
+    sources = [source_of(cell) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    others = [
+        text for text in sources if not parses(text)
+    ]  # with IPython's own syntax, of which only the Python inside is read
+    return sha256(json.dumps([tags, others, library().meaning_of(code_of(notebook), name)]))
 
 
 def shown_hash(notebook: Mapping) -> str:
