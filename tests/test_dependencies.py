@@ -11,7 +11,8 @@ import pytest
 
 from separations import definitions
 from separations.run import notebooks
-from separations.run.fingerprint import code_of, fingerprint, notebook_key, python_source, with_parameters
+from separations.run.fingerprint import code_of, fingerprint, python_source, with_parameters
+from separations.run.notebooks import notebook_key
 
 
 def cell(source, tags=(), kind="code", **fields):

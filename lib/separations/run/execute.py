@@ -22,9 +22,9 @@ from ..machine import cores, peak_memory, threads_in_use
 from ..yaml_files import parse_yaml
 from .environment import environment, log_to, open_streams, say
 from .executed import Outcome, hide_paths
-from .fingerprint import FORMAT, book_root, fingerprint, notebook_key, resolved
+from .fingerprint import FORMAT, fingerprint
 from .folder import check_folder, clean, locked
-from .notebooks import read_notebook, tags_of
+from .notebooks import book_root, notebook_key, read_notebook, resolved, tags_of
 from .parameters import checked_parameters, literal_cell, overrides_for
 from .results import finish, read_result
 from .stopping import Stopped, heard, stop_on_signals

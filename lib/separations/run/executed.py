@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .fingerprint import book_root
-from .notebooks import tags_of
+from .notebooks import book_root, tags_of
 
 OUTPUT_TEXT = ("text", "evalue", "traceback", "text/plain", "text/html", "text/markdown", "text/latex")
 

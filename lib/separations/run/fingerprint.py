@@ -14,7 +14,7 @@ from .. import definitions
 from ..definitions import file_hash, library, parsed, sha256
 from ..yaml_files import read_yaml
 from .magics import parses, plain_python
-from .notebooks import read_notebook, source_of, tags_of
+from .notebooks import book_root, read_notebook, source_of, tags_of
 
 FORMAT = 3  # of result.json: a new number makes every earlier run stale
 VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled", "lines_to_next_cell")  # written by tools
@@ -97,32 +97,6 @@ def claims_hash(notebook: Mapping) -> str:
     claims = read_yaml(path, "claims") if path.is_file() else {}
     text = python_source(notebook)
     return sha256(json.dumps({key: claim for key, claim in (claims or {}).items() if key in text}, sort_keys=True))
-
-
-def resolved(path: str | Path, name: str = "notebook") -> Path:
-    """The path from the root, without links. ValueError where that cannot be said: links in a circle, no working folder."""
-    try:
-        return Path(path).resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{name} = {str(path)!r}: this path cannot be followed ({reason})") from None
-
-
-def book_root(notebook: str | Path) -> Path:
-    """Folder that holds the notebook's `book/`; the notebook's own folder where there is none."""
-    path = resolved(notebook)
-    for parent in path.parents:
-        if parent.name == "book":
-            return parent.parent
-    return path.parent
-
-
-def notebook_key(notebook: str | Path) -> str:
-    """Name of a notebook in profiles and evidence: its path in `book/` without the extension."""
-    path = resolved(notebook)
-    root = book_root(path)
-    base = root / "book" if path.is_relative_to(root / "book") else root
-    return path.relative_to(base).with_suffix("").as_posix()
 
 
 def tables_of(notebook: str | Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Notebook files as they are read: of Jupyter's format 4, with what may be missing or null filled in."""
+"""Notebook files: read as Jupyter's format 4, with what may be missing filled in; and which book and name a path stands for."""
 
 import json
 import os
@@ -66,3 +66,29 @@ def tags_of(cell: Mapping) -> list[str]:
     """Tags of a cell; none where its metadata have none."""
     tags = (cell.get("metadata") or {}).get("tags")
     return tags if isinstance(tags, list) else []
+
+
+def resolved(path: str | Path, name: str = "notebook") -> Path:
+    """The path from the root, without links. ValueError where that cannot be said: links in a circle, no working folder."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{name} = {str(path)!r}: this path cannot be followed ({reason})") from None
+
+
+def book_root(notebook: str | Path) -> Path:
+    """Folder that holds the notebook's `book/`; the notebook's own folder where there is none."""
+    path = resolved(notebook)
+    for parent in path.parents:
+        if parent.name == "book":
+            return parent.parent
+    return path.parent
+
+
+def notebook_key(notebook: str | Path) -> str:
+    """Name of a notebook in profiles and evidence: its path in `book/` without the extension."""
+    path = resolved(notebook)
+    root = book_root(path)
+    base = root / "book" if path.is_relative_to(root / "book") else root
+    return path.relative_to(base).with_suffix("").as_posix()

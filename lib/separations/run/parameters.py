@@ -12,8 +12,7 @@ from pathlib import Path
 
 from ..parameter_rules import check_rules, rules_of
 from ..yaml_files import read_yaml
-from .fingerprint import book_root, notebook_key
-from .notebooks import source_of, tags_of
+from .notebooks import book_root, notebook_key, source_of, tags_of
 from .parameter_types import check_kind, check_seeds, check_size, fit, plain, shown
 
 LITERALS = "real numbers, strings, True/False, None, and lists, tuples or dictionaries of them"
