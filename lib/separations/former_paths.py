@@ -17,12 +17,14 @@ ROOMS = {
     "training": "checkpoints gradient_signal identity per_copy recipes run_identity training_run=state",
     "timesteps": "timesteps_interval=interval",
     "metrics": "baselines component_measures=components digit_features features measures=half_sampling neighbourhoods patches quality survival two_sample",
-    "data": "data_ecg=ecg data_fetch=fetch data_formats=formats data_images=images data_sources=sources",
-    "plotting": "interactive=live palette=colors pictures=images",
+    "interval_study": "interval_grid=jobs interval_measures=measures interval_pictures=pictures interval_summary=summary",
+    "data": "data_command=command data_ecg=ecg data_fetch=fetch data_formats=formats data_images=images data_sources=sources",
+    "plotting": "interactive=live interactive_page=live_page palette=colors pictures=images",
     "ledger": "findings prose stored_tables tables verdicts",
-    "run": "executed kernel magics notebooks parameter_types parameters results run_folder=folder stopping",
-    "sweep": "sweep_file=file sweep_plan=plan sweep_table=table",
-    "book": "chapters evidence markup pages records staging student summary",
+    "run": "dependencies=fingerprint environment executed kernel magics notebooks parameter_types parameters results run_folder=folder stopping",
+    "sweep": "sweep_cluster=cluster sweep_file=file sweep_local=local sweep_pictures=pictures sweep_plan=plan sweep_profile=check_profile "
+    "sweep_progress=progress sweep_table=table sweep_worker=worker",
+    "book": "build_settings=settings chapters evidence markup pages records rendered staging store_tables student summary sweep_report=sweep_pages",
 }  # fmt: skip
 FORMER = {
     word.partition("=")[0]: (room, f"{room}.{word.rpartition('=')[2]}")
@@ -30,6 +32,12 @@ FORMER = {
     for word in words.split()
 }
 FORMER["krylov"] = ("numerics", "numerics.lanczos")
+BESIDE = {
+    "environment": "machine",
+    "pages": "readable",
+    "chapters": "run.profiles",
+    "dependencies": "definitions",
+}  # what moved away from it
 HERE = __name__.rpartition(".")[0]
 
 
@@ -46,9 +54,16 @@ class _Finder:
         return None
 
     @staticmethod
+    def get_code(name: str):
+        """What `python -m` runs."""
+        now = FORMER[name.rpartition(".")[2]][1]
+        return compile(f"import sys\nfrom {HERE}.{now} import main\nsys.exit(main())\n", f"<{name}>", "exec")
+
+    @staticmethod
     def exec_module(module: ModuleType) -> None:
-        room, now = FORMER[module.__name__.rpartition(".")[2]]
-        found = [importlib.import_module(f"{HERE}.{one}") for one in (now, room)]
+        old = module.__name__.rpartition(".")[2]
+        places = [FORMER[old][1], FORMER[old][0], *([BESIDE[old]] if old in BESIDE else [])]
+        found = [importlib.import_module(f"{HERE}.{one}") for one in places]
 
         def __getattr__(name: str):
             for one in found:
