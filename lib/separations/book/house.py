@@ -15,7 +15,8 @@ from ..yaml_files import read_yaml
 
 TOWERS = {"ground": "Ground", "science": "Science", "engine": "Engine"}
 PLAN = "book/appendix/house.yml"
-WIDE, HIGH, GAP = 150, 40, 34  # of a room in the drawing, and the space between floors
+WIDE, HIGH, GAP = 152, 40, 34  # of a room in the drawing, and the space between floors
+WIDEST = 6  # rooms in a row
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,9 @@ def drawing(found: list[Room]) -> str:
     side = list(TOWERS)
     levels = [[room for room in found if floor[room.name] == k] for k in range(max(floor.values()) + 1)]
     levels = [sorted(level, key=lambda room: side.index(room.tower)) for level in levels]
+    levels = [
+        level[i : i + WIDEST] for level in levels for i in range(0, len(level), WIDEST)
+    ]  # a full floor takes two rows
     width = max(len(level) for level in levels) * (WIDE + 16)
     height = len(levels) * (HIGH + GAP)
     at = {}
