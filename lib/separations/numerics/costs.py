@@ -1,5 +1,6 @@
 """Cost of a computation as a count that is the same on every machine, beside its processor seconds, which are not."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ def _onednn_product(x, weight, *_, **__) -> int:
     """The linear map of oneDNN, by which `dit_kernels` goes on a CPU: x (rows, in), weight (out, in)."""
     return 2 * x.shape[0] * x.shape[1] * weight.shape[0]
 
+
+LEAST = 0.05  # seconds of a measurement
 
 _FORMULAS = dict(flop_registry)
 if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
@@ -46,15 +49,21 @@ def count_flops(step: Callable[[], object]) -> int:
 def seconds(step: Callable[[], object], repeats: int = 5) -> list[float]:
     """Processor seconds of step(), `repeats` times after one run to warm up, in rising order; what else the machine does does not count.
 
-    Of all threads of this process together. A step that waits for a GPU has few: time it by its events.
+    Of all threads of this process together. A short step is run as often as fills `LEAST` seconds: under a limit of processor time (`ulimit -t`)
+    the clock goes in steps of some milliseconds. A step that waits for a GPU has few: time it by its events.
     """
     repeats = check_count(repeats, "repeats")
     if not callable(step):
         raise ValueError(f"step is {type(step).__name__}: a function without arguments is needed")
     step()
-    found = []
-    for _ in range(repeats):
-        start = time.process_time()
+    number = 1
+    while (took := _processor_time(step, number)) < LEAST:
+        number = min(10 * number, max(2 * number, math.ceil(1.2 * number * LEAST / took))) if took else 10 * number
+    return sorted([took / number, *(_processor_time(step, number) / number for _ in range(repeats - 1))])
+
+
+def _processor_time(step: Callable[[], object], number: int) -> float:
+    start = time.process_time()
+    for _ in range(number):
         step()
-        found.append(time.process_time() - start)
-    return sorted(found)
+    return time.process_time() - start
