@@ -14,7 +14,6 @@ second name, code in texts (`eval`), and files that are found by `importlib.reso
 """
 
 import ast
-import copy
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
@@ -22,12 +21,28 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from .syntax import (
+    COMPREHENSIONS,
+    FUNCTIONS,
+    bound_by,
+    imported_later,
+    imports_in_try,
+    is_text,
+    may_register,
+    only_types,
+    own_nodes,
+    parsed,
+    root_of,
+    segment,
+    stored,
+    that_run,
+    without_modules,
+)
+
 NAME = "separations"
 PACKAGE = Path(__file__).resolve().parent
 WHOLE = "*"  # in place of a definition: everything in the module
 BY_ENTRY = ("claims.yml",)  # files whose entries count one by one, where they are named
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 Key = tuple[str, str]  # module ('' is the package itself) and name in it
 
@@ -46,16 +61,6 @@ def file_hash(path: str | Path) -> str:
     """SHA-256 of a file, remembered as long as its size and time stamp stay."""
     stat = Path(path).stat()
     return _file_hash(Path(path), (stat.st_mtime_ns, stat.st_size))
-
-
-def parsed(source: str | bytes, name: str) -> ast.Module:
-    """Syntax tree of a text. ValueError that names it where it is no Python."""
-    try:
-        return ast.parse(source)
-    except SyntaxError as error:
-        raise ValueError(f"{name} is not valid Python: {error.msg} (line {error.lineno})") from None
-    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; nested too deeply
-        raise ValueError(f"{name} is not valid Python: {error or type(error).__name__}") from None
 
 
 @dataclass
@@ -125,14 +130,14 @@ class Library:
         return self._names[module]
 
     def _sorted(self, tree: ast.Module, package: str) -> Names:
-        found, tried = Names(), _tried(tree)
+        found, tried = Names(), imports_in_try(tree)
         for node in tree.body:
-            for inner in _own_nodes([node]) if not _only_types(node) else ():
+            for inner in own_nodes([node]) if not only_types(node) else ():
                 if isinstance(inner, ast.Import | ast.ImportFrom):
                     found.update(self._imported(inner, package, absent=inner in tried))
-            for one in _that_run(node):
-                made = _bound(one)
-                later = _later(
+            for one in that_run(node):
+                made = bound_by(one)
+                later = imported_later(
                     one
                 )  # the face of a package: modules that are imported when a name of theirs is asked for
                 for module, names in later.items():
@@ -150,14 +155,14 @@ class Library:
         return self._effects[module]
 
     def _acts(self, node: ast.stmt, module: str, names: Names) -> bool:
-        made = _bound(node)
-        if not made or _may_register(node) or made & set(names.imports):
+        made = bound_by(node)
+        if not made or may_register(node) or made & set(names.imports):
             return not isinstance(node, ast.Import | ast.ImportFrom)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return False
-        if any(isinstance(one, ast.Expr) and not _is_text(one) for one in _own_nodes([node])):
+        if any(isinstance(one, ast.Expr) and not is_text(one) for one in own_nodes([node])):
             return True
-        roots = {_root(one.func) for one in _own_nodes([node]) if isinstance(one, ast.Call)}
+        roots = {root_of(one.func) for one in own_nodes([node]) if isinstance(one, ast.Call)}
         return any(self._may_change(root, module, names) for root in roots - {None})
 
     def _may_change(self, name: str, module: str, names: Names) -> bool:
@@ -264,9 +269,9 @@ class Library:
         text = path.read_text(encoding="utf-8")
         nodes: list[ast.stmt] = self.names(key[0]).definitions[key[1]]
         for name in inner:
-            parts = [part for node in nodes for part in getattr(node, "body", []) if name in _bound(part)]
+            parts = [part for node in nodes for part in getattr(node, "body", []) if name in bound_by(part)]
             nodes = parts or nodes
-        return "\n".join(_segment(text, node) for node in nodes)
+        return "\n".join(segment(text, node) for node in nodes)
 
     # --- hashes ---
 
@@ -415,15 +420,15 @@ class _Reader:
             if not self._is_ours(node):
                 yield ast.unparse(node)
         elif isinstance(node, ast.AnnAssign):
-            yield f"(AnnAssign {_bare(node.annotation)}" if self.module is None or not local else "(AnnAssign"
+            yield f"(AnnAssign {without_modules(node.annotation)}" if self.module is None or not local else "(AnnAssign"
             yield from self.statements([node.target, *([node.value] if node.value else [])], local)
             yield ")"
-        elif self.module is None and not local and not _only_types(node):
+        elif self.module is None and not local and not only_types(node):
             yield from self._fields(
                 node, local
             )  # in a notebook a text may be what a cell shows, and __name__ is "__main__"
         else:
-            for one in _that_run(node) if isinstance(node, ast.stmt) else [node]:
+            for one in that_run(node) if isinstance(node, ast.stmt) else [node]:
                 yield from self._fields(one, local)
 
     def _fields(self, node: ast.AST, local: frozenset[str], done: ast.AST | None = None) -> Iterator[str | Key]:
@@ -441,9 +446,11 @@ class _Reader:
         arguments = node.args
         yield f"({type(node).__name__} {getattr(node, 'name', '')}"
         yield from self.node(getattr(node, "decorator_list", []), local)
-        if _may_register(node):  # `register` reads the annotations
+        if may_register(node):  # `register` reads the annotations
             yield " ".join(
-                _bare(one.annotation) for one in ast.walk(arguments) if isinstance(one, ast.arg) and one.annotation
+                without_modules(one.annotation)
+                for one in ast.walk(arguments)
+                if isinstance(one, ast.arg) and one.annotation
             )
         names = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
         more = [a.arg for a in arguments.kwonlyargs], *(a and a.arg for a in (arguments.vararg, arguments.kwarg))
@@ -451,8 +458,8 @@ class _Reader:
         yield from self.node(arguments.defaults, local)
         yield from self.node([one or "none" for one in arguments.kw_defaults], local)
         body = node.body if isinstance(node.body, list) else [node.body]
-        shared = {name for one in _own_nodes(body) if isinstance(one, ast.Global) for name in one.names}
-        bound = {name for one in _own_nodes(body) for name in _stored(one)}
+        shared = {name for one in own_nodes(body) if isinstance(one, ast.Global) for name in one.names}
+        bound = {name for one in own_nodes(body) for name in stored(one)}
         given = {*names, *more[0], *filter(None, more[1:])}
         yield from self.node(body, (local | given | bound) - shared - set(self.inner.imports) | {"\0"})
         yield ")"
@@ -531,141 +538,19 @@ def library(within: frozenset[str] | None = None) -> Library:
     return _library(PACKAGE, within, tuple((path, (stat := path.stat()).st_mtime_ns, stat.st_size) for path in files))
 
 
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _only_types(node: ast.AST) -> bool:
-    """`if TYPE_CHECKING:`, which never runs."""
-    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-
-
-def _that_run(node: ast.stmt) -> list[ast.stmt]:
-    """The statement, if it does anything in a module that is imported: no text, no `__all__`, nothing for a type checker or a command.
-
-    Of what is only for these the other branch.
-    """
-    command = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
-    if _only_types(node) or command:
-        return [one for other in node.orelse for one in _that_run(other)]
-    names = (
-        [getattr(target, "id", "") for target in getattr(node, "targets", [])] if isinstance(node, ast.Assign) else []
-    )
-    silent = _is_text(node) or names == ["__all__"] or isinstance(node, ast.Pass | ast.Import | ast.ImportFrom)
-    return [] if silent else [node]
-
-
-def _later(node: ast.stmt) -> dict:
-    """The table `LATER` of a package's face: modules, and the names that are taken from them when they are asked for."""
-    if not isinstance(node, ast.Assign) or [getattr(one, "id", "") for one in node.targets] != ["LATER"]:
-        return {}
-    try:
-        found = ast.literal_eval(node.value)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _tried(tree: ast.AST) -> set[ast.stmt]:
-    """Imports that may fail without harm: those in a `try`."""
-    return {
-        one
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Try)
-        for one in ast.walk(node)
-        if isinstance(one, ast.Import | ast.ImportFrom)
-    }
-
-
 def _parents(module: str) -> set[str]:
     """The packages that a module lies in."""
     parts = module.split(".")
     return {".".join(parts[:i]) for i in range(len(parts))}
 
 
-def _root(node: ast.expr) -> str | None:
-    """The name that a chain of attributes begins with; None where it begins with something else."""
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else None
-
-
-def _may_register(node: ast.stmt) -> bool:
-    """Whether a decorator may put the function into a table of somebody else: every one but those that only wrap it."""
-    wraps = ("dataclass", "lru_cache", "cache", "contextmanager", "wraps", "total_ordering", "runtime_checkable")
-    wraps += (
-        "no_grad",
-        "enable_grad",
-        "inference_mode",
-        "disable",
-        "compile",
-        "singledispatch",
-        "overload",
-        "custom_op",
-    )
-    said = [ast.unparse(one).partition("(")[0].rpartition(".")[2] for one in getattr(node, "decorator_list", [])]
-    return any(name not in wraps for name in said)
-
-
-def _stored(node: ast.AST) -> Iterator[str]:
-    """Names that one node binds, by itself."""
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-        yield node.id
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or (
-        isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name
-    ):
-        yield node.name
-    elif isinstance(node, ast.MatchMapping) and node.rest:
-        yield node.rest
-    elif isinstance(node, ast.Import | ast.ImportFrom):
-        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-
-
-def _own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """These nodes and all below them that belong to the same scope."""
-    for node in nodes:
-        yield node
-        if not isinstance(node, (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)):
-            yield from _own_nodes(ast.iter_child_nodes(node))
-
-
-def _bound(node: ast.stmt) -> set[str]:
-    """Names that a statement makes or changes: what it stores, and the table in `TABLE[key] = value`."""
-    found = set()
-    for one in _own_nodes([node]):
-        if isinstance(one, ast.Import | ast.ImportFrom):
-            continue
-        found |= set(_stored(one))
-        if isinstance(one, ast.Subscript | ast.Attribute) and isinstance(one.ctx, ast.Store):
-            base = one
-            while isinstance(base, ast.Subscript | ast.Attribute):
-                base = base.value
-            found |= {base.id} if isinstance(base, ast.Name) else set()
-    return found
-
-
 def _names_in(library: Library, tree: ast.AST, package: str = "") -> Names:
     """What the imports anywhere in a tree bind."""
-    found, tried = Names(), _tried(tree)
+    found, tried = Names(), imports_in_try(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             found.update(library._imported(node, package, absent=node in tried))
     return found
-
-
-class _WithoutModules(ast.NodeTransformer):
-    def visit_Attribute(self, node: ast.Attribute) -> ast.Name:
-        return ast.Name(node.attr)
-
-
-def _bare(annotation: ast.expr) -> str:
-    """An annotation without the modules in front of its names."""
-    return ast.unparse(_WithoutModules().visit(copy.deepcopy(annotation)))
-
-
-def _segment(text: str, node: ast.stmt) -> str:
-    first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
-    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 
 
 def _circles(start: Key, uses, done: dict) -> Iterator[list[Key]]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import definitions
-from ..definitions import file_hash, library, parsed, sha256
+from ..definitions import file_hash, library, sha256
+from ..syntax import parsed
 from ..yaml_files import read_yaml
 from .magics import parses, plain_python
 from .notebooks import book_root, read_notebook, source_of, tags_of
