@@ -137,5 +137,6 @@ def without_modules(annotation: ast.expr) -> str:
 
 
 def segment(text: str, node: ast.stmt) -> str:
+    """The lines of a text that a statement takes, with its decorators."""
     first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
     return "\n".join(text.splitlines()[first - 1 : node.end_lineno])

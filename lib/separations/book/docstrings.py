@@ -3,6 +3,9 @@
 import re
 
 MARKS = re.compile(r"([\\*_|])")
+BEGINS = re.compile(
+    r"\(?(\d+|[A-Za-z]|[ivxlcdm]+|[IVXLCDM]+|#)[.)](\s|$)|[-+]\s|:\w|\.\.|>>>|--?\w"
+)  # a list, a field, a directive, a session, an option
 
 
 def as_rst(lines: list[str]) -> list[str]:
@@ -19,7 +22,7 @@ def as_rst(lines: list[str]) -> list[str]:
 
 def _marked(line: str) -> str:
     parts = re.split(r"`+([^`]+)`+", line)
-    text = MARKS.sub(r"\\\1", parts[0])
+    text = ("\\" if BEGINS.match(line) else "") + MARKS.sub(r"\\\1", parts[0])
     for code, after in zip(parts[1::2], parts[2::2]):
         before = "" if not text or text[-1] in " ([{-/" else r"\ "
         gap = r"\ " if after[:1].isalnum() else ""
