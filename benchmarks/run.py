@@ -1,8 +1,8 @@
-"""Each kernel beside its peers on the same work, in one run: `make bench`, or `python benchmarks/run.py [--quick] [--out FILE]`.
+"""Each kernel beside its peers on the same work, in one run: `make bench`, or `python benchmarks/run.py [--quick] [--threads 1 2]`.
 
 Times: the methods take turns (A B C A B C ...) in one process after a warm-up, the median counts. Memory: each method in a
 process of its own, peak resident memory beyond that with the inputs loaded. Error: against float64, relative, the worst of 8 queries.
-Preparation (an index, norms) is timed apart; it is in the JSON.
+Preparation (an index, norms) is timed apart. With several numbers of threads each has a process of its own, one after the other.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import peers
 import torch
 
 from separations.files import write_whole
+from separations.numerics.preselection import format_for
 
 
 def main() -> None:
@@ -27,16 +28,68 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, seconds: to see that it works")
     parser.add_argument("--repeats", type=int, default=5, help="turns that count (default 5)")
     parser.add_argument("--out", type=Path, default=Path("_build/benchmarks.json"), help="where the JSON goes")
+    parser.add_argument(
+        "--threads", type=int, nargs="*", default=[], help="numbers of threads (default: that of torch)"
+    )
     parser.add_argument("--memory", nargs=2, metavar=("TASK", "METHOD"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     tasks = {task.name: task for task in peers.TASKS + peers.QUICK}
     if options.memory:
         print(extra_memory(tasks[options.memory[0]], options.memory[1]))
         return
+    if options.threads:
+        several(options)
+        return
     print(f"{machine()}\n")
     rows = [row for task in (peers.QUICK if options.quick else peers.TASKS) for row in measure(task, options.repeats)]
-    write_whole(options.out, json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    found = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "features": features(),
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+    }
+    write_whole(options.out, json.dumps(found, indent=1) + "\n")
     print(f"written: {options.out}")
+
+
+def several(options: argparse.Namespace) -> None:
+    """One process for each number of threads, and their results in one file."""
+    found = []
+    for threads in options.threads:
+        part = options.out.with_name(f"{options.out.stem}_{threads}{options.out.suffix}")
+        command = [
+            sys.executable,
+            __file__,
+            "--repeats",
+            str(options.repeats),
+            "--out",
+            str(part),
+            *(["--quick"] * options.quick),
+        ]
+        subprocess.run(
+            command, check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        )
+        found.append(json.loads(part.read_text()))
+        part.unlink()
+    write_whole(options.out, json.dumps(found, indent=1) + "\n")
+    print(f"written: {options.out}")
+
+
+def features() -> str:
+    """What the processor has for products in few bits, and which format the library takes here."""
+    info = Path("/proc/cpuinfo")
+    flags = (
+        next((line.split(":")[1].split() for line in info.read_text().splitlines() if line.startswith("flags")), [])
+        if info.exists()
+        else []
+    )
+    known = [
+        flag
+        for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+        if flag in flags
+    ]
+    return f"{', '.join(known) or 'no vector instructions known'}; products in {format_for('cpu')}"
 
 
 def machine() -> str:

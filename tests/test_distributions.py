@@ -221,7 +221,7 @@ def test_time_beyond_a_bounded_schedule():
     [
         (torch.zeros(3, 2, dtype=torch.long), "data is torch.int64"),
         ([[0.0]], "data is list"),
-        (np.zeros((3, 2), dtype="uint8"), "data is uint8"),
+        (np.zeros((3, 2), dtype="int16"), "data is int16"),
         (torch.zeros(0, 2), r"data has shape \(0, 2\)"),
         (torch.zeros(3), r"data has shape \(3,\)"),
         (torch.tensor([[0.0], [math.nan]]), r"data has NaN or infinite values \(first in row 1\)"),

@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 ROOMS = {
-    "numerics": "checks costs estimates seeds streaming",
+    "numerics": "checks costs estimates seeds streaming=rows",
     "distributions": "coordinate_laws diffused fitted_gaussian lipschitz local_gaussians one_dimension product_mixtures scale_mixtures total_variation",
     "loss_gap": "gap_control=control gap_integral=integral gap_quadrature=quadrature gap_terms=terms gap_theory=theory",
     "relu": "relu_bricks=bricks relu_density=hoelder relu_quadratic=quadratic relu_scores=scores relu_softmax=softmax relu_time=timed",
@@ -37,6 +37,7 @@ BESIDE = {
     "pages": "readable",
     "chapters": "run.profiles",
     "dependencies": "definitions",
+    "streaming": "numerics.softmax",
 }  # what moved away from it
 HERE = __name__.rpartition(".")[0]
 

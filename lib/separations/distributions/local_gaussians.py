@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import check_count, check_generator, check_points, check_whole, randn
-from ..numerics.streaming import peak, scaled, size_exponent, working
+from ..numerics.scale import peak, scaled, size_exponent, working
 
 
 class LocalGaussians:

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from ..numerics.checks import as_real
 from ..numerics.estimates import wilson_interval
-from ..numerics.streaming import Rows, nearest_distances, nearest_scaled, peak, scaled, size_exponent
+from ..numerics.nearest_rows import nearest_distances, nearest_scaled
+from ..numerics.rows import Rows
+from ..numerics.scale import peak, scaled, size_exponent
 from .memorization import MemorizationRatio, _check_threshold, _is_memorized, check_sets, memorization_ratio
 
 

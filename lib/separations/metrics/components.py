@@ -16,16 +16,10 @@ from torch import Tensor
 
 from ..numerics.checks import as_real, check_count, check_memory, check_points
 from ..numerics.estimates import check_confidence
+from ..numerics.nearest_rows import difference_rounding, nearest_distances, squared_differences
+from ..numerics.rows import Rows
+from ..numerics.scale import peak, scaled, size_exponent
 from ..numerics.seeds import resampling
-from ..numerics.streaming import (
-    Rows,
-    difference_rounding,
-    nearest_distances,
-    peak,
-    scaled,
-    size_exponent,
-    squared_differences,
-)
 from .features import principal_axes
 from .half_sampling import RESAMPLES, half_sample_interval, half_samples
 from .memorization import check_sets

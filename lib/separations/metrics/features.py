@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..numerics.checks import check_count, check_points
-from ..numerics.streaming import peak, scaled, size_exponent
+from ..numerics.scale import peak, scaled, size_exponent
 from .images import check_images
 
 DEFAULT = "efficientnet-lite0"

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..numerics.checks import as_real, check_points
 from ..numerics.estimates import check_confidence, wilson_interval
-from ..numerics.streaming import Rows, nearest_distances
+from ..numerics.nearest_rows import nearest_distances
+from ..numerics.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import check_count
-from ..numerics.streaming import difference_rounding, peak, scaled, size_exponent, squared_differences
+from ..numerics.nearest_rows import difference_rounding, squared_differences
+from ..numerics.scale import peak, scaled, size_exponent
 from .features import Features
 from .half_sampling import RESAMPLES, Measure, check_pair, feature_values, half_samples, measured
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import as_real, check_count
-from ..numerics.streaming import peak, scaled, size_exponent
+from ..numerics.scale import peak, scaled, size_exponent
 from .memorization import check_sets, memorization_ratio
 
 

@@ -19,8 +19,8 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from ..numerics.checks import as_real, check_count, check_memory, check_points, check_whole
+from ..numerics.scale import peak, scaled, size_exponent
 from ..numerics.seeds import resampling
-from ..numerics.streaming import peak, scaled, size_exponent
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from separations.distributions import Empirical
-from separations.numerics import Rows, nearest, streaming
-from separations.numerics.streaming import product_error, softmax_moments
+from separations.numerics import Rows, nearest, nearest_rows, softmax
+from separations.numerics.softmax import product_error, softmax_moments
 
 
 def near_duplicates(n=200, d=3072, offset=-0.7):
@@ -66,8 +66,8 @@ def test_all_three_ways_agree_with_float64(monkeypatch):
     )  # sharp and smooth rows in one call
     exact = Empirical(data.double()).denoise(x.double(), t)
     for tolerance, most in [(math.inf, 512), (1e-2, 512), (0.0, 512), (0.0, 3)]:  # smooth, mixed, sharp and flat, flat
-        monkeypatch.setattr(streaming, "LOGIT_TOLERANCE", tolerance)
-        monkeypatch.setattr(streaming, "MAX_CANDIDATES", most)
+        monkeypatch.setattr(softmax, "LOGIT_TOLERANCE", tolerance)
+        monkeypatch.setattr(softmax, "MAX_CANDIDATES", most)
         error = (Empirical(data, block=64).denoise(x, t).double() - exact).abs()[20 * (tolerance == math.inf) :]
         bound = 2e-3 if tolerance else 1e-5  # the smooth way may err by its tolerance, the others not
         assert float(error.max()) < bound
@@ -79,8 +79,8 @@ def test_gradients_flow_through_every_way(monkeypatch):
     x, t = torch.randn(10, 2, generator=g, dtype=torch.float64, requires_grad=True), time_of(0.3)
     law = Empirical(data, block=32)
     for tolerance, most in [(math.inf, 512), (0.0, 512), (0.0, 3)]:
-        monkeypatch.setattr(streaming, "LOGIT_TOLERANCE", tolerance)
-        monkeypatch.setattr(streaming, "MAX_CANDIDATES", most)
+        monkeypatch.setattr(softmax, "LOGIT_TOLERANCE", tolerance)
+        monkeypatch.setattr(softmax, "MAX_CANDIDATES", most)
         score = torch.autograd.grad(law.log_prob(x, t).sum(), x)[0]
         torch.testing.assert_close(score, law.score(x, t), rtol=1e-9, atol=1e-9)
         jacobian = torch.stack([torch.autograd.grad(law.score(x, t)[:, i].sum(), x)[0] for i in range(2)], 1)
@@ -170,7 +170,7 @@ def test_queries_in_pieces_give_the_same(monkeypatch, generator):
     data, x = torch.randn(300, 5, generator=generator), torch.randn(700, 5, generator=generator)
     a, s = torch.full((700,), 0.9, dtype=torch.float64), torch.rand(700, generator=generator).double() + 1e-5
     whole = softmax_moments(x, Rows(data), a, s)
-    monkeypatch.setattr("separations.numerics.streaming.LOGITS_BYTES", 4 * 300 * 150)
+    monkeypatch.setattr("separations.numerics.softmax.LOGITS_BYTES", 4 * 300 * 150)
     pieces = softmax_moments(x, Rows(data), a, s)
     # float32; a log sum at s = 1e-5 is about 1e10, so relative
     torch.testing.assert_close(pieces.mean, whole.mean, rtol=1e-4, atol=1e-5)
@@ -215,8 +215,8 @@ def test_nearest_is_a_full_sort_where_a_product_is_too_coarse(name, block):
 def test_nearest_does_not_depend_on_the_unit(dtype, unit):
     g = torch.Generator().manual_seed(5)
     data, x = torch.randn(90, 8, generator=g).to(dtype), torch.randn(20, 8, generator=g).to(dtype)
-    plain, where = streaming.nearest_distances(x, Rows(data), k=3)
-    other, index = streaming.nearest_distances(x * unit, Rows(data * unit), k=3)
+    plain, where = nearest_rows.nearest_distances(x, Rows(data), k=3)
+    other, index = nearest_rows.nearest_distances(x * unit, Rows(data * unit), k=3)
     assert torch.equal(index, where) and torch.equal(other, plain * unit)
 
 
