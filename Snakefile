@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "lib"))
 
 from separations.book import chapters, rendered
 from separations.book import settings as build_settings
-from separations.definitions import file_hash, sha256
+from separations.files import file_hash, sha256
 from separations.machine import cores
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from separations.book import api, house
 from separations.book.docstrings import as_rst
-from separations.definitions import PACKAGE, library
+from separations.definitions import library
+from separations.files import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {room.name: room for room in house.rooms(ROOT) if room.name not in api.INSIDE}

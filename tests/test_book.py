@@ -11,7 +11,7 @@ import yaml
 from separations.book.chapters import notebook_keys
 from separations.book.staging import claim_of
 from separations.book.store_tables import stored_path
-from separations.definitions import file_hash
+from separations.files import file_hash
 from separations.ledger import read_table
 from separations.ledger.ledger import load_claims
 from separations.run.fingerprint import VOLATILE, python_source

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from separations.book import chapters, evidence, pages, staging
-from separations.definitions import sha256
+from separations.files import sha256
 from separations.ledger.ledger import load_claims
 from separations.run.fingerprint import fingerprint
 from test_staging import CLAIM, leave_run, root, staged  # noqa: F401

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from separations.book import house
-from separations.definitions import PACKAGE
+from separations.files import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = house.rooms(ROOT)

@@ -10,7 +10,7 @@ import pytest
 
 from separations.book import chapters, evidence, records, staging, store_tables
 from separations.book import command as book
-from separations.definitions import sha256
+from separations.files import sha256
 from test_evidence import paper  # noqa: F401
 from test_staging import CLAIM, leave_run, root  # noqa: F401
 

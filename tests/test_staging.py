@@ -6,7 +6,7 @@ import pytest
 
 from separations.book import chapters, pages, staging
 from separations.book import command as book
-from separations.definitions import file_hash, sha256
+from separations.files import file_hash, sha256
 from separations.run.fingerprint import FORMAT, fingerprint
 
 CLAIM = "sep.forward-marginals"

@@ -15,7 +15,7 @@ from PIL import Image
 from separations.book import command as book
 from separations.book import staging, sweep_pages
 from separations.book.chapters import chapter, run_folder
-from separations.definitions import sha256
+from separations.files import sha256
 from separations.run.execute import run
 from separations.run.profiles import expected
 from separations.sweep import command as sweep

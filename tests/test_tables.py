@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from separations.book import chapters, store_tables
-from separations.definitions import sha256
+from separations.files import sha256
 from separations.ledger import read_table
 from separations.ledger.tables import table_text
 from separations.run import profiles

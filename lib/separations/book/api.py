@@ -7,7 +7,8 @@ import ast
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..definitions import NAME, PACKAGE, WHOLE, Key, Library, library
+from ..definitions import NAME, WHOLE, Key, Library, library
+from ..files import PACKAGE
 from ..run.fingerprint import code_of
 from ..run.notebooks import read_notebook
 from .chapters import notebook_keys

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..command_line import guarded, parser, say, tell
-from ..definitions import file_hash, sha256
-from ..files import write_whole
+from ..files import file_hash, sha256, write_whole
 from ..run.profiles import DEFAULT_PROFILE, PROFILE_NAME, expected, named_by, params_file
 from .chapters import chapter, notebook_keys
 from .records import check_record, read_json

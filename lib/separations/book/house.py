@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from ..definitions import NAME, PACKAGE
+from ..definitions import NAME
+from ..files import PACKAGE
 from ..yaml_files import read_yaml
 
 TOWERS = {"ground": "Ground", "science": "Science", "engine": "Engine"}

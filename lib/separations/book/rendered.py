@@ -4,8 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from ..definitions import PACKAGE, WHOLE, file_hash, library, sha256
-from ..files import write_whole
+from ..definitions import WHOLE, library
+from ..files import PACKAGE, file_hash, sha256, write_whole
 from ..run.fingerprint import written_hash
 from ..run.notebooks import read_notebook
 from .chapters import chapters, notebook_keys, profile_folder

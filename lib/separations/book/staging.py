@@ -7,8 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..definitions import PACKAGE
-from ..files import write_whole
+from ..files import PACKAGE, write_whole
 from ..run.notebooks import read_notebook, source_of
 from ..yaml_files import read_yaml
 from . import api, house, pages

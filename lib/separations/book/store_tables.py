@@ -15,8 +15,7 @@ from pathlib import Path
 import yaml
 
 from ..command_line import guarded, parser, say, tell
-from ..definitions import sha256
-from ..files import write_whole
+from ..files import sha256, write_whole
 from ..ledger.tables import check_name
 from ..run.notebooks import read_notebook
 from ..run.parameters import parameters_of

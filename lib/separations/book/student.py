@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from ..definitions import file_hash, sha256
-from ..files import write_whole
+from ..files import file_hash, sha256, write_whole
 from ..run.fingerprint import tables_of
 from ..run.notebooks import read_notebook
 from .chapters import notebook_keys

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..definitions import PACKAGE
+from ..files import PACKAGE
 from ..machine import cores, peak_memory, threads_in_use
 from ..yaml_files import parse_yaml
 from .environment import environment, log_to, open_streams, say

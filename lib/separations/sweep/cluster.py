@@ -7,8 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..definitions import PACKAGE
-from ..files import write_whole
+from ..files import PACKAGE, write_whole
 from .file import Sweep
 from .local import worker_environment
 from .plan import Run, Standing, index_text, standing, standings, sweep_folder

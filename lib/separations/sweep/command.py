@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import readable
-from ..definitions import PACKAGE
+from ..files import PACKAGE
 from .cluster import command, run_with_snakemake
 from .file import NAME, Sweep, content_hash, read_sweep
 from .local import Interrupted, Scheduler, gpus_here, jobs_here

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..definitions import sha256
+from ..files import sha256
 from ..parameter_rules import _compiled, check_rules, rules_of
 from ..run.notebooks import read_notebook
 from ..run.parameter_types import MAX_SEED

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..definitions import PACKAGE
-from ..files import write_whole
+from ..files import PACKAGE, write_whole
 from ..machine import cores
 from .file import Sweep
 from .plan import NOTE, Run, Standing, claimed, standing, standings

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 
-from ..definitions import sha256
-from ..files import write_whole
+from ..files import sha256, write_whole
 from ..ledger.tables import check_name
 from ..run.fingerprint import fingerprint, with_parameters
 from ..run.results import is_success, read_result

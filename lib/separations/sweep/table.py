@@ -12,8 +12,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..definitions import file_hash
-from ..files import write_whole
+from ..files import file_hash, write_whole
 from ..ledger.tables import read_table
 from ..run.results import table_path
 from .plan import OWN, Run, Standing, checked_result, column, csv_lines, read_plan, standings, sweep_folder

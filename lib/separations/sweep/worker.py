@@ -20,8 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..definitions import file_hash
-from ..files import write_whole
+from ..files import file_hash, write_whole
 from ..run.execute import run
 from ..run.notebooks import read_notebook
 from ..run.results import is_success
