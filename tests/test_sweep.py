@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from separations.run.profiles import Book
 from separations.run.results import is_success
 from separations.sweep import cluster as sweep_cluster
 from separations.sweep import command as sweep
@@ -27,7 +28,7 @@ def root(tmp_path):
 
 
 def read(root, text):
-    return read_sweep(write_sweep(root, text), root)
+    return read_sweep(write_sweep(root, text), Book(root))
 
 
 def swept(root, text):
@@ -63,7 +64,7 @@ def test_fixed_comes_over_the_profile_and_the_point_over_both(root):
 
 def test_defaults_and_numbers_of_a_sweep(root):
     one = read(root, "grid: {n: [1]}\n")
-    assert (one.timeout, one.limit, one.retries, one.profile) == (900, 9000, 1, "laptop")
+    assert (one.timeout, one.limit, one.retries, one.book.profile) == (900, 9000, 1, "laptop")
     text = "grid: {n: [1]}\nresources: {cores: 2, time: 5}\ntimeout: 7\nretries: 0\nseed_parameter: label\nseeds: [a]\n"
     one = read(root, text)
     assert (one.timeout, one.limit, one.retries, one.seed) == (7, 300, 0, "label")
@@ -121,7 +122,7 @@ def test_a_bad_file_is_refused_in_one_line_before_anything_runs(root, text, mess
     path = root / "sweeps" / "s.yml"
     path.write_text(text if "notebook" in text or text[0] in "-[" else f"notebook: part/01_a\n{text}")
     with pytest.raises(ValueError, match=message):
-        read_sweep(path, root)
+        read_sweep(path, Book(root))
     assert sweep.main(["run", str(path), "--root", str(root)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "sweeps/s.yml" in said and not (root / "_build").exists()
@@ -129,16 +130,16 @@ def test_a_bad_file_is_refused_in_one_line_before_anything_runs(root, text, mess
 
 def test_a_file_that_is_not_there_or_has_a_name_that_is_no_folder_is_refused(root):
     with pytest.raises(ValueError, match="cannot be read"):
-        read_sweep(root / "sweeps" / "none.yml", root)
+        read_sweep(root / "sweeps" / "none.yml", Book(root))
     write_sweep(root, "grid: {n: [1]}\n", "a b")
     with pytest.raises(ValueError, match="name = 'a b'"):
-        read_sweep(root / "sweeps" / "a b.yml", root)
+        read_sweep(root / "sweeps" / "a b.yml", Book(root))
 
 
 def test_two_files_of_one_name_do_not_share_a_folder(root, capsys):
     first = write_sweep(root, "grid: {n: [1]}\n")
-    found, runs = sweep.planned(first, root)
-    sweep_plan.write_plan(found, root, runs)
+    found, runs = sweep.planned(first, Book(root))
+    sweep_plan.write_plan(found, runs)
     (root / "other").mkdir()
     (root / "other" / "s.yml").write_text("notebook: part/01_a\ngrid: {n: [2]}\n")
     assert sweep.main(["run", str(root / "other" / "s.yml"), "--root", str(root)]) == 2
@@ -206,8 +207,8 @@ def test_what_a_run_depends_on_makes_it_run_again_and_nothing_else_does(root):
     path = write_sweep(root, "grid: {n: [1]}\n")
 
     def state():
-        found = read_sweep(path, root)
-        return sweep_plan.standing(sweep_plan.runs_of(found, root)[0]).state
+        found = read_sweep(path, Book(root))
+        return sweep_plan.standing(sweep_plan.runs_of(found)[0]).state
 
     assert state() == "waiting" and run(root, path) == 0 and state() == "done"
     os.utime(root / "book" / "part" / "01_a.ipynb", (0, 0))
@@ -253,11 +254,11 @@ def test_retries_of_a_run_that_fails_the_first_time_succeed(tmp_path):
 
 def test_a_run_whose_worker_was_claimed_elsewhere_is_left_to_it(root):
     path = write_sweep(root, "grid: {n: [1]}\n")
-    found, runs = sweep.planned(path, root)
-    sweep_plan.write_plan(found, root, runs)
+    found, runs = sweep.planned(path, Book(root))
+    sweep_plan.write_plan(found, runs)
     with sweep_worker.claim(runs[0].folder, wait=False) as mine:
         assert mine and sweep_plan.standing(runs[0]).state == "running"
-        assert sweep_worker.work(root, runs[0].folder) == sweep_worker.BUSY
+        assert sweep_worker.work(Book(root), runs[0].folder) == sweep_worker.BUSY
     assert sweep_plan.standing(runs[0]).state == "waiting"
 
 
@@ -295,18 +296,18 @@ def test_snakemake_called_without_our_command_leaves_index_and_tables(root):
     ]
     call += ["--config", f"file={path}", f"root={root}", "--cores", "1", "--nolock"]
     subprocess.run(call, check=True, capture_output=True)
-    assert [row["state"] for row in index(root)] == ["done"] and len(sweep_table.rows_of(root, "s")) == 1
+    assert [row["state"] for row in index(root)] == ["done"] and len(sweep_table.rows_of(Book(root), "s")) == 1
     assert (root / "_build" / "sweeps" / "s" / "table.csv").is_file()
 
 
 def test_resources_go_to_snakemake_and_options_come_last(root):
     path = write_sweep(root, "grid: {n: [1]}\nretries: 3\nresources: {cores: 2, memory: 500, time: 7, gpus: 1}\n")
-    found, runs = sweep.planned(path, root)
-    call = sweep_cluster.command(found, root, ["--executor", "slurm", "--jobs", "4"])
+    found, runs = sweep.planned(path, Book(root))
+    call = sweep_cluster.command(found, ["--executor", "slurm", "--jobs", "4"])
     assert call[-4:] == ["--executor", "slurm", "--jobs", "4"] and "--cores" not in call
     assert call[call.index("--retries") + 1] == "3"
-    assert sweep_cluster.command(found, root)[-2:] == ["--cores", "all"]
-    plan = json.loads(sweep_plan.write_plan(found, root, runs).read_text())
+    assert sweep_cluster.command(found)[-2:] == ["--cores", "all"]
+    plan = json.loads(sweep_plan.write_plan(found, runs).read_text())
     assert plan["resources"] == {"cores": 2, "memory": 500, "gpus": 1, "time": 7}
 
 
@@ -326,7 +327,7 @@ def test_each_run_gets_gpus_of_its_own_and_too_few_are_refused(tmp_path, monkeyp
     path = write_sweep(root, "grid: {rate: [1, 2, 3]}\nresources: {gpus: 1}\nmeasures: [x]\n")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     assert run(root, path, "--jobs", "3") == 0  # more than there are GPUs for
-    assert {float(row["measure.x"]) / float(row["rate"]) for row in sweep_table.rows_of(root, "s")} <= {4.0, 5.0}
+    assert {float(row["measure.x"]) / float(row["rate"]) for row in sweep_table.rows_of(Book(root), "s")} <= {4.0, 5.0}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert run(root, path) == 2 and "this machine has 0" in capsys.readouterr().err
 
@@ -335,7 +336,7 @@ def test_each_run_gets_gpus_of_its_own_and_too_few_are_refused(tmp_path, monkeyp
 
 
 def test_the_time_is_estimated_from_the_nearest_past_runs(root):
-    found, runs = sweep.planned(write_sweep(root, "grid: {n: [1, 2]}\n"), root)
+    found, runs = sweep.planned(write_sweep(root, "grid: {n: [1, 2]}\n"), Book(root))
     assert sweep_plan.estimate(found, runs, {}) is None
     past = {"s": [10.0, 20.0, 30.0], "other": [1.0], runs[0].id: [11.0]}
     assert sweep_plan.estimate(found, runs, past) == 11.0 + 20.0
@@ -376,13 +377,13 @@ def test_two_sweeps_are_compared_point_by_point_with_an_interval(root, monkeypat
         "b": fake(root, "b", [(1, 0, 2.0), (1, 1, 4.5), (2, 0, 5.5)]),
         "c": fake(root, "c", [(1, 7, 2.0), (1, 8, 4.5)]),
     }
-    monkeypatch.setattr(sweep_table, "rows_of", lambda root, name: tables[name])
-    one, two = sweep_table.compare(root, "a", "b")
+    monkeypatch.setattr(sweep_table, "rows_of", lambda book, name: tables[name])
+    one, two = sweep_table.compare(Book(root), "a", "b")
     assert (one["n"], one["measure"], one["difference"], one["interval"]) == (1, "x", 1.25, "paired seeds")
     width = 2 * 12.7062047 * 0.25  # sd of (1, 1.5) / sqrt 2, t with 1 degree of freedom
     assert math.isclose(one["high"] - one["low"], width, rel_tol=1e-8)
     assert two["difference"] == 0.5 and two["low"] is None and two["interval"] == "none"
-    [welch] = sweep_table.compare(root, "a", "c")
+    [welch] = sweep_table.compare(Book(root), "a", "c")
     assert welch["interval"] == "independent seeds" and welch["difference"] == 1.25
     from scipy.stats import ttest_ind
 
@@ -390,7 +391,7 @@ def test_two_sweeps_are_compared_point_by_point_with_an_interval(root, monkeypat
     assert math.isclose(welch["low"], peer.low) and math.isclose(welch["high"], peer.high)
     tables["c"] = [{"state": "done", "n": 77, "seed": 0, "measure.x": 1.0}]
     with pytest.raises(ValueError, match="no finished point in common"):
-        sweep_table.compare(root, "a", "c")
+        sweep_table.compare(Book(root), "a", "c")
 
 
 def test_a_mean_over_seeds_has_the_t_interval():

@@ -26,6 +26,7 @@ from .fingerprint import FORMAT, fingerprint
 from .folder import check_folder, clean, locked
 from .notebooks import book_root, notebook_key, read_notebook, resolved, tags_of
 from .parameters import checked_parameters, literal_cell, overrides_for
+from .profiles import DEFAULT_PROFILE, Book
 from .results import finish, read_result
 from .stopping import Stopped, heard, stop_on_signals
 
@@ -39,7 +40,7 @@ def run(
     out: str | Path,
     overrides: Mapping | None = None,
     *,
-    profile: str = "laptop",
+    profile: str = DEFAULT_PROFILE,
     timeout: int = DEFAULT_TIMEOUT,
     threads: int | None = None,
     key: str | None = None,
@@ -116,8 +117,7 @@ def _check_library(notebook: Path) -> None:
 
     An editable installation goes on naming the folder that it was made in, also from within a copy of that folder.
     """
-    own = book_root(notebook) / "lib" / "separations"
-    if (own / "__init__.py").is_file() and not own.samefile(PACKAGE):
+    if own := Book(book_root(notebook)).other_library():
         raise ValueError(
             f"notebook = {str(notebook)!r}: its repository has the library in {own}, and the one that was started is"
             f" {PACKAGE}; start the run from an environment made in that repository, or with PYTHONPATH={own.parent}"
@@ -201,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
-    profile, out = Path(options.params).stem if options.params else "laptop", resolved(options.out, "out")
+    profile, out = Path(options.params).stem if options.params else DEFAULT_PROFILE, resolved(options.out, "out")
     settings = _settings(options.set)
     overrides = overrides_for(options.notebook, options.params, options.profile_key) | settings
     outcome = run(

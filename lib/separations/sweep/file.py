@@ -27,7 +27,7 @@ from ..parameter_rules import _compiled, check_rules, rules_of
 from ..run.notebooks import read_notebook
 from ..run.parameter_types import MAX_SEED
 from ..run.parameters import _closest, check_overrides, overrides_for, parameters_of
-from ..run.profiles import DEFAULT_PROFILE, params_file
+from ..run.profiles import DEFAULT_PROFILE, Book
 from ..yaml_files import parse_yaml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # of a sweep, and so of its folder
@@ -43,12 +43,12 @@ SHAPE = "a mapping 'parameter: [value, value, ...]' is needed, or a list of such
 class Sweep:
     """A sweep as its file was read. points: overrides of each run, all of them checked, profile and fixed included."""
 
+    book: Book  # under the profile that the file names
     name: str
     file: str  # relative to the repository where it lies in it
     sha256: str  # of the file and, if there is one, of the profile's file
     title: str
     notebook: str  # key in book/
-    profile: str
     defaults: Mapping  # of the notebook
     points: Sequence[dict]
     swept: tuple[str, ...]  # parameters that the file varies, in its order, the seed last
@@ -58,6 +58,11 @@ class Sweep:
     limit: int = 9000  # seconds a run
     retries: int = 1
     measures: tuple[str, ...] = ()  # what the report shows first
+
+    @property
+    def folder(self) -> Path:
+        """Where the sweep lies: its plan, its runs, its tables."""
+        return self.book.sweep_folder(self.name)
 
 
 class Points(Sequence):
@@ -101,18 +106,14 @@ def watched(items: Iterable, total: int, what: str) -> Iterable:
     return tqdm(items, desc=what, total=total, leave=False, delay=1, disable=None if sys.stderr else True)
 
 
-def content_hash(root: Path, path: Path, profile: str) -> str:
+def content_hash(content: bytes, book: Book) -> str:
     """SHA-256 of a sweep file and of the profile that it names, to notice that they were edited."""
-    return _hash(path.read_bytes(), root, profile)
-
-
-def _hash(content: bytes, root: Path, profile: str) -> str:
-    other = params_file(root, profile)
+    other = book.params_file()
     return sha256(content + b"\0" + (other.read_bytes() if other else b""))
 
 
-def read_sweep(path: str | Path, root: Path) -> Sweep:
-    """Read and check a sweep file of the book in `root`. ValueError names file, key, value and what is allowed."""
+def read_sweep(path: str | Path, book: Book) -> Sweep:
+    """Read and check a sweep file of a book, under the profile that it names. ValueError names file, key, value and what is allowed."""
     path, name = Path(path), f"sweep file {str(path)!r}"
     try:
         content = path.read_bytes()
@@ -123,15 +124,15 @@ def read_sweep(path: str | Path, root: Path) -> Sweep:
         raise ValueError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from None
     table = parse_yaml(text, name)
     try:
-        return _checked(table, content, path, root)
+        return _checked(table, content, path, book)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _checked(table, content: bytes, path: Path, root: Path) -> Sweep:
+def _checked(table, content: bytes, path: Path, book: Book) -> Sweep:
     _check_keys(table, path)
-    notebook, key = _notebook(table.get("notebook"), root)
-    profile = check_profile_name(_text(table, "profile", DEFAULT_PROFILE))
+    notebook, key = _notebook(table.get("notebook"), book)
+    book = book.under(check_profile_name(_text(table, "profile", DEFAULT_PROFILE)))
     title = _text(table, "title", path.stem.replace("_", " ").replace("-", " "))
     source = read_notebook(notebook)
     defaults = parameters_of(source, key)
@@ -139,7 +140,7 @@ def _checked(table, content: bytes, path: Path, root: Path) -> Sweep:
     if not isinstance(fixed, dict):
         raise ValueError(f"fixed = {fixed!r}: a mapping 'parameter: value' is needed")
     kinds, seed = _kinds(table, fixed, defaults)
-    base = _base(overrides_for(notebook, params_file(root, profile)), fixed, defaults, key, profile, seed)
+    base = _base(book, fixed, defaults, key, seed)
     axes = [_fitted(axis, defaults, key, seed) for _, given in kinds for axis in given]
     if seed:
         _check_seeds([part[seed] for part in axes[-1]])
@@ -152,12 +153,12 @@ def _checked(table, content: bytes, path: Path, root: Path) -> Sweep:
     limit = numbers.pop("limit") or (60 * minutes if minutes else 10 * numbers["timeout"])
     swept = dict.fromkeys(name for axis in axes for part in axis for name in part)
     return Sweep(
+        book,
         path.stem,
-        str(whole.relative_to(root) if (whole := path.resolve()).is_relative_to(root) else whole),
-        _hash(content, root, profile),
+        str(whole.relative_to(book.root) if (whole := path.resolve()).is_relative_to(book.root) else whole),
+        content_hash(content, book),
         title,
         key,
-        profile,
         defaults,
         Points(base, axes),
         tuple(swept),
@@ -219,14 +220,15 @@ def _measures(table: Mapping) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _notebook(name, root: Path) -> tuple[Path, str]:
+def _notebook(name, book: Book) -> tuple[Path, str]:
     if not isinstance(name, str):
         raise ValueError(f"notebook = {name!r}: the path of a notebook in book/ is needed")
     key = name.removeprefix("book/").removesuffix(".ipynb")
-    known = sorted(p.relative_to(root / "book").with_suffix("").as_posix() for p in (root / "book").rglob("*.ipynb"))
+    folder = book.root / "book"
+    known = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.ipynb"))
     if key not in known:
         raise ValueError(f"notebook = {name!r}: no such notebook in book/{_closest(key, known)}")
-    return root / "book" / f"{key}.ipynb", key
+    return book.notebook(key), key
 
 
 def _resources(given) -> dict:
@@ -311,12 +313,13 @@ def _list(given) -> list[Axis]:
 _BLOCKS = {"grid": _grid, "list": _list, "zip": _zip}
 
 
-def _base(profile: Mapping, fixed: Mapping, defaults: Mapping, key: str, name: str, seed: str | None) -> dict:
+def _base(book: Book, fixed: Mapping, defaults: Mapping, key: str, seed: str | None) -> dict:
     """Checked overrides that all points share: those of the profile, and over them what is fixed."""
+    given = overrides_for(book.notebook(key), book.params_file())
     try:
-        base = _fit_part(profile, defaults, key, seed)
+        base = _fit_part(given, defaults, key, seed)
     except ValueError as error:
-        raise ValueError(f"profile {name!r}: {error}") from None
+        raise ValueError(f"profile {book.profile!r}: {error}") from None
     return base | _fit_part(fixed, defaults, key, seed)
 
 

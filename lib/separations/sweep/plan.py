@@ -17,6 +17,7 @@ from types import NoneType
 from ..files import sha256, write_whole
 from ..ledger.tables import check_name
 from ..run.fingerprint import fingerprint, with_parameters
+from ..run.profiles import Book
 from ..run.results import is_success, read_result
 from .file import Sweep, one_line, watched
 
@@ -69,9 +70,9 @@ class Run:
 class _Planned:
     """The runs of a sweep file, under the sources as they are now."""
 
-    def __init__(self, sweep: Sweep, root: Path):
-        self.sweep, self.folder = sweep, sweep_folder(root, sweep.name) / "runs"
-        self.hashes = fingerprint(root / "book" / f"{sweep.notebook}.ipynb")
+    def __init__(self, sweep: Sweep):
+        self.sweep, self.folder = sweep, sweep.folder / "runs"
+        self.hashes = fingerprint(sweep.book.notebook(sweep.notebook))
 
     def overrides(self, at: int) -> Mapping:
         return self.sweep.points[at]
@@ -112,11 +113,6 @@ class Standing:
 WAITING = Standing("waiting")
 
 
-def sweep_folder(root: Path, name: str) -> Path:
-    """Folder of a sweep."""
-    return root / "_build" / "sweeps" / name
-
-
 def run_id(notebook: str, overrides: dict) -> str:
     """Name of a run's folder: 12 digits of the SHA-256 of notebook and parameters."""
     return sha256(_SORTED.encode([notebook, overrides]))[:12]
@@ -125,9 +121,9 @@ def run_id(notebook: str, overrides: dict) -> str:
 _SORTED = json.JSONEncoder(sort_keys=True)  # one for all: a million runs are named in seconds
 
 
-def runs_of(sweep: Sweep, root: Path) -> list[Run]:
+def runs_of(sweep: Sweep) -> list[Run]:
     """The runs of a sweep, in the order of its file. ValueError where two of them would have one folder."""
-    plan, runs, seen = _Planned(sweep, root), [], set()
+    plan, runs, seen = _Planned(sweep), [], set()
     for at, point in enumerate(watched(sweep.points, len(sweep.points), "planning")):
         name = run_id(sweep.notebook, point)
         runs.append(Run(name, plan, at))
@@ -137,16 +133,16 @@ def runs_of(sweep: Sweep, root: Path) -> list[Run]:
     return runs
 
 
-def write_plan(sweep: Sweep, root: Path, runs: Sequence[Run]) -> Path:
+def write_plan(sweep: Sweep, runs: Sequence[Run]) -> Path:
     """Write `plan.json` and each run's `run.json`, as far as they differ from what is there; returns the former."""
-    path = sweep_folder(root, sweep.name) / "plan.json"
+    path = sweep.folder / "plan.json"
     for run in runs:
         _write_json(
             run.folder / "run.json",
             {
                 "sweep": sweep.name,
                 "notebook": sweep.notebook,
-                "profile": sweep.profile,
+                "profile": sweep.book.profile,
                 "overrides": dict(run.overrides),
                 "literal": repr(dict(run.overrides)),  # JSON makes text of all keys
                 "key": run.key,
@@ -160,7 +156,7 @@ def write_plan(sweep: Sweep, root: Path, runs: Sequence[Run]) -> Path:
         "sha256": sweep.sha256,
         "title": sweep.title,
         "notebook": sweep.notebook,
-        "profile": sweep.profile,
+        "profile": sweep.book.profile,
         "swept": list(sweep.swept),
         "seed": sweep.seed,
         "measures": list(sweep.measures),
@@ -178,12 +174,12 @@ def _write_json(path: Path, content: Mapping) -> None:
         write_whole(path, data)
 
 
-def read_plan(root: Path, name: str, keys: Iterable[str] = tuple(PLAN)) -> tuple[dict, list[Run]]:
+def read_plan(book: Book, name: str, keys: Iterable[str] = tuple(PLAN)) -> tuple[dict, list[Run]]:
     """A sweep as it was last planned, for whoever reads its outcome. keys: what is needed of it, 'swept', 'seed', 'runs' at least.
 
     ValueError where there is none, or where it is damaged.
     """
-    path = sweep_folder(root, name) / "plan.json"
+    path = book.sweep_folder(name) / "plan.json"
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -393,10 +389,10 @@ def said(run: Run) -> str:
     return " ".join(f"{name}={json.dumps(value) if isinstance(value, str) and not one_line(value) else _cell(value)}" for name, value in run.swept.items())  # fmt: skip
 
 
-def past_seconds(root: Path, notebook: str) -> dict[str, list[float]]:
+def past_seconds(book: Book, notebook: str) -> dict[str, list[float]]:
     """Seconds of finished runs of a notebook: by sweep, by profile, and by run id where a sweep made it."""
     found: dict[str, list[float]] = {}
-    sweeps = root / "_build" / "sweeps"
+    sweeps = book.build / "sweeps"
     for name in sorted(_folders(sweeps)):
         ids = sorted(_folders(sweeps / name / "runs"))
         for run in watched(ids, len(ids), f"times of {name}"):
@@ -404,7 +400,7 @@ def past_seconds(root: Path, notebook: str) -> dict[str, list[float]]:
             if result and result.get("notebook") == notebook:
                 for key in (name, run):
                     found.setdefault(key, []).append(float(result["seconds"]))
-    runs = root / "_build" / "runs"
+    runs = book.build / "runs"
     for name in sorted(_folders(runs)):
         result = _ok_result(runs / name / notebook)
         if result:
@@ -441,6 +437,6 @@ def expected_seconds(sweep: Sweep, past: Mapping[str, Sequence[float]]) -> Calla
     """What `estimate` takes for one run, by its id; None where the notebook has not run yet."""
     if not past:
         return None
-    near = past.get(sweep.name) or past.get(f"profile {sweep.profile}")
+    near = past.get(sweep.name) or past.get(f"profile {sweep.book.profile}")
     usual = statistics.median(near or [seconds for values in past.values() for seconds in values])
     return lambda name: statistics.median(past[name]) if name in past else usual

@@ -6,13 +6,12 @@ import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from tqdm import tqdm
 
 from ..files import write_whole
 from .file import Sweep
-from .plan import Run, Standing, index_text, said, sweep_folder
+from .plan import Run, Standing, index_text, said
 
 INDEX_EVERY = 5  # seconds
 
@@ -45,8 +44,8 @@ def complain(text: str) -> None:
 class Progress:
     """Progress of the runs of a sweep. verbose: print a line for each run that ends as well."""
 
-    def __init__(self, sweep: Sweep, root: Path, runs: Sequence[Run], done: int, verbose: bool = False):
-        self.swept, self.folder, self.runs, self.verbose = sweep.swept, sweep_folder(root, sweep.name), runs, verbose
+    def __init__(self, sweep: Sweep, runs: Sequence[Run], done: int, verbose: bool = False):
+        self.swept, self.folder, self.runs, self.verbose = sweep.swept, sweep.folder, runs, verbose
         self.failed = 0
         self._indexed = self._shown = 0.0
         self._bar = tqdm(total=len(runs), initial=done, unit="run", desc=sweep.name, disable=None if sys.stderr else True, dynamic_ncols=True)  # fmt: skip

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ..files import file_hash, write_whole
 from ..ledger.tables import read_table
+from ..run.profiles import Book
 from ..run.results import table_path
-from .plan import OWN, Run, Standing, checked_result, column, csv_lines, read_plan, standings, sweep_folder
+from .plan import OWN, Run, Standing, checked_result, column, csv_lines, read_plan, standings
 
 COMPARED = ("measure", "first", "second", "difference", "low", "high", "runs_first", "runs_second", "interval")
 
@@ -27,15 +28,15 @@ def plain(value):
     return value if isinstance(value, int | float | str) or value is None else json.dumps(value)
 
 
-def _outcomes(root: Path, name: str) -> list[tuple[Run, Standing, dict]]:
+def _outcomes(book: Book, name: str) -> list[tuple[Run, Standing, dict]]:
     """Each run of a sweep as it was last planned, how it stands, and its result where it is done."""
-    runs = read_plan(root, name)[1]
+    runs = read_plan(book, name)[1]
     return [(run, how, checked_result(run.folder) if how.state == "done" else {}) for run, how in zip(runs, standings(runs))]  # fmt: skip
 
 
-def rows_of(root: Path, name: str) -> list[dict]:
+def rows_of(book: Book, name: str) -> list[dict]:
     """A row for each run of a sweep as it was last planned, also of those that did not finish."""
-    return _rows(_outcomes(root, name))
+    return _rows(_outcomes(book, name))
 
 
 def _rows(outcomes: Sequence[tuple[Run, Standing, dict]]) -> list[dict]:
@@ -72,9 +73,9 @@ def _scalar(value):
     return value if isinstance(value, int | float | str) or value is None else json.dumps(value)
 
 
-def recorded_tables(root: Path, name: str) -> dict[str, list[dict]]:
+def recorded_tables(book: Book, name: str) -> dict[str, list[dict]]:
     """The tables that the runs recorded, by name: their rows under the run and the parameters that the sweep varies."""
-    return _recorded(_outcomes(root, name))
+    return _recorded(_outcomes(book, name))
 
 
 def _recorded(outcomes: Sequence[tuple[Run, Standing, dict]]) -> dict[str, list[dict]]:
@@ -138,10 +139,10 @@ def _unicode(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()  # half a character cannot be written
 
 
-def write_tables(root: Path, name: str) -> list[Path]:
+def write_tables(book: Book, name: str) -> list[Path]:
     """Write `table.csv` and `table.parquet` of a sweep, and those of the recorded tables in `tables/`; returns the files."""
-    folder = sweep_folder(root, name)
-    outcomes = _outcomes(root, name)
+    folder = book.sweep_folder(name)
+    outcomes = _outcomes(book, name)
     files = {folder / "table": _rows(outcomes)}
     files |= {folder / "tables" / table: rows for table, rows in _recorded(outcomes).items()}
     written = []
@@ -166,16 +167,16 @@ def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
     return mean, _t_975(n - 1) * statistics.stdev(values) / math.sqrt(n) if n > 1 and finite else math.nan
 
 
-def compare(root: Path, first: str, second: str) -> list[dict]:
+def compare(book: Book, first: str, second: str) -> list[dict]:
     """Two sweeps point by point: a row for each measure at each point that both have, second minus first.
 
     Points are joined on the parameters that both sweeps vary, the seeds left out. The interval is that of Welch's t for
     independent seeds where both have two or more; where both ran the same seeds, of the paired differences.
     """
-    plans = [read_plan(root, name, ("swept", "seed", "runs"))[0] for name in (first, second)]
+    plans = [read_plan(book, name, ("swept", "seed", "runs"))[0] for name in (first, second)]
     seeds = {plan["seed"] for plan in plans} - {None}
     common = [name for name in plans[0]["swept"] if name in plans[1]["swept"] and name not in seeds]
-    tables = [[row for row in rows_of(root, name) if row["state"] == "done"] for name in (first, second)]
+    tables = [[row for row in rows_of(book, name) if row["state"] == "done"] for name in (first, second)]
     groups = _grouped(tables, [column(name) for name in common])
     both = [point for point in groups[0] if point in groups[1]]
     if not both:
