@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from separations.book import chapters, evidence, pages, staging
+from separations.book import chapters, evidence, results_page, staging
 from separations.files import sha256
 from separations.ledger.ledger import load_claims
 from separations.run.fingerprint import fingerprint
@@ -98,4 +98,4 @@ def test_the_repositorys_stored_evidence_is_as_it_was_written_and_names_register
         for record in evidence.read_stored(Book(REPOSITORY, path.stem)):
             assert record["notebook"] in chapters.notebook_keys(Book(REPOSITORY))
             for claim in record["claims"]:
-                assert claim["id"] in load_claims() and claim["verdict"] in pages.VERDICT_MARKS
+                assert claim["id"] in load_claims() and claim["verdict"] in results_page.VERDICT_MARKS

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from separations.book import chapters, pages, staging
+from separations.book import chapters, pages, results_page, staging
 from separations.book import command as book
 from separations.files import file_hash, sha256
 from separations.run.fingerprint import FORMAT, fingerprint
@@ -178,7 +178,7 @@ def test_claims_without_evidence_say_not_run_and_figures_are_linked():
         "a.two": {"source": "s", "where": "Thm 2", "statement": "Two.", "reported": "2"},
     }
     entry = {"id": "a.one", "ours": "one\nline", "verdict": "differs", "figure": "fig-x"}
-    text = pages.results_page(claims, [{"notebook": "part/01_a", "claims": [entry]}], {"fig-x": "part/01_a"})
+    text = results_page.results_page(claims, [{"notebook": "part/01_a", "claims": [entry]}], {"fig-x": "part/01_a"})
     assert "2 claims are registered, 1 have evidence" in text and "1 differs" in text
     assert "- one line" in text and "{numref}`fig-x`" in text and "{doc}`/book/part/01_a`" in text
     assert text.count("- not run") == 3  # one claim here, and both at larger profiles
@@ -195,12 +195,12 @@ def test_verdicts_of_several_notebooks_keep_their_notebook():
         {"notebook": "part/02_b", "claims": [entry("y", "differs")]},
     ]
     larger = {"notebook": "part/02_b", "profile": "paper", "outdated": False, "claims": [entry("z", "differs")]}
-    lines = pages.results_page(claims, found, {}, [larger]).splitlines()
+    lines = results_page.results_page(claims, found, {}, [larger]).splitlines()
     assert "  - (1) x. (2) y." in lines and "  - (1) ✓ holds (2) ✗ differs" in lines
     assert "  - (2) `paper`: ✗ differs; z." in lines
     assert "  - (1) {doc}`/book/part/01_a`; (2) {doc}`/book/part/02_b`" in lines
     found[1]["claims"] = [entry("y", "holds")]
-    assert "  - ✓ holds" in pages.results_page(claims, found, {}, [larger]).splitlines()
+    assert "  - ✓ holds" in results_page.results_page(claims, found, {}, [larger]).splitlines()
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(None, "not run"), (0.2, "1 s"), (59.4, "59 s"), (119.6, "2 min 0 s")])

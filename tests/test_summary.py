@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from separations.book import pages
+from separations.book import results_page
 from separations.book.chapters import notebook_keys
 from separations.book.summary import FILE, Change, Reading, Sentence, Summary, deviations, read_summary
 from separations.ledger.ledger import load_claims
@@ -44,10 +44,10 @@ def test_it_is_read_and_held_against_the_evidence(tmp_path):
 def test_the_page_says_where_a_build_reads_otherwise(tmp_path):
     claims = {"a.one": {"source": "s", "where": "Thm 1", "statement": "One.", "reported": "1"}}
     summary = read_summary(Book(put(tmp_path, TEXT)))
-    text = pages.results_page(claims, evidence("holds"), {}, (), summary)
+    text = results_page.results_page(claims, evidence("holds"), {}, (), summary)
     assert "1. One holds. ({doc}`/book/part/01_a`)" in text and "In this build" not in text
     assert "It was not measured." in text and "  - none" in text
-    assert "**In this build `a.one` reads *not decided*.**" in pages.results_page(
+    assert "**In this build `a.one` reads *not decided*.**" in results_page.results_page(
         claims, evidence("not decided"), {}, (), summary
     )
 

@@ -14,9 +14,13 @@ from separations.run.profiles import Book
 from separations.run.results import is_success
 from separations.sweep import cluster as sweep_cluster
 from separations.sweep import command as sweep
+from separations.sweep import compare as sweep_compare
+from separations.sweep import intervals as sweep_intervals
 from separations.sweep import local as sweep_local
 from separations.sweep import plan as sweep_plan
+from separations.sweep import standing as sweep_standing
 from separations.sweep import table as sweep_table
+from separations.sweep import times as sweep_times
 from separations.sweep import worker as sweep_worker
 from separations.sweep.file import read_sweep
 from sweep_book import write_book, write_notebook, write_sweep
@@ -208,7 +212,7 @@ def test_what_a_run_depends_on_makes_it_run_again_and_nothing_else_does(root):
 
     def state():
         found = read_sweep(path, Book(root))
-        return sweep_plan.standing(sweep_plan.runs_of(found)[0]).state
+        return sweep_standing.standing(sweep_plan.runs_of(found)[0]).state
 
     assert state() == "waiting" and run(root, path) == 0 and state() == "done"
     os.utime(root / "book" / "part" / "01_a.ipynb", (0, 0))
@@ -257,9 +261,9 @@ def test_a_run_whose_worker_was_claimed_elsewhere_is_left_to_it(root):
     found, runs = sweep.planned(path, Book(root))
     sweep_plan.write_plan(found, runs)
     with sweep_worker.claim(runs[0].folder, wait=False) as mine:
-        assert mine and sweep_plan.standing(runs[0]).state == "running"
+        assert mine and sweep_standing.standing(runs[0]).state == "running"
         assert sweep_worker.work(Book(root), runs[0].folder) == sweep_worker.BUSY
-    assert sweep_plan.standing(runs[0]).state == "waiting"
+    assert sweep_standing.standing(runs[0]).state == "waiting"
 
 
 def test_snakemake_runs_the_same_folders(root):
@@ -337,11 +341,11 @@ def test_each_run_gets_gpus_of_its_own_and_too_few_are_refused(tmp_path, monkeyp
 
 def test_the_time_is_estimated_from_the_nearest_past_runs(root):
     found, runs = sweep.planned(write_sweep(root, "grid: {n: [1, 2]}\n"), Book(root))
-    assert sweep_plan.estimate(found, runs, {}) is None
+    assert sweep_times.estimate(found, runs, {}) is None
     past = {"s": [10.0, 20.0, 30.0], "other": [1.0], runs[0].id: [11.0]}
-    assert sweep_plan.estimate(found, runs, past) == 11.0 + 20.0
-    assert sweep_plan.estimate(found, runs, {"profile laptop": [7.0], "other": [1.0]}) == 14.0
-    assert sweep_plan.estimate(found, runs, {"other": [1.0, 3.0]}) == 4.0
+    assert sweep_times.estimate(found, runs, past) == 11.0 + 20.0
+    assert sweep_times.estimate(found, runs, {"profile laptop": [7.0], "other": [1.0]}) == 14.0
+    assert sweep_times.estimate(found, runs, {"other": [1.0, 3.0]}) == 4.0
 
 
 def test_columns_of_mixed_kinds_survive_in_parquet():
@@ -377,13 +381,13 @@ def test_two_sweeps_are_compared_point_by_point_with_an_interval(root, monkeypat
         "b": fake(root, "b", [(1, 0, 2.0), (1, 1, 4.5), (2, 0, 5.5)]),
         "c": fake(root, "c", [(1, 7, 2.0), (1, 8, 4.5)]),
     }
-    monkeypatch.setattr(sweep_table, "rows_of", lambda book, name: tables[name])
-    one, two = sweep_table.compare(Book(root), "a", "b")
+    monkeypatch.setattr(sweep_compare, "rows_of", lambda book, name: tables[name])
+    one, two = sweep_compare.compare(Book(root), "a", "b")
     assert (one["n"], one["measure"], one["difference"], one["interval"]) == (1, "x", 1.25, "paired seeds")
     width = 2 * 12.7062047 * 0.25  # sd of (1, 1.5) / sqrt 2, t with 1 degree of freedom
     assert math.isclose(one["high"] - one["low"], width, rel_tol=1e-8)
     assert two["difference"] == 0.5 and two["low"] is None and two["interval"] == "none"
-    [welch] = sweep_table.compare(Book(root), "a", "c")
+    [welch] = sweep_compare.compare(Book(root), "a", "c")
     assert welch["interval"] == "independent seeds" and welch["difference"] == 1.25
     from scipy.stats import ttest_ind
 
@@ -391,7 +395,7 @@ def test_two_sweeps_are_compared_point_by_point_with_an_interval(root, monkeypat
     assert math.isclose(welch["low"], peer.low) and math.isclose(welch["high"], peer.high)
     tables["c"] = [{"state": "done", "n": 77, "seed": 0, "measure.x": 1.0}]
     with pytest.raises(ValueError, match="no finished point in common"):
-        sweep_table.compare(Book(root), "a", "c")
+        sweep_compare.compare(Book(root), "a", "c")
 
 
 def test_a_mean_over_seeds_has_the_t_interval():
@@ -399,10 +403,10 @@ def test_a_mean_over_seeds_has_the_t_interval():
 
     for n in (2, 5, 20, 40):
         values = [math.sin(7 * i) for i in range(n)]
-        mean, half = sweep_table.mean_and_interval(values)
+        mean, half = sweep_intervals.mean_and_interval(values)
         sd = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
         assert math.isclose(half, t.ppf(0.975, n - 1) * sd / math.sqrt(n), rel_tol=2e-3)
-    assert math.isnan(sweep_table.mean_and_interval([1.0])[1])
+    assert math.isnan(sweep_intervals.mean_and_interval([1.0])[1])
 
 
 def test_a_table_of_a_sweep_that_never_ran_is_refused(root, capsys):

@@ -18,7 +18,7 @@ from separations.run.profiles import Book
 from separations.run.results import is_success, read_result
 from separations.sweep import command as sweep
 from separations.sweep import local as sweep_local
-from separations.sweep.plan import claimed, standing
+from separations.sweep.standing import claimed, standing
 from separations.sweep.table import rows_of
 from sweep_book import sweep_command, write_book, write_notebook, write_sweep
 

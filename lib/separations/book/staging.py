@@ -15,6 +15,7 @@ from . import api, house, pages
 from .chapters import Chapter, chapters, toc_entries
 from .evidence import larger
 from .records import file_inside
+from .results_page import results_page
 from .summary import read_summary
 from .sweep_pages import report_files, reported, toc_with_sweeps
 
@@ -195,7 +196,7 @@ def staged_files(book: Book) -> dict[str, bytes]:
     files |= (sweeps := report_files(book))
     files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
     beyond, summary = larger(book), read_summary(book)
-    results = pages.results_page(load_registered_claims(), evidence, places, beyond, summary)
+    results = results_page(load_registered_claims(), evidence, places, beyond, summary)
     files["book/appendix/results.md"] = results.encode()
     listed = [name for _, name in toc_entries(book)]
     for name, made in (("house", house.page), ("api", api.page)):

@@ -11,8 +11,9 @@ import yaml
 from ..run.fingerprint import fingerprint, with_parameters
 from ..run.profiles import Book
 from ..run.results import read_result
+from ..sweep.columns import column
 from ..sweep.pictures import LINES, axes_of, picture
-from ..sweep.plan import column, read_plan
+from ..sweep.plan import read_plan
 from ..sweep.table import csv_text, parquet_bytes, rows_of
 from ..yaml_files import parse_yaml, read_yaml
 from . import pages

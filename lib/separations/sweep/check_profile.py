@@ -19,8 +19,8 @@ from ..run.notebooks import read_notebook, source_of
 from ..run.profiles import Book
 from .file import check_profile_name
 from .local import worker_environment
-from .plan import NOTE, checked_result
 from .progress import write_out
+from .standing import NOTE, checked_result
 
 OTHERS = {"papermill-error-cell-tag", "injected-parameters"}  # cells that papermill added
 ON_CPU = {"device": "cpu"}  # instead of what the profile says, where a notebook has such a parameter

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from ..files import PACKAGE, write_whole
 from ..run.profiles import Book
+from .columns import index_text
 from .file import Sweep
 from .local import worker_environment
-from .plan import Run, Standing, index_text, read_plan, standing, standings
+from .plan import Run, read_plan
 from .progress import Progress
+from .standing import Standing, standing, standings
 from .table import write_tables
 
 LOOK_EVERY = 5  # seconds between two looks at the folders, which may be on a file system of the cluster

@@ -20,22 +20,15 @@ from .. import readable
 from ..files import PACKAGE
 from ..run.profiles import Book
 from .cluster import command, run_with_snakemake
+from .columns import said
+from .compare import compare
 from .file import NAME, Sweep, content_hash, read_sweep
 from .local import Interrupted, Scheduler, gpus_here, jobs_here
-from .plan import (
-    OTHER,
-    Run,
-    Standing,
-    expected_seconds,
-    past_seconds,
-    read_plan,
-    runs_of,
-    said,
-    standings,
-    write_plan,
-)
+from .plan import Run, read_plan, runs_of, write_plan
 from .progress import complain, write_out
-from .table import compare, csv_text, write_tables
+from .standing import OTHER, Standing, standings
+from .table import csv_text, write_tables
+from .times import expected_seconds, past_seconds
 
 ALL, FIRST = 100, 20  # so many runs are listed one by one; of more only the first few
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from ..files import PACKAGE, write_whole
 from ..machine import cores
 from .file import Sweep
-from .plan import NOTE, Run, Standing, claimed, standing, standings
+from .plan import Run
 from .progress import Progress
+from .standing import NOTE, Standing, claimed, standing, standings
 from .worker import BUSY, FULL
 
 GRACE = 90  # seconds between a worker's own limit and the end of patience with it

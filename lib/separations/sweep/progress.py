@@ -10,8 +10,10 @@ from datetime import datetime
 from tqdm import tqdm
 
 from ..files import write_whole
+from .columns import index_text, said
 from .file import Sweep
-from .plan import Run, Standing, index_text, said
+from .plan import Run
+from .standing import Standing
 
 INDEX_EVERY = 5  # seconds
 

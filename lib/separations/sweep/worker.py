@@ -26,8 +26,8 @@ from ..run.notebooks import read_notebook
 from ..run.profiles import Book
 from ..run.results import is_success
 from ..run.stopping import Stopped, heard, stop_on_signals
-from .plan import CLAIM, NOTE, checked_result
 from .progress import complain
+from .standing import CLAIM, NOTE, checked_result
 
 BUSY = 75  # EX_TEMPFAIL: try again later
 FULL = 74  # EX_IOERR: no space left on the disk
