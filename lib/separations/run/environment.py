@@ -93,21 +93,6 @@ def open_streams() -> None:
             setattr(sys, name, open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
 
 
-def say(stream, text: str) -> None:
-    """Write a line to standard output or error, if anyone listens: a finished run does not fail because nobody does."""
-    if stream is None:
-        return
-    try:
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
-    except (OSError, ValueError):  # a closed pipe, a full disk: Python would complain once more at its end
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
-
-
 @contextlib.contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Send what papermill, the notebook and the kernel process write to a file instead of the terminal."""

@@ -12,15 +12,15 @@ import argparse
 import operator
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..command_line import guarded, say, tell
 from ..files import PACKAGE
 from ..machine import cores, peak_memory, threads_in_use
 from ..yaml_files import parse_yaml
-from .environment import environment, log_to, open_streams, say
+from .environment import environment, log_to, open_streams
 from .executed import Outcome, hide_paths
 from .fingerprint import FORMAT, fingerprint
 from .folder import check_folder, clean, locked
@@ -186,18 +186,19 @@ def main(arguments: list[str] | None = None) -> int:
     open_streams()
     stop_on_signals()
     try:
-        options = _parser().parse_args(arguments)
-        return _main(options)
-    except ValueError as error:
-        say(sys.stderr, f"separations.run: {' '.join(str(error).split())}\n")
-        return 2
+        return guarded("run", lambda: _main(_parser().parse_args(arguments)), _status, _words)
     except Stopped as error:
         heard()
-        say(sys.stderr, f"separations.run: {error}\n")
+        say(f"separations.run: {error}")
         return 128 + error.signum
-    except OSError as error:
-        say(sys.stderr, f"separations.run: {' '.join(str(error.strerror or error).split())}\n")
-        return UNWRITABLE
+
+
+def _status(error: Exception) -> int:
+    return UNWRITABLE if isinstance(error, OSError) and not isinstance(error, ValueError) else 2
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _main(options: argparse.Namespace) -> int:
@@ -215,13 +216,9 @@ def _main(options: argparse.Namespace) -> int:
     )
     result = read_result(out) or {}
     if result.get("status") == "ok":
-        text = f"{result['notebook']}: {result['seconds']:.0f} s, peak {result['peak_memory_mb']:.0f} MB\n"
-        say(sys.stdout, text)
+        tell(f"{result['notebook']}: {result['seconds']:.0f} s, peak {result['peak_memory_mb']:.0f} MB", must=False)
         return 0
     where = Path(options.out) / "run.log"
     reason = " ".join((result.get("error") or outcome.error).split())[:300]
-    say(
-        sys.stderr,
-        f"separations.run: {options.notebook} {result.get('status', 'failed')}: {reason} (log: {where})\n",
-    )
+    say(f"separations.run: {options.notebook} {result.get('status', 'failed')}: {reason} (log: {where})")
     return outcome.code or 1

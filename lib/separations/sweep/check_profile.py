@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import readable
+from ..command_line import tell
 from ..files import write_whole
 from ..machine import threads_in_use
 from ..run.fingerprint import fingerprint
@@ -19,7 +20,6 @@ from ..run.notebooks import read_notebook, source_of
 from ..run.profiles import Book
 from .file import check_profile_name
 from .local import worker_environment
-from .progress import write_out
 from .standing import NOTE, checked_result
 
 OTHERS = {"papermill-error-cell-tag", "injected-parameters"}  # cells that papermill added
@@ -135,7 +135,7 @@ def check_profile(book: Book, keys: Sequence[str], seconds: int) -> int:
         if key not in named:
             raise ValueError(f"notebook = {key!r}: profile {book.profile!r} names {', '.join(named) or 'none'}")
     bad = 0
-    write_out(f"{'chapter':48} {'state':9} {'after':>7} {'memory':>8}  cells done, then\n")
+    tell(f"{'chapter':48} {'state':9} {'after':>7} {'memory':>8}  cells done, then")
     for key in keys or named:
         row = check_chapter(book, key, seconds)
         bad += row["state"] not in ("started", "finished")
@@ -143,5 +143,5 @@ def check_profile(book: Book, keys: Sequence[str], seconds: int) -> int:
         memory = readable.memory(row["peak_memory_mb"])
         said = f"{row['cells']}, {row['at']}" if row["cells"] else ""
         reason = f"  {' '.join(row['reason'].split())[:200]}" if row["reason"] else ""
-        write_out(f"{key:48} {row['state']:9} {after:>7} {memory:>8}  {said}{reason}\n")
+        tell(f"{key:48} {row['state']:9} {after:>7} {memory:>8}  {said}{reason}")
     return 1 if bad else 0

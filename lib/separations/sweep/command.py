@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import readable
+from ..command_line import guarded, say, tell
 from ..files import PACKAGE
 from ..run.profiles import Book
 from .cluster import command, run_with_snakemake
@@ -25,7 +26,6 @@ from .compare import compare
 from .file import NAME, Sweep, content_hash, read_sweep
 from .local import Interrupted, Scheduler, gpus_here, jobs_here
 from .plan import Run, read_plan, runs_of, write_plan
-from .progress import complain, write_out
 from .standing import OTHER, Standing, standings
 from .table import csv_text, write_tables
 from .times import expected_seconds, past_seconds
@@ -53,19 +53,17 @@ def check_library(book: Book) -> None:
 def dry_run(sweep: Sweep, runs: Sequence[Run], jobs: int, options: Sequence[str], verbose: bool = False) -> int:
     """Say what would run, and about how long it would take. verbose: list each run, however many there are."""
     to_do = [(run, how) for run, how in zip(runs, standings(runs)) if how.state != "done"]
-    _list(to_do, verbose, write_out, lambda run, how: f"{run.id} {said(run)}{f'  ({how.state}: {how.reason})' if how.reason else ''}")  # fmt: skip
-    write_out(
-        f"{sweep.name}: {len(runs)} runs of {sweep.notebook}, {len(runs) - len(to_do)} finished, {len(to_do)} to run\n"
-    )
+    _list(to_do, verbose, tell, lambda run, how: f"{run.id} {said(run)}{f'  ({how.state}: {how.reason})' if how.reason else ''}")  # fmt: skip
+    tell(f"{sweep.name}: {len(runs)} runs of {sweep.notebook}, {len(runs) - len(to_do)} finished, {len(to_do)} to run")
     expected = expected_seconds(sweep, past_seconds(sweep.book, sweep.notebook)) if to_do else None
     if expected:
         each = [expected(run.id) for run, _ in to_do]
         about = readable.duration(max(sum(each) / jobs, max(each)))  # never less than the longest single run
-        write_out(f"time: about {about} with {jobs} at a time ({readable.duration(sum(each))} one after another)\n")
+        tell(f"time: about {about} with {jobs} at a time ({readable.duration(sum(each))} one after another)")
     elif to_do:
-        write_out("time: unknown, for the notebook has not run here yet\n")
+        tell("time: unknown, for the notebook has not run here yet")
     if options:
-        write_out(f"would call: {shlex.join(command(sweep, options))}\n")
+        tell(f"would call: {shlex.join(command(sweep, options))}")
     return 0
 
 
@@ -78,9 +76,9 @@ def _list(
     """A line for each run; of very many the first few."""
     shown = found if every or len(found) <= ALL else found[:FIRST]
     for run, how in shown:
-        write(f"{' '.join(line(run, how).split())}\n")
+        write(" ".join(line(run, how).split()))
     if len(shown) < len(found):
-        write(f"... and {len(found) - len(shown)} more (-v lists all)\n")
+        write(f"... and {len(found) - len(shown)} more (-v lists all)")
 
 
 def run_sweep(path: str, book: Book, jobs: int | None, dry: bool, verbose: bool, options: Sequence[str]) -> int:
@@ -97,12 +95,12 @@ def run_sweep(path: str, book: Book, jobs: int | None, dry: bool, verbose: bool,
     if options:
         ended = run_with_snakemake(sweep, runs, options, jobs, verbose)
         if ended and not verbose:
-            complain(f"Snakemake ended with status {ended}; its messages: {sweep.folder / 'snakemake.log'}")
+            say(f"Snakemake ended with status {ended}; its messages: {sweep.folder / 'snakemake.log'}")
     else:
         try:
             Scheduler(sweep, runs, width, verbose).work()
         except Interrupted as error:
-            complain(f"separations.sweep: {error}; what was finished stays, start it again to go on")
+            say(f"separations.sweep: {error}; what was finished stays, start it again to go on")
             code = 128 + error.signum
     return code or conclude(sweep, path, runs, started, verbose)
 
@@ -111,14 +109,12 @@ def conclude(sweep: Sweep, path: str, runs: Sequence[Run], started: str, verbose
     """Write the tables and say how the sweep ended; returns the exit status."""
     open_ends = [(run, how) for run, how in zip(runs, standings(runs)) if how.state != "done"]
     if any(how.reason == OTHER for _, how in open_ends):
-        complain("notebook, library or requirements changed while the sweep ran: start it again")
-    _list(open_ends, verbose, lambda text: complain(text.rstrip("\n")), lambda run, how: f"{how.state.upper()}: {run.id} {said(run)}: {how.reason[:300] or 'not run'}")  # fmt: skip
+        say("notebook, library or requirements changed while the sweep ran: start it again")
+    _list(open_ends, verbose, say, lambda run, how: f"{how.state.upper()}: {run.id} {said(run)}: {how.reason[:300] or 'not run'}")  # fmt: skip
     if _changed(sweep, path):
-        complain(f"{path} or its profile changed while the sweep ran: the runs are those of the file as it was read at {started}; start it again for the new one")  # fmt: skip
+        say(f"{path} or its profile changed while the sweep ran: the runs are those of the file as it was read at {started}; start it again for the new one")  # fmt: skip
     write_tables(sweep.book, sweep.name)
-    write_out(
-        f"{sweep.name}: {len(runs) - len(open_ends)} of {len(runs)} runs finished; {sweep.folder / 'index.csv'}\n"
-    )
+    tell(f"{sweep.name}: {len(runs) - len(open_ends)} of {len(runs)} runs finished; {sweep.folder / 'index.csv'}")
     return 1 if open_ends else 0
 
 
@@ -182,17 +178,18 @@ def main(arguments: list[str] | None = None) -> int:
         one.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
     chosen = parser.parse_args(arguments)
     try:
-        return _do(chosen, Book(_root(chosen.root)), options)
+        return guarded("sweep", lambda: _do(chosen, Book(_root(chosen.root)), options), _status, _words)
     except KeyboardInterrupt:
-        complain("separations.sweep: stopped by SIGINT")
+        say("separations.sweep: stopped by SIGINT")
         return 130
-    except (ValueError, OSError) as error:
-        complain(f"separations.sweep: {_in_a_line(error)}")
-        return 2 if isinstance(error, (ValueError, *IN_THE_WAY)) else 1
 
 
 # what stands where something else was looked for
 IN_THE_WAY = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
+def _status(error: Exception) -> int:
+    return 1 if isinstance(error, OSError) and not isinstance(error, (ValueError, *IN_THE_WAY)) else 2
 
 
 def _root(given: Path) -> Path:
@@ -205,7 +202,7 @@ def _root(given: Path) -> Path:
     return root
 
 
-def _in_a_line(error: Exception) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = ": ".join(str(part) for part in (error.filename2 or error.filename, error.strerror) if part)
     else:
@@ -217,10 +214,10 @@ def _do(chosen: argparse.Namespace, book: Book, options: list[str]) -> int:
     if chosen.task == "run":
         return run_sweep(chosen.file, book, chosen.jobs, chosen.dry_run, chosen.verbose, options)
     if chosen.task == "table":
-        write_out("".join(f"{path}\n" for path in write_tables(book, _name(book, chosen.name))))
+        tell("\n".join(map(str, write_tables(book, _name(book, chosen.name)))))
         return 0
     if chosen.task == "compare":
-        write_out(csv_text(compare(book, _name(book, chosen.first), _name(book, chosen.second))))
+        tell(csv_text(compare(book, _name(book, chosen.first), _name(book, chosen.second))).removesuffix("\n"))
         return 0
     from .check_profile import check_profile
 

@@ -20,13 +20,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ..command_line import say
 from ..files import file_hash, write_whole
 from ..run.execute import run
 from ..run.notebooks import read_notebook
 from ..run.profiles import Book
 from ..run.results import is_success
 from ..run.stopping import Stopped, heard, stop_on_signals
-from .progress import complain
 from .standing import CLAIM, NOTE, checked_result
 
 BUSY = 75  # EX_TEMPFAIL: try again later
@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
         reason = " ".join(f"{getattr(error, 'strerror', None) or error}".split())
         with contextlib.suppress(OSError):
             write_whole(folder / NOTE, f"{reason}\n")
-        complain(f"separations.sweep.worker: {reason}")
+        say(f"separations.sweep.worker: {reason}")
         return 2 if isinstance(error, ValueError) else FULL if error.errno == errno.ENOSPC else 1
 
 
