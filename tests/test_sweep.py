@@ -341,11 +341,14 @@ def test_each_run_gets_gpus_of_its_own_and_too_few_are_refused(tmp_path, monkeyp
 
 def test_the_time_is_estimated_from_the_nearest_past_runs(root):
     found, runs = sweep.planned(write_sweep(root, "grid: {n: [1, 2]}\n"), Book(root))
-    assert sweep_times.estimate(found, runs, {}) is None
+    assert sweep_times.expected_seconds(found, {}) is None
     past = {"s": [10.0, 20.0, 30.0], "other": [1.0], runs[0].id: [11.0]}
-    assert sweep_times.estimate(found, runs, past) == 11.0 + 20.0
-    assert sweep_times.estimate(found, runs, {"profile laptop": [7.0], "other": [1.0]}) == 14.0
-    assert sweep_times.estimate(found, runs, {"other": [1.0, 3.0]}) == 4.0
+    assert [sweep_times.expected_seconds(found, past)(run.id) for run in runs] == [11.0, 20.0]
+    assert [sweep_times.expected_seconds(found, {"profile laptop": [7.0], "other": [1.0]})(run.id) for run in runs] == [
+        7.0,
+        7.0,
+    ]
+    assert [sweep_times.expected_seconds(found, {"other": [1.0, 3.0]})(run.id) for run in runs] == [2.0, 2.0]
 
 
 def test_columns_of_mixed_kinds_survive_in_parquet():

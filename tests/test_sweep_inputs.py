@@ -617,7 +617,8 @@ def test_planning_reads_each_past_result_once_and_looks_for_no_missing_folder(ro
     for run in runs[:50]:
         write_result(run)
     reads, looked = [], []
-    monkeypatch.setattr(sweep_standing, "read_result", lambda folder: reads.append(folder))
+    for module in (sweep_standing, sweep_times):
+        monkeypatch.setattr(module, "read_result", lambda folder: reads.append(folder))
     monkeypatch.setattr(sweep_standing, "claimed", lambda folder: looked.append(folder) or False)
     monkeypatch.setattr(sweep, "expected_seconds", lambda sweep, past: lambda name: 2.0)
     assert sweep.dry_run(found, runs, 4, []) == 0

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..files import sha256
 from ..parameter_rules import rules_of
 from ..run.notebooks import read_notebook
-from ..run.parameters import _closest, overrides_for, parameters_of
+from ..run.parameters import closest, overrides_for, parameters_of
 from ..run.profiles import DEFAULT_PROFILE, Book
 from ..yaml_files import parse_yaml
 from .point_checks import check_rules_of, check_seeds, fit_part, fitted, no_duplicates
@@ -126,7 +126,7 @@ def _check_keys(table, path: Path) -> None:
         raise ValueError(f"it holds a {type(table).__name__}; a mapping with the key 'notebook' is needed")
     for key in table:
         if key not in KEYS:
-            raise ValueError(f"unknown key {key!r}{_closest(str(key), list(KEYS))} Allowed: {', '.join(KEYS)}.")
+            raise ValueError(f"unknown key {key!r}{closest(str(key), list(KEYS))} Allowed: {', '.join(KEYS)}.")
     if not NAME.fullmatch(path.stem):
         raise ValueError(f"name = {path.stem!r}: letters, digits, _ and - are allowed, for it names a folder")
 
@@ -164,7 +164,7 @@ def _notebook(name, book: Book) -> tuple[Path, str]:
     folder = book.root / "book"
     known = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.ipynb"))
     if key not in known:
-        raise ValueError(f"notebook = {name!r}: no such notebook in book/{_closest(key, known)}")
+        raise ValueError(f"notebook = {name!r}: no such notebook in book/{closest(key, known)}")
     return book.notebook(key), key
 
 
@@ -173,7 +173,7 @@ def _resources(given) -> dict:
         raise ValueError(f"resources = {given!r}: a mapping with {', '.join(RESOURCES)} is needed")
     for name, value in given.items():
         if name not in RESOURCES:
-            raise ValueError(f"unknown resource {name!r}{_closest(str(name), list(RESOURCES))} Allowed: {', '.join(RESOURCES)}.")  # fmt: skip
+            raise ValueError(f"unknown resource {name!r}{closest(str(name), list(RESOURCES))} Allowed: {', '.join(RESOURCES)}.")  # fmt: skip
         low, high = (0 if name == "gpus" else 1), 10**5 if name == "time" else 10**9
         if type(value) is not int or not low <= value <= high:
             unit = {"memory": " (MB)", "time": " (minutes)"}.get(name, "")

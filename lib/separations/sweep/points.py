@@ -5,7 +5,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..run.parameters import _closest
+from ..run.parameters import closest
 
 SHAPE = "a mapping 'parameter: [value, value, ...]' is needed, or a list of such mappings"
 
@@ -55,7 +55,7 @@ def kinds_of(table: Mapping, fixed: Mapping, defaults: Mapping) -> tuple[list[tu
     if "seeds" in table:
         seed = text_of(table, "seed_parameter", "seed")
         if seed not in defaults:
-            raise ValueError(f"seed_parameter = {seed!r}: the notebook has no such parameter{_closest(seed, list(defaults))} Allowed: {', '.join(defaults)}.")  # fmt: skip
+            raise ValueError(f"seed_parameter = {seed!r}: the notebook has no such parameter{closest(seed, list(defaults))} Allowed: {', '.join(defaults)}.")  # fmt: skip
         kinds.append(("seeds", _grid({seed: _filled("seeds", table["seeds"])}, "seeds")))
     elif "seed_parameter" in table:
         raise ValueError("seed_parameter is there without seeds: give a list of seeds, or leave it out")

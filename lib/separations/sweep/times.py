@@ -7,7 +7,6 @@ from pathlib import Path
 from ..run.profiles import Book
 from ..run.results import read_result
 from .file import Sweep
-from .plan import Run
 from .point_checks import watched
 from .standing import entries, is_size
 
@@ -47,17 +46,11 @@ def _ok_result(folder: Path) -> dict | None:
     return result if result.get("status") == "ok" and is_size(result.get("seconds")) else None
 
 
-def estimate(sweep: Sweep, runs: Sequence[Run], past: Mapping[str, Sequence[float]]) -> float | None:
-    """Seconds that runs will take one after another, from past runs of the notebook; None where there is none.
+def expected_seconds(sweep: Sweep, past: Mapping[str, Sequence[float]]) -> Callable[[str], float] | None:
+    """Seconds that a run will take, by its id, from past runs of the notebook; None where there is none.
 
     The nearest counts: the same run, else the median of the same sweep, of the same profile, of all.
     """
-    expected = expected_seconds(sweep, past)
-    return None if expected is None else sum(expected(run.id) for run in runs)
-
-
-def expected_seconds(sweep: Sweep, past: Mapping[str, Sequence[float]]) -> Callable[[str], float] | None:
-    """What `estimate` takes for one run, by its id; None where the notebook has not run yet."""
     if not past:
         return None
     near = past.get(sweep.name) or past.get(f"profile {sweep.book.profile}")
