@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..files import PACKAGE, write_whole
-from ..run.notebooks import read_notebook, source_of
+from ..run.notebooks import read_notebook, source_of, tags_of
 from ..run.profiles import Book
 from ..yaml_files import read_yaml
 from . import api, house, pages
@@ -35,12 +35,6 @@ def entry(holder: object, *names: str) -> dict:
     for name in names:
         holder = holder.get(name) if isinstance(holder, Mapping) else None
     return dict(holder) if isinstance(holder, Mapping) else {}
-
-
-def tags_of(cell: Mapping) -> list:
-    """Tags of a cell; none where its metadata hold no list of them."""
-    tags = entry(cell, "metadata").get("tags")
-    return tags if isinstance(tags, list) else []
 
 
 def title_of(notebook: Mapping) -> str:

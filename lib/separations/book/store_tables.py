@@ -22,8 +22,7 @@ from ..run.parameters import parameters_of
 from ..run.profiles import Book
 from ..run.results import table_path
 from .chapters import Chapter, chapter
-
-VERSIONS = ("separations", "python", "torch", "numpy")
+from .evidence import VERSIONS
 
 
 def stored_path(book: Book, key: str, name: str) -> Path:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from ..files import file_hash, sha256, write_whole
 from ..run.fingerprint import tables_of
-from ..run.notebooks import read_notebook
+from ..run.notebooks import read_notebook, tags_of
 from ..run.profiles import Book
 from .chapters import notebook_keys
 from .records import read_json
-from .staging import tags_of
 
 MARK = ".student-edition.json"  # what we wrote into the folder, with digests
 TOOLS = (".ipynb_checkpoints",)  # folders that Jupyter makes beside a notebook

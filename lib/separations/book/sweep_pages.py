@@ -12,6 +12,7 @@ from ..run.fingerprint import fingerprint, with_parameters
 from ..run.profiles import Book
 from ..run.results import read_result
 from ..sweep.columns import column
+from ..sweep.file import NAME
 from ..sweep.pictures import LINES, axes_of, picture
 from ..sweep.plan import read_plan
 from ..sweep.table import csv_text, parquet_bytes, rows_of
@@ -27,7 +28,6 @@ ROWS = 200  # of the table on a page, and executed notebooks that lie beside it
 SHOWN = 5  # measures that are columns of the table
 NUMBER = "{:.4g}"
 NO_BREAK = "&nbsp;"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # of a sweep: it names a folder and a page
 RUN = re.compile(r"[0-9a-f]{8,64}")
 
 
