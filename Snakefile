@@ -25,19 +25,20 @@ sys.path.insert(0, str(ROOT / "lib"))
 
 from separations.book import chapters, rendered
 from separations.book import settings as build_settings
-from separations.definitions import file_hash, sha256
+from separations.files import file_hash, sha256
 from separations.machine import cores
+from separations.run.profiles import DEFAULT_PROFILE, Book
 
 
 def checked():
     """Settings and table of contents; whatever is wrong with them is said in one line, and nothing is run."""
     try:
-        chapters.check_pages(ROOT)
-        profile = str(config.get("profile", "laptop"))
+        book = Book(ROOT, str(config.get("profile", DEFAULT_PROFILE)))
+        chapters.check_pages(book)
         return (
-            profile,
-            chapters.params_file(ROOT, profile),
-            chapters.notebook_keys(ROOT),
+            book,
+            book.params_file(),
+            chapters.notebook_keys(book),
             build_settings.whole(config.get("timeout", 900), "timeout", high=build_settings.LONGEST),
             build_settings.whole(config.get("jobs", cores()), "jobs", high=4096),
             build_settings.yes(config.get("strict", ""), "strict"),
@@ -52,9 +53,9 @@ def path_of_python(wildcards):
     return sys.executable
 
 
-PROFILE, PARAMS, KEYS, TIMEOUT, JOBS, STRICT, STORE = checked()
-RUNS = f"_build/runs/{PROFILE}"
-HTML = rendered.stamp(ROOT, PROFILE, STRICT).relative_to(ROOT).as_posix()
+BOOK, PARAMS, KEYS, TIMEOUT, JOBS, STRICT, STORE = checked()
+RUNS = f"_build/runs/{BOOK.profile}"
+HTML = rendered.stamp(BOOK, STRICT).relative_to(ROOT).as_posix()
 GOLDEN = "_build/evidence"
 
 # As many notebooks at a time as jobs, and never more threads than cores: two threads of a notebook on cores that are busy can be
@@ -78,7 +79,7 @@ CODE = ("lib/separations/**/*.py", "lib/separations/ledger/claims.yml", "lib/sep
 
 def nbval_key(key):
     """nbval compares with the stored outputs, so these count too."""
-    return sha256(chapters.expected(ROOT, "laptop", key)["key"] + file_hash(ROOT / "book" / f"{key}.ipynb"))
+    return sha256(BOOK.under(DEFAULT_PROFILE).expected(key)["key"] + file_hash(BOOK.notebook(key)))
 
 
 def safely(function, *arguments):
@@ -113,12 +114,12 @@ def forget(path):
 
 if workflow.is_main_process:
     for key in KEYS:
-        if chapters.chapter(ROOT, PROFILE, key, tables=not STORE).state != "fresh":
+        if chapters.chapter(BOOK, key, tables=not STORE).state != "fresh":
             forget(f"{RUNS}/{key}/SUCCESS")
     for stamp, fingerprint in STAMPS.items():
         if (ROOT / stamp).is_file() and (ROOT / stamp).read_text().strip() != fingerprint:
             forget(stamp)
-    if not rendered.is_rendered(ROOT, PROFILE, STRICT):  # after the runs: one that is not fresh shows nothing
+    if not rendered.is_rendered(BOOK, STRICT):  # after the runs: one that is not fresh shows nothing
         forget(HTML)
 
 
@@ -154,7 +155,7 @@ rule tests:
 # also where one of the notebooks failed.
 rule tables:
     input:
-        lambda wildcards: [f"{RUNS}/{key}/SUCCESS" for key in chapters.named_by(ROOT, PROFILE)],
+        lambda wildcards: [f"{RUNS}/{key}/SUCCESS" for key in BOOK.named()],
 
 
 # The run writes everything else beside its sentinel, which is the only declared output: Snakemake deletes the outputs of a
@@ -187,7 +188,7 @@ rule render:
     threads: workflow.cores
     params:
         python=path_of_python,
-        profile=PROFILE,
+        profile=BOOK.profile,
         strict=int(STRICT),
     shell:
         "{params.python:q} -m separations.book render --profile {params.profile:q} --strict {params.strict}"

@@ -15,27 +15,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "lib"))
 
+from separations.run.profiles import Book
 from separations.sweep import cluster as sweep_cluster, file as sweep_file, plan as sweep_plan
 
 if "plan" in config:
-    ROOT = Path(str(config.get("root", ""))).resolve()
+    BOOK = Book(Path(str(config.get("root", ""))).resolve())
     PLAN_FILE = Path(str(config["plan"]))
     NAME = PLAN_FILE.parent.name
-    if (ROOT / PLAN_FILE).resolve() != sweep_plan.sweep_folder(ROOT, NAME) / "plan.json":
-        raise ValueError(f"plan = {config['plan']!r}: the plan.json of a sweep in {ROOT}/_build/sweeps is needed")
+    if (BOOK.root / PLAN_FILE).resolve() != BOOK.sweep_folder(NAME) / "plan.json":
+        raise ValueError(f"plan = {config['plan']!r}: the plan.json of a sweep in {BOOK.root}/_build/sweeps is needed")
 else:
     if "file" not in config:
         raise ValueError("name the sweep: --config file=sweeps/X.yml")
-    ROOT = Path(str(config.get("root", workflow.basedir))).resolve()
-    sweep = sweep_file.read_sweep(str(config["file"]), ROOT)
+    BOOK = Book(Path(str(config.get("root", workflow.basedir))).resolve())
+    sweep = sweep_file.read_sweep(str(config["file"]), BOOK)
     NAME = sweep.name
     if workflow.is_main_process:
-        runs = sweep_plan.runs_of(sweep, ROOT)
-        sweep_plan.write_plan(sweep, ROOT, runs)
+        runs = sweep_plan.runs_of(sweep)
+        sweep_plan.write_plan(sweep, runs)
         sweep_cluster.forget_unfinished(runs)
 
     def finish():
-        sweep_cluster.finish(sweep.name, ROOT, sweep_plan.read_plan(ROOT, sweep.name)[1], sweep.swept)
+        sweep_cluster.finish(sweep)
 
     onsuccess:
         finish()
@@ -44,7 +45,8 @@ else:
         finish()
 
 
-PLAN = sweep_plan.read_plan(ROOT, NAME)[0]
+ROOT = BOOK.root
+PLAN = sweep_plan.read_plan(BOOK, NAME)[0]
 RUNS = f"_build/sweeps/{NAME}/runs"
 WANTED = {name: value for name, value in PLAN["resources"].items() if value}
 

@@ -11,11 +11,13 @@ import pytest
 
 from separations.book import api, house
 from separations.book.docstrings import as_rst
-from separations.definitions import PACKAGE, library
+from separations.definitions import library
+from separations.files import PACKAGE
+from separations.run.profiles import Book
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = {room.name: room for room in house.rooms(ROOT) if room.name not in api.INSIDE}
-PAGE = api.page(ROOT)
+ROOMS = {room.name: room for room in house.rooms(Book(ROOT)) if room.name not in api.INSIDE}
+PAGE = api.page(Book(ROOT))
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -30,7 +32,7 @@ def test_every_public_name_of_a_room_is_there_can_be_imported_and_says_what_it_i
 
 
 def test_the_chapters_that_use_a_name_are_named_by_number():
-    used = api.users(ROOT)
+    used = api.users(Book(ROOT))
     key = library().resolve("metrics", "memorization_ratio")
     source = {
         path.stem[:2]

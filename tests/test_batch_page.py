@@ -18,6 +18,7 @@ from separations.book.chapters import notebook_keys
 from separations.run.execute import run
 from separations.run.notebooks import read_notebook
 from separations.run.parameters import parameter_cell
+from separations.run.profiles import Book
 from separations.run.results import is_success
 from sweep_book import cell
 
@@ -55,7 +56,7 @@ def stub_repository(root: Path) -> Path:
     for name in ("params", "sweeps", "profiles"):
         shutil.copytree(ROOT / name, root / name)
     (root / "lib").symlink_to(ROOT / "lib")
-    for key in notebook_keys(ROOT):
+    for key in notebook_keys(Book(ROOT)):
         source = parameter_cell(read_notebook(ROOT / "book" / f"{key}.ipynb"), key)
         cells = [cell(source, 0, tags=["parameters"]), cell(RECORD.format(key=key), 1)]
         path = root / "book" / f"{key}.ipynb"

@@ -11,12 +11,13 @@ import yaml
 from separations.book.chapters import notebook_keys
 from separations.book.staging import claim_of
 from separations.book.store_tables import stored_path
-from separations.definitions import file_hash
+from separations.files import file_hash
 from separations.ledger import read_table
 from separations.ledger.ledger import load_claims
 from separations.run.fingerprint import VOLATILE, python_source
 from separations.run.notebooks import read_notebook, source_of
 from separations.run.parameters import check_overrides, parameter_cell, parameters_of, profile_entry, read_params
+from separations.run.profiles import Book
 from separations.sweep.file import read_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -225,7 +226,7 @@ def test_exercises_have_gated_and_tagged_solutions(key):
 
 @each_notebook
 def test_it_is_in_the_table_of_contents_and_in_the_smoke_profile(key):
-    assert key in notebook_keys(ROOT)
+    assert key in notebook_keys(Book(ROOT))
     assert key in read_params(ROOT / "params" / "smoke.yml")
 
 
@@ -241,7 +242,7 @@ def test_profiles_name_notebooks_and_parameters_that_exist(path):
 def test_a_stored_table_says_how_it_was_made_and_with_the_parameters_of_its_profile(path):
     recipe = yaml.safe_load(path.with_suffix(".yml").read_text(encoding="utf-8"))
     key = recipe["notebook"]
-    assert path == stored_path(ROOT, key, recipe["table"]) and recipe["sha256"] == file_hash(path)
+    assert path == stored_path(Book(ROOT), key, recipe["table"]) and recipe["sha256"] == file_hash(path)
     assert len(read_table(path)) == recipe["rows"]
     defaults, profile = parameters_of(load(key), key), read_params(ROOT / "params" / f"{recipe['profile']}.yml")
     wanted = check_overrides(defaults, profile_entry(profile, key), key)
@@ -282,5 +283,5 @@ def test_the_examples_on_the_batch_page_name_parameters_that_exist():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*.yml")), ids=lambda p: p.stem)
 def test_the_sweeps_of_the_book_are_valid_and_small_enough_to_be_looked_at(path):
-    found = read_sweep(path, ROOT)
+    found = read_sweep(path, Book(ROOT))
     assert found.notebook in KEYS and 1 < len(found.points) <= 200 and found.title != path.stem

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from separations.book import chapters, rendered, staging
 from separations.book import command as book
+from separations.book import rendered, staging
 from separations.book import settings as build_settings
+from separations.run.profiles import Book
 from sweep_book import cell, write_book
 from test_staging import leave_run
 from test_staging import root as bare  # noqa: F401
@@ -284,37 +285,37 @@ def test_settings_are_read_strictly():
 def test_the_rendered_book_is_stale_by_content_not_by_time_stamp(tmp_path):
     root = write_repository(tmp_path / "book")
     page = root / "book" / "index.md"
-    key = rendered.book_key(root, "laptop")
+    key = rendered.book_key(Book(root))
     page.write_text("# Index\n\nMore\n")
     os.utime(page, (1, 1))  # changed, and older than anything
     (root / "params" / "paper.yml").write_text("{}\n")
-    changed = rendered.book_key(root, "laptop")
+    changed = rendered.book_key(Book(root))
     assert changed != key
     os.utime(page)
-    assert rendered.book_key(root, "laptop") == changed
+    assert rendered.book_key(Book(root)) == changed
     seen = {changed}
     for name in ("book/_static/a.svg", "sweeps/s.yml", "_build/sweeps/s/plan.json", "_build/sweeps/s/runs/ab/SUCCESS", "params/longer.yml",
                  "_build/runs/laptop/part/01_a/SUCCESS", "_build/runs/paper/part/01_a/SUCCESS", "book/appendix/evidence/paper.json"):  # fmt: skip
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
-        seen.add(rendered.book_key(root, "laptop"))
+        seen.add(rendered.book_key(Book(root)))
         path.unlink()  # what is removed counts as well: the page of a sweep that is gone
-        assert rendered.book_key(root, "laptop") == changed, name
+        assert rendered.book_key(Book(root)) == changed, name
     assert len(seen) == 9
     (root / "_build" / "runs" / "laptop" / "part" / "01_a" / "run.log").write_text("x")
-    assert rendered.book_key(root, "laptop") == changed
+    assert rendered.book_key(Book(root)) == changed
 
 
 def test_the_page_of_a_chapter_without_outputs_is_not_that_of_its_run(bare):
     leave_run(bare)
-    key = rendered.book_key(bare, "laptop")
+    key = rendered.book_key(Book(bare))
     notebook = bare / "book" / "part" / "01_a.ipynb"
     before = notebook.read_text()
     notebook.write_text(before.replace("print(n)", "print(n + 1)"))
-    assert rendered.book_key(bare, "laptop") != key
+    assert rendered.book_key(Book(bare)) != key
     notebook.write_text(before)
-    assert rendered.book_key(bare, "laptop") == key
+    assert rendered.book_key(Book(bare)) == key
 
 
 def rendering(monkeypatch, bare, pages, code=0):
@@ -328,15 +329,15 @@ def rendering(monkeypatch, bare, pages, code=0):
         return subprocess.CompletedProcess(command, code)
 
     monkeypatch.setattr(book.subprocess, "run", run)
-    return book.render(bare, "laptop")
+    return book.render(Book(bare))
 
 
 def test_a_rendered_book_that_lacks_a_page_is_not_fresh(bare, monkeypatch):
-    assert rendering(monkeypatch, bare, ["a.html"]) == 0 and rendered.is_rendered(bare, "laptop", False)
+    assert rendering(monkeypatch, bare, ["a.html"]) == 0 and rendered.is_rendered(Book(bare), False)
     for name in ("index.html", "a.html", ".contents"):
         (bare / "_build" / "html" / name).unlink()
-        assert not rendered.is_rendered(bare, "laptop", False)
-        assert rendering(monkeypatch, bare, ["a.html"]) == 0 and rendered.is_rendered(bare, "laptop", False)
+        assert not rendered.is_rendered(Book(bare), False)
+        assert rendering(monkeypatch, bare, ["a.html"]) == 0 and rendered.is_rendered(Book(bare), False)
 
 
 def test_a_page_of_a_rendering_that_failed_is_not_in_the_next(bare, monkeypatch):
@@ -367,7 +368,7 @@ def test_a_folder_of_staged_copies_is_one_that_only_staging_writes(bare):
     for name in ("_config.yml", "_toc.yml", "thesis.md"):  # a Jupyter Book of somebody
         (mine / name).write_text("mine")
     with pytest.raises(ValueError, match="not ours"):
-        staging.stage(bare, "laptop")
+        staging.stage(Book(bare))
     assert (mine / "thesis.md").read_text() == "mine"
 
 
@@ -419,5 +420,5 @@ def test_profiles_are_names_of_files_in_their_folder(tmp_path):
     (root / "params" / "sub" / "x.yml").write_text("{}")
     for name in ("../params/smoke", "sub/x", "./smoke", "", ".", "smoke/", "/etc", "smoke\n", "smoke.yml", None, 3):
         with pytest.raises(ValueError, match="profile = "):
-            chapters.params_file(root, name)
-    assert chapters.params_file(root, "smoke") == root / "params" / "smoke.yml"
+            Book(root, name).params_file()
+    assert Book(root, "smoke").params_file() == root / "params" / "smoke.yml"

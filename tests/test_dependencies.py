@@ -45,7 +45,7 @@ def library(tmp_path, monkeypatch):
     (folder / "rules.yml").write_text("one: 1\n")
     (folder / "ledger").mkdir()
     (folder / "ledger" / "claims.yml").write_text("one: {statement: first}\ntwo: {statement: second}\n")
-    monkeypatch.setattr(definitions, "PACKAGE", folder)
+    monkeypatch.setattr(definitions.merkle, "PACKAGE", folder)
     return folder
 
 

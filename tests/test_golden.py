@@ -14,10 +14,11 @@ import pytest
 from separations.book.chapters import notebook_keys
 from separations.book.summary import deviations, read_summary
 from separations.ledger.ledger import read_evidence
+from separations.run.profiles import Book
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
-KEYS = notebook_keys(ROOT)
+KEYS = notebook_keys(Book(ROOT))
 
 
 def evidence_folder() -> str:
@@ -66,4 +67,4 @@ def test_every_notebook_has_a_golden_file():
 def test_the_summary_of_the_book_agrees_with_the_evidence():
     folder = Path(evidence_folder())
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    assert deviations(read_summary(ROOT), records) == {}
+    assert deviations(read_summary(Book(ROOT)), records) == {}

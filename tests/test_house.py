@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from separations.book import house
-from separations.definitions import PACKAGE
+from separations.files import PACKAGE
+from separations.run.profiles import Book
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = house.rooms(ROOT)
+ROOMS = house.rooms(Book(ROOT))
 BY_NAME = {room.name: room for room in ROOMS}
 
 
@@ -76,7 +77,7 @@ def test_contributing_shows_the_table_and_the_page_the_drawing_too():
     assert table in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), (
         f"write this into CONTRIBUTING.md:\n\n{table}"
     )
-    page = house.page(ROOT)
+    page = house.page(Book(ROOT))
     assert table in page and page.count("<rect") == len(ROOMS)
     direct = sum(len(house._direct(room.name, ROOMS)) for room in ROOMS)
     assert page.count("<line") == direct <= sum(len(room.does) for room in ROOMS)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from separations import definitions
+from separations.files import PACKAGE
 from separations.networks import MLP, Denoiser
 from separations.schedules import OU, VPLinear
 from separations.timesteps import LogNormal, LogSNRUniform, Uniform
@@ -199,7 +200,7 @@ for value in (low, Late(), Late().sample, functools.partial(low, top=0.5), Late,
 
 
 def test_words_are_the_same_in_every_process(monkeypatch, capsys):
-    library = os.path.dirname(os.path.dirname(definitions.__file__))
+    library = str(PACKAGE.parent)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, library], env=os.environ | {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=True, timeout=120,
@@ -213,8 +214,8 @@ def test_words_are_the_same_in_every_process(monkeypatch, capsys):
 def test_the_code_behind_a_training_is_complete_and_is_read_without_its_comments(tmp_path, monkeypatch):
     """Every module that training or recipes reach counts, but for those that move no number."""
     still = {
-        "data.ecg", "data.fetch", "data.formats", "data.images", "data.sets", "data.sources", "definitions", "files", "machine",
-        "", "former_paths", "syntax", "yaml_files", "timesteps", "training", "training.checkpoints", "training.gradient_signal", "training.identity", "training.recipes", "training.run_identity", "version",
+        "data.ecg", "data.fetch", "data.formats", "data.images", "data.sets", "data.sources", "definitions", "definitions.circles", "definitions.merkle", "definitions.names", "definitions.reader", "definitions.syntax", "files", "machine",
+        "", "former_paths", "yaml_files", "timesteps", "training", "training.checkpoints", "training.gradient_signal", "training.identity", "training.recipes", "training.run_identity", "version",
     }  # fmt: skip
     there = definitions.library()
     for module, code_of_it in (
@@ -223,7 +224,7 @@ def test_the_code_behind_a_training_is_complete_and_is_read_without_its_comments
     ):  # what the data are is compared itself
         assert {name for name, _ in there.reached([(module, "")])} - set(code_of_it) <= still
         assert set(code_of_it) <= set(there.modules)
-    monkeypatch.setattr(definitions, "PACKAGE", tmp_path)
+    monkeypatch.setattr(definitions.merkle, "PACKAGE", tmp_path)
     same = "def f(t):\n    return t * 2\n", '"""Twice."""\n\n\ndef f(t):  # why\n    "What."\n    return t * 2\n'
     found = []
     for text in (*same, "def f(t):\n    return t * 3\n"):

@@ -32,9 +32,10 @@ from separations.numerics.seeds import MAX_SEED
 from separations.parameter_rules import rules_of
 from separations.run.notebooks import read_notebook, source_of
 from separations.run.parameters import checked_parameters, parameters_of, profile_entry, read_params
+from separations.run.profiles import Book
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYS = notebook_keys(ROOT)
+KEYS = notebook_keys(Book(ROOT))
 FIRST = 101  # number of the first set: another number, other sets
 SETS = int(os.environ.get("SEPARATIONS_PARAMETER_SETS", "0"))  # 0: one, for as many notebooks as fit into BUDGET
 BUDGET = 150.0  # seconds of a processor

@@ -10,7 +10,8 @@ import pytest
 
 from separations.book import chapters, evidence, records, staging, store_tables
 from separations.book import command as book
-from separations.definitions import sha256
+from separations.files import sha256
+from separations.run.profiles import Book
 from test_evidence import paper  # noqa: F401
 from test_staging import CLAIM, leave_run, root  # noqa: F401
 
@@ -33,7 +34,7 @@ def stored(paper):
     toc.write_text(
         toc.read_text().replace("  - file: book/part/01_a\n", "  - file: book/part/01_a\n  - file: book/part/02_b\n")
     )
-    path, _ = evidence.store(paper, "paper")
+    path, _ = evidence.store(Book(paper, "paper"))
     [record] = json.loads(path.read_text())
     second = {**record, "notebook": "part/02_b"}
     both = [record, second | {"sha256": evidence.record_hash(second)}]
@@ -48,7 +49,7 @@ def write(path, content: list) -> None:
 
 def test_evidence_as_it_was_written_is_read(stored):
     root, _, both = stored
-    assert [record["notebook"] for record in evidence.read_stored(root, "paper")] == ["part/01_a", "part/02_b"]
+    assert [record["notebook"] for record in evidence.read_stored(Book(root, "paper"))] == ["part/01_a", "part/02_b"]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_a_file_of_evidence_that_is_none_is_named(stored, text, capsys):
     root, path, _ = stored
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"book/appendix/evidence/paper\.json"):
-        evidence.read_stored(root, "paper")
+        evidence.read_stored(Book(root, "paper"))
     assert evidence.main(["--root", str(root), "--profile", "paper"]) == 2
     assert "book/appendix/evidence/paper.json" in one_line(capsys)
 
@@ -104,7 +105,7 @@ def test_a_record_that_is_missing_moved_or_twice_there_is_noticed(stored, change
         (root / "params" / "longer.yml").write_text("{}")
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=rf"{path.stem}\.json"):
-        evidence.larger(root, "laptop")
+        evidence.larger(Book(root))
 
 
 @pytest.mark.parametrize(
@@ -121,18 +122,18 @@ def test_a_record_of_another_form_is_refused_even_with_the_right_hashes(stored, 
     odd = copy.deepcopy(both[1]) | {key: value}
     write(path, [both[0], odd | {"sha256": evidence.record_hash(odd)}])
     with pytest.raises(ValueError, match=rf"paper\.json: record 1.*{key}"):
-        evidence.read_stored(root, "paper")
+        evidence.read_stored(Book(root, "paper"))
     del odd[key]
     write(path, [both[0], odd | {"sha256": evidence.record_hash(odd)}])
     with pytest.raises(ValueError, match=rf"paper\.json: record 1.*{key}"):
-        evidence.read_stored(root, "paper")
+        evidence.read_stored(Book(root, "paper"))
 
 
 def test_evidence_of_a_chapter_that_is_gone_is_not_shown(stored):
     root, *_ = stored
     toc = root / "_toc.yml"
     toc.write_text(toc.read_text().replace("  - file: book/part/02_b\n", ""))
-    assert [record["notebook"] for record in evidence.larger(root, "laptop")] == ["part/01_a"]
+    assert [record["notebook"] for record in evidence.larger(Book(root))] == ["part/01_a"]
 
 
 # results of runs
@@ -157,8 +158,8 @@ ODD_RESULTS = [
 def test_a_result_of_another_form_is_not_shown_and_breaks_nothing(root, changes):
     out = leave_run(root)
     seal(out, **changes)
-    assert chapters.chapter(root, "laptop", "part/01_a").state != "fresh"
-    staged = staging.stage(root, "laptop")
+    assert chapters.chapter(Book(root), "part/01_a").state != "fresh"
+    staged = staging.stage(Book(root))
     assert "NEW" not in (staged / "book" / "part" / "01_a.ipynb").read_text()
     assert (staged / "book" / "appendix" / "results.md").is_file()
 
@@ -189,7 +190,7 @@ def test_a_file_is_found_only_inside_its_folder(tmp_path):
 def test_tables_that_would_be_stored_elsewhere_are_refused(root, capsys):
     (root / "params" / "longer.yml").write_text("part/01_a: {n: 1}\n")
     out = leave_run(root)
-    place = chapters.run_folder(root, "longer", "part/01_a")
+    place = Book(root, "longer").run_folder("part/01_a")
     place.parent.mkdir(parents=True)
     out.rename(place)
     (place / "tables").mkdir()
@@ -200,10 +201,10 @@ def test_tables_that_would_be_stored_elsewhere_are_refused(root, capsys):
         seal(
             place,
             overrides={"n": 1},
-            hashes=chapters.expected(root, "longer", "part/01_a"),
+            hashes=Book(root, "longer").expected("part/01_a"),
             tables={name: sha256(b"a\n1\n")},
         )
-        assert chapters.chapter(root, "longer", "part/01_a", tables=False).state == "missing"  # no result of ours
+        assert chapters.chapter(Book(root, "longer"), "part/01_a", tables=False).state == "missing"  # no result of ours
         assert store_tables.main(["--root", str(root)]) == 1
         assert "MISSING: book/part/01_a.ipynb" in one_line(capsys)
     assert not (root / "book" / "part" / "data").exists()
@@ -231,8 +232,8 @@ def test_a_table_of_contents_that_is_none_is_an_error_of_one_line(root, text, ca
 
 def test_endings_in_the_table_of_contents_are_allowed(root):
     (root / "_toc.yml").write_text("root: book/index.md\nchapters:\n- file: book/part/01_a.ipynb\n  sections:\n")
-    assert chapters.notebook_keys(root) == ["part/01_a"]
-    chapters.check_pages(root)
+    assert chapters.notebook_keys(Book(root)) == ["part/01_a"]
+    chapters.check_pages(Book(root))
 
 
 def test_the_page_of_a_run_shows_the_notebook_that_its_result_vouches_for(root):
@@ -240,8 +241,8 @@ def test_the_page_of_a_run_shows_the_notebook_that_its_result_vouches_for(root):
     (out / "other.ipynb").write_bytes((out / "01_a.ipynb").read_bytes())
     (out / "01_a.ipynb").write_text((out / "01_a.ipynb").read_text().replace("NEW", "FORGED"))
     seal(out, file="other.ipynb")
-    assert chapters.chapter(root, "laptop", "part/01_a").state == "missing"
-    assert "FORGED" not in (staging.stage(root, "laptop") / "book" / "part" / "01_a.ipynb").read_text()
+    assert chapters.chapter(Book(root), "part/01_a").state == "missing"
+    assert "FORGED" not in (staging.stage(Book(root)) / "book" / "part" / "01_a.ipynb").read_text()
 
 
 @pytest.mark.parametrize("left", ["link", "damaged"])
@@ -252,7 +253,7 @@ def test_a_partial_notebook_that_cannot_be_shown_leaves_the_chapter_and_the_book
     partial.unlink() if left == "link" else partial.write_text('{"cells": [')
     if left == "link":
         partial.symlink_to(root / "secret.ipynb")
-    text = (staging.stage(root, "laptop") / "book" / "part" / "01_a.ipynb").read_text()
+    text = (staging.stage(Book(root)) / "book" / "part" / "01_a.ipynb").read_text()
     assert "This chapter failed" in text and "ValueError: no" in text and "SECRET" not in text and "STALE" not in text
 
 
@@ -291,7 +292,7 @@ def test_a_folder_that_we_did_not_stage_is_left_alone(root):
     place.mkdir(parents=True)
     (place / "thesis.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds files that are not ours"):
-        staging.stage(root, "laptop")
+        staging.stage(Book(root))
     assert [path.name for path in place.iterdir()] == ["thesis.txt"]
 
 

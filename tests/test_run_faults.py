@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from separations import definitions, files
-from separations.definitions import sha256
+from separations import files
+from separations.files import sha256
 from separations.run import folder as run_folder
 from separations.run import results
 from separations.run.execute import main, run
@@ -203,7 +203,7 @@ def test_odd_paths_and_the_users_surroundings_do_not_reach_the_notebook(tmp_path
         "MPLCONFIGDIR": str(theirs / "mpl"),
         "MATPLOTLIBRC": str(theirs / "mpl" / "matplotlibrc"),
         "PYTHONOPTIMIZE": "2",
-        "PYTHONPATH": os.pathsep.join([os.path.relpath(definitions.PACKAGE.parent, theirs), "extra"]),
+        "PYTHONPATH": os.pathsep.join([os.path.relpath(files.PACKAGE.parent, theirs), "extra"]),
         "LC_ALL": "de_DE.UTF-8",
         "COLUMNS": "20",
     }
@@ -217,7 +217,7 @@ def test_odd_paths_and_the_users_surroundings_do_not_reach_the_notebook(tmp_path
     seen = json.loads((path.parent / "seen.json").read_text())
     assert seen["who"] == "ours" and seen["rc"] == "figure" and not seen["usetex"] and not seen["startup"]
     assert seen["here"] == str(path.parent) and seen["optimised"] == 0
-    assert seen["library"] == str(definitions.PACKAGE) and str(theirs / "extra") in seen["path"]
+    assert seen["library"] == str(files.PACKAGE) and str(theirs / "extra") in seen["path"]
     assert seen["shape"] == "[(3, 4)]" and seen["number"] == "0.5" and seen["width"] is None
     result = read_result(out)
     assert result["versions"]["numpy"] and result["versions"]["separations"] and result["library"]
@@ -230,10 +230,10 @@ def test_a_notebook_of_another_copy_of_the_library_is_refused(tmp_path, capsys):
     (library / "__init__.py").write_text("")
     assert main([str(path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert str(library) in error and str(definitions.PACKAGE) in error and not (tmp_path / "out").exists()
+    assert str(library) in error and str(files.PACKAGE) in error and not (tmp_path / "out").exists()
     (library / "__init__.py").unlink()
     library.rmdir()
-    library.symlink_to(definitions.PACKAGE)  # the same one under another name
+    library.symlink_to(files.PACKAGE)  # the same one under another name
     assert main([str(path), "--out", str(tmp_path / "out"), "--set", "m=1"]) == 2
     assert "unknown parameter 'm'" in capsys.readouterr().err
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from separations.run.profiles import Book
 from separations.run.results import is_success
 from separations.sweep import table as sweep_table
 from sweep_book import sweep_command, write_book, write_notebook, write_sweep
@@ -54,7 +55,7 @@ def test_a_sweep_on_slurm_gives_the_same_table_as_here_and_is_not_run_twice(clus
     path = write_sweep(root, "grid: {n: [1, 2, 3]}\nseeds: [0, 1]\nresources: {cores: 1, time: 5}\nretries: 0\n")
     ended = run(cluster, root, path)
     assert ended.returncode == 1, ended.stderr[-3000:]  # the third fails, the others do not
-    rows = sweep_table.rows_of(root, "s")
+    rows = sweep_table.rows_of(Book(root), "s")
     assert [(row["n"], row["seed"], row["state"]) for row in rows] == [
         (n, seed, "failed" if n == 3 else "done") for n in (1, 2, 3) for seed in (0, 1)
     ]
@@ -81,7 +82,7 @@ def test_two_sweeps_on_one_slurm_at_once(cluster, tmp_path):
     many = [subprocess.Popen([*command, path, *options], env=cluster, cwd=root) for path in paths]
     assert [process.wait(400) for process in many] == [0, 0, 0]
     for name in ("s1", "s5"):
-        assert {row["state"] for row in sweep_table.rows_of(root, name)} == {"done"}
+        assert {row["state"] for row in sweep_table.rows_of(Book(root), name)} == {"done"}
 
 
 def test_a_job_that_is_cancelled_is_no_success_and_a_restart_finishes_it(cluster, tmp_path):
@@ -98,7 +99,7 @@ def test_a_job_that_is_cancelled_is_no_success_and_a_restart_finishes_it(cluster
         time.sleep(0.2)
     subprocess.run(["scancel", "--signal=KILL", "--full", *listed.stdout.split()], env=cluster, check=True)
     assert process.wait(120) == 1
-    assert [row["state"] for row in sweep_table.rows_of(root, "s")] == ["failed"]
+    assert [row["state"] for row in sweep_table.rows_of(Book(root), "s")] == ["failed"]
     write_notebook(root / "book" / "part" / "01_a.ipynb")
     assert run(cluster, root, path).returncode == 0
 
@@ -131,5 +132,5 @@ def test_the_commands_of_the_page_work_on_it(cluster, tmp_path):
         command = command.replace("snakemake --config", "snakemake notebooks --config")  # rendering needs no cluster
         done = bash(root, command, **{k: cluster[k] for k in ("SLURM_CONF", "PYTHONPATH")})
         assert done.returncode == 0, done.stderr[-3000:]
-    assert {row["state"] for row in sweep_table.rows_of(root, "figure_3a")} == {"done"}
+    assert {row["state"] for row in sweep_table.rows_of(Book(root), "figure_3a")} == {"done"}
     assert is_success(root / "_build" / "runs" / "paper" / "foundations" / "13_two_scores")

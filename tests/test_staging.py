@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from separations.book import chapters, pages, staging
+from separations.book import chapters, pages, results_page, staging
 from separations.book import command as book
-from separations.definitions import file_hash, sha256
+from separations.files import file_hash, sha256
 from separations.run.fingerprint import FORMAT, fingerprint
+from separations.run.profiles import Book
 
 CLAIM = "sep.forward-marginals"
 
@@ -57,7 +58,7 @@ def root(tmp_path):
 
 def leave_run(root, status="ok", error="", evidence=()):
     """What a run of the chapter leaves behind, without running anything."""
-    out = chapters.run_folder(root, "laptop", "part/01_a")
+    out = Book(root).run_folder("part/01_a")
     out.mkdir(parents=True, exist_ok=True)
     executed = notebook(CELLS[0], cell("n = 1", count=1), cell("print(n)", outputs=[printed("NEW")], count=2), CELLS[3])
     if status != "ok":
@@ -79,19 +80,19 @@ def leave_run(root, status="ok", error="", evidence=()):
 
 
 def staged(root, name="book/part/01_a.ipynb"):
-    return (staging.stage(root, "laptop") / name).read_text()
+    return (staging.stage(Book(root)) / name).read_text()
 
 
 def test_a_fresh_run_is_shown_with_a_closing_note(root):
     leave_run(root)
-    assert chapters.chapter(root, "laptop", "part/01_a").state == "fresh"
+    assert chapters.chapter(Book(root), "part/01_a").state == "fresh"
     text = staged(root)
     assert "NEW" in text and "STALE" not in text and "in 1 min 1 s with 2 threads; peak memory 1.2 GB" in text
     assert "It holds." in (index := staged(root, "book/_generated/chapters.md")) and "1 min 1 s" in index
 
 
 def test_a_chapter_without_a_run_says_so_and_shows_no_output(root):
-    assert chapters.chapter(root, "laptop", "part/01_a").state == "missing"
+    assert chapters.chapter(Book(root), "part/01_a").state == "missing"
     text = staged(root)
     assert "This chapter was not executed" in text and "STALE" not in text
     assert "not run" in staged(root, "book/_generated/chapters.md")
@@ -100,7 +101,7 @@ def test_a_chapter_without_a_run_says_so_and_shows_no_output(root):
 def test_a_run_without_its_sentinel_is_never_shown(root):
     out = leave_run(root)
     (out / "SUCCESS").unlink()  # killed between the result and the sentinel
-    item = chapters.chapter(root, "laptop", "part/01_a")
+    item = chapters.chapter(Book(root), "part/01_a")
     assert item.state == "missing" and "not whole" in item.error and item.result is None
     assert "NEW" not in staged(root)
 
@@ -110,7 +111,7 @@ def test_a_run_of_other_sources_is_never_shown(root):
     assert "OURS" in staged(root, "book/appendix/results.md")
     path = root / "book" / "part" / "01_a.ipynb"
     path.write_text(path.read_text().replace("n = 1", "n = 2"))
-    assert chapters.chapter(root, "laptop", "part/01_a").state == "stale"
+    assert chapters.chapter(Book(root), "part/01_a").state == "stale"
     assert "NEW" not in staged(root) and "This chapter was not executed" in staged(root)
     assert "OURS" not in staged(root, "book/appendix/results.md")
 
@@ -120,27 +121,27 @@ def test_a_failed_run_is_shown_as_far_as_it_came_under_a_notice(root, capsys):
     cells = json.loads(staged(root))["cells"]
     assert cells[0]["source"].startswith("# A title\n\n::::{admonition} This chapter failed")
     assert "division by zero" in cells[0]["source"] and "code cell 2" in cells[0]["source"]
-    assert [item.key for item in book.report(root, "laptop")] == ["part/01_a"]
+    assert [item.key for item in book.report(Book(root))] == ["part/01_a"]
     assert "FAILED: book/part/01_a.ipynb: ZeroDivisionError" in capsys.readouterr().err
     assert "**failed**" in staged(root, "book/_generated/chapters.md")
 
 
 def test_bad_parameters_in_a_profile_are_a_failure_of_their_chapter(root):
     (root / "params" / "smoke.yml").write_text("part/01_a: {m: 1}\n")
-    item = chapters.chapter(root, "smoke", "part/01_a")
+    item = chapters.chapter(Book(root, "smoke"), "part/01_a")
     assert item.state == "failed" and "unknown parameter 'm'" in item.error
-    text = (staging.stage(root, "smoke") / "book" / "part" / "01_a.ipynb").read_text()
+    text = (staging.stage(Book(root, "smoke")) / "book" / "part" / "01_a.ipynb").read_text()
     assert "This chapter failed" in text and "Below stands" not in text and "STALE" not in text
     with pytest.raises(ValueError, match="allowed are laptop, smoke"):
-        chapters.chapters(root, "huge")
+        chapters.chapters(Book(root, "huge"))
 
 
 def test_staging_writes_only_what_differs_and_removes_what_is_gone(root):
     leave_run(root)
-    target = staging.stage(root, "laptop")
+    target = staging.stage(Book(root))
     (target / "book" / "leftover.md").write_text("x")
     before = {path: path.stat().st_mtime_ns for path in target.rglob("*") if path.is_file()}
-    staging.stage(root, "laptop")
+    staging.stage(Book(root))
     after = {path: path.stat().st_mtime_ns for path in target.rglob("*") if path.is_file()}
     assert set(before) - set(after) == {target / "book" / "leftover.md"}
     assert all(before[path] == stamp for path, stamp in after.items())
@@ -149,24 +150,24 @@ def test_staging_writes_only_what_differs_and_removes_what_is_gone(root):
 def test_a_page_that_the_table_of_contents_lists_must_exist(root):
     (root / "book" / "index.md").unlink()
     with pytest.raises(ValueError, match="book/index: no such notebook or page"):
-        staging.stage(root, "laptop")
+        staging.stage(Book(root))
 
 
 def test_refresh_writes_outputs_back_and_needs_a_fresh_run(root):
     with pytest.raises(ValueError, match="no fresh run for part/01_a"):
-        book.refresh(root)
+        book.refresh(Book(root))
     leave_run(root)
-    assert book.refresh(root) == ["part/01_a"] and book.refresh(root) == []
+    assert book.refresh(Book(root)) == ["part/01_a"] and book.refresh(Book(root)) == []
     content = json.loads((root / "book" / "part" / "01_a.ipynb").read_text())
     assert content["cells"][2]["outputs"] == [printed("NEW")] and content["cells"][2]["execution_count"] == 2
     assert content["metadata"]["separations"] == {"claim": "It holds."}
-    assert chapters.chapter(root, "laptop", "part/01_a").state == "fresh"  # outputs are not part of the fingerprint
+    assert chapters.chapter(Book(root), "part/01_a").state == "fresh"  # outputs are not part of the fingerprint
 
 
 def test_the_student_edition_has_no_solutions_and_no_outputs(root):
     (root / "book" / "part" / "data").mkdir()
     (root / "book" / "part" / "data" / "01_runs.csv").write_text("a\n1\n")
-    assert (book.student_edition(root) / "part" / "data" / "01_runs.csv").read_text() == "a\n1\n"
+    assert (book.student_edition(Book(root)) / "part" / "data" / "01_runs.csv").read_text() == "a\n1\n"
     text = (root / "_build" / "student" / "part" / "01_a.ipynb").read_text()
     assert "the answer" not in text and "STALE" not in text and "print(n)" in text
 
@@ -177,7 +178,7 @@ def test_claims_without_evidence_say_not_run_and_figures_are_linked():
         "a.two": {"source": "s", "where": "Thm 2", "statement": "Two.", "reported": "2"},
     }
     entry = {"id": "a.one", "ours": "one\nline", "verdict": "differs", "figure": "fig-x"}
-    text = pages.results_page(claims, [{"notebook": "part/01_a", "claims": [entry]}], {"fig-x": "part/01_a"})
+    text = results_page.results_page(claims, [{"notebook": "part/01_a", "claims": [entry]}], {"fig-x": "part/01_a"})
     assert "2 claims are registered, 1 have evidence" in text and "1 differs" in text
     assert "- one line" in text and "{numref}`fig-x`" in text and "{doc}`/book/part/01_a`" in text
     assert text.count("- not run") == 3  # one claim here, and both at larger profiles
@@ -194,12 +195,12 @@ def test_verdicts_of_several_notebooks_keep_their_notebook():
         {"notebook": "part/02_b", "claims": [entry("y", "differs")]},
     ]
     larger = {"notebook": "part/02_b", "profile": "paper", "outdated": False, "claims": [entry("z", "differs")]}
-    lines = pages.results_page(claims, found, {}, [larger]).splitlines()
+    lines = results_page.results_page(claims, found, {}, [larger]).splitlines()
     assert "  - (1) x. (2) y." in lines and "  - (1) ✓ holds (2) ✗ differs" in lines
     assert "  - (2) `paper`: ✗ differs; z." in lines
     assert "  - (1) {doc}`/book/part/01_a`; (2) {doc}`/book/part/02_b`" in lines
     found[1]["claims"] = [entry("y", "holds")]
-    assert "  - ✓ holds" in pages.results_page(claims, found, {}, [larger]).splitlines()
+    assert "  - ✓ holds" in results_page.results_page(claims, found, {}, [larger]).splitlines()
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(None, "not run"), (0.2, "1 s"), (59.4, "59 s"), (119.6, "2 min 0 s")])

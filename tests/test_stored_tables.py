@@ -147,13 +147,14 @@ def test_a_record_of_other_parameters_says_what_was_run(tmp_path):
 def test_the_recipe_of_a_new_table_has_the_defaults_of_its_notebook(tmp_path):
     from separations.book.chapters import Chapter
     from separations.book.store_tables import recipe_of
-    from separations.definitions import sha256
+    from separations.files import sha256
+    from separations.run.profiles import Book
 
     key, content = "pruning/43_is_it_the_pruning", b"a,b\n1,2.5\n"
     result = {"tables": {"controls": sha256(content)}, "threads": 1, "overrides": {"m": 12}, "seconds": 1.0}
     result |= {"machine": {}, "versions": {}}
     item = Chapter(key, ROOT / "book" / f"{key}.ipynb", tmp_path, "fresh", "", result)
-    recipe = recipe_of(item, "longer", "controls", content)
+    recipe = recipe_of(Book(ROOT, "longer"), item, "controls", content)
     assert recipe["parameters"] == {"m": 12} and recipe["defaults"] == parameters_of(notebook(key), key)
 
 

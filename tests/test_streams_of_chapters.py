@@ -7,9 +7,10 @@ import pytest
 
 from separations.book.chapters import notebook_keys
 from separations.run.notebooks import read_notebook, source_of
+from separations.run.profiles import Book
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYS = [key for key in notebook_keys(ROOT) if key.startswith(("pruning/", "control/"))]
+KEYS = [key for key in notebook_keys(Book(ROOT)) if key.startswith(("pruning/", "control/"))]
 MODELS, ESTIMATES = range(100), range(60)  # what the rules of the chapters on pruning let through
 
 

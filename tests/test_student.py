@@ -6,6 +6,7 @@ import pytest
 
 from separations.book import command as book
 from separations.book import student
+from separations.run.profiles import Book
 from test_staging import root  # noqa: F401
 
 
@@ -26,7 +27,7 @@ def test_an_untouched_edition_is_renewed_in_its_place(edition, root):
     checkpoints = edition / "part" / ".ipynb_checkpoints"  # opened, not changed
     checkpoints.mkdir()
     (checkpoints / "01_a-checkpoint.ipynb").write_bytes((edition / "part" / "01_a.ipynb").read_bytes())
-    assert student.student_edition(root) == edition
+    assert student.student_edition(Book(root)) == edition
     assert "print(n + 1)" in (edition / "part" / "01_a.ipynb").read_text()
     assert student.changed_in(edition) == []
 
@@ -58,7 +59,7 @@ def test_a_folder_in_which_somebody_worked_stays_as_it_is(edition, root, work, c
     said = capsys.readouterr().err
     assert "_build/student was worked in (" in said and "student edition: _build/student-2\n" in said
     assert json.loads((root / "_build" / "student-2" / "part" / "01_a.ipynb").read_text())["cells"]
-    assert student.student_edition(root).name == "student-2"  # not worked in: renewed
+    assert student.student_edition(Book(root)).name == "student-2"  # not worked in: renewed
     if work == "linked":
         assert (root / "mine.ipynb").read_text() == "mine"
 
@@ -67,5 +68,5 @@ def test_what_is_no_longer_in_the_book_goes_only_where_it_was_not_touched(editio
     (root / "book" / "part" / "01_a.ipynb").rename(root / "book" / "part" / "02_b.ipynb")
     toc = root / "_toc.yml"
     toc.write_text(toc.read_text().replace("01_a", "02_b"))
-    assert student.student_edition(root) == edition
+    assert student.student_edition(Book(root)) == edition
     assert [path.name for path in (edition / "part").iterdir()] == ["02_b.ipynb"]

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from separations.book import pages
+from separations.book import results_page
 from separations.book.chapters import notebook_keys
 from separations.book.summary import FILE, Change, Reading, Sentence, Summary, deviations, read_summary
 from separations.ledger.ledger import load_claims
+from separations.run.profiles import Book
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = """summary:
@@ -30,8 +31,8 @@ def evidence(verdict: str) -> list[dict]:
 
 
 def test_it_is_read_and_held_against_the_evidence(tmp_path):
-    assert read_summary(tmp_path) == Summary()
-    found = read_summary(put(tmp_path, TEXT))
+    assert read_summary(Book(tmp_path)) == Summary()
+    found = read_summary(Book(put(tmp_path, TEXT)))
     one = Reading("a.one", "part/01_a", "holds")
     assert found == Summary(
         (Sentence("One holds.", (one,)),), (Change("a.one", "part/01_a", "", "holds", "It was not measured."),)
@@ -42,11 +43,11 @@ def test_it_is_read_and_held_against_the_evidence(tmp_path):
 
 def test_the_page_says_where_a_build_reads_otherwise(tmp_path):
     claims = {"a.one": {"source": "s", "where": "Thm 1", "statement": "One.", "reported": "1"}}
-    summary = read_summary(put(tmp_path, TEXT))
-    text = pages.results_page(claims, evidence("holds"), {}, (), summary)
+    summary = read_summary(Book(put(tmp_path, TEXT)))
+    text = results_page.results_page(claims, evidence("holds"), {}, (), summary)
     assert "1. One holds. ({doc}`/book/part/01_a`)" in text and "In this build" not in text
     assert "It was not measured." in text and "  - none" in text
-    assert "**In this build `a.one` reads *not decided*.**" in pages.results_page(
+    assert "**In this build `a.one` reads *not decided*.**" in results_page.results_page(
         claims, evidence("not decided"), {}, (), summary
     )
 
@@ -65,11 +66,11 @@ def test_the_page_says_where_a_build_reads_otherwise(tmp_path):
 )
 def test_what_is_not_of_its_shape_is_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
-        read_summary(put(tmp_path, text))
+        read_summary(Book(put(tmp_path, text)))
 
 
 def test_the_books_own_names_claims_and_chapters_that_exist():
-    summary, keys = read_summary(ROOT), set(notebook_keys(ROOT))
+    summary, keys = read_summary(Book(ROOT)), set(notebook_keys(Book(ROOT)))
     assert len(summary.sentences) == 10
     readings = [one for sentence in summary.sentences for one in sentence.rests_on] + list(summary.changes)
     assert {one.claim for one in readings} <= set(load_claims()) and {one.chapter for one in readings} <= keys

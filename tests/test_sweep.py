@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from separations.run.profiles import Book
 from separations.run.results import is_success
 from separations.sweep import cluster as sweep_cluster
 from separations.sweep import command as sweep
+from separations.sweep import compare as sweep_compare
+from separations.sweep import intervals as sweep_intervals
 from separations.sweep import local as sweep_local
 from separations.sweep import plan as sweep_plan
+from separations.sweep import standing as sweep_standing
 from separations.sweep import table as sweep_table
+from separations.sweep import times as sweep_times
 from separations.sweep import worker as sweep_worker
 from separations.sweep.file import read_sweep
 from sweep_book import write_book, write_notebook, write_sweep
@@ -27,7 +32,7 @@ def root(tmp_path):
 
 
 def read(root, text):
-    return read_sweep(write_sweep(root, text), root)
+    return read_sweep(write_sweep(root, text), Book(root))
 
 
 def swept(root, text):
@@ -63,7 +68,7 @@ def test_fixed_comes_over_the_profile_and_the_point_over_both(root):
 
 def test_defaults_and_numbers_of_a_sweep(root):
     one = read(root, "grid: {n: [1]}\n")
-    assert (one.timeout, one.limit, one.retries, one.profile) == (900, 9000, 1, "laptop")
+    assert (one.timeout, one.limit, one.retries, one.book.profile) == (900, 9000, 1, "laptop")
     text = "grid: {n: [1]}\nresources: {cores: 2, time: 5}\ntimeout: 7\nretries: 0\nseed_parameter: label\nseeds: [a]\n"
     one = read(root, text)
     assert (one.timeout, one.limit, one.retries, one.seed) == (7, 300, 0, "label")
@@ -121,7 +126,7 @@ def test_a_bad_file_is_refused_in_one_line_before_anything_runs(root, text, mess
     path = root / "sweeps" / "s.yml"
     path.write_text(text if "notebook" in text or text[0] in "-[" else f"notebook: part/01_a\n{text}")
     with pytest.raises(ValueError, match=message):
-        read_sweep(path, root)
+        read_sweep(path, Book(root))
     assert sweep.main(["run", str(path), "--root", str(root)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "sweeps/s.yml" in said and not (root / "_build").exists()
@@ -129,16 +134,16 @@ def test_a_bad_file_is_refused_in_one_line_before_anything_runs(root, text, mess
 
 def test_a_file_that_is_not_there_or_has_a_name_that_is_no_folder_is_refused(root):
     with pytest.raises(ValueError, match="cannot be read"):
-        read_sweep(root / "sweeps" / "none.yml", root)
+        read_sweep(root / "sweeps" / "none.yml", Book(root))
     write_sweep(root, "grid: {n: [1]}\n", "a b")
     with pytest.raises(ValueError, match="name = 'a b'"):
-        read_sweep(root / "sweeps" / "a b.yml", root)
+        read_sweep(root / "sweeps" / "a b.yml", Book(root))
 
 
 def test_two_files_of_one_name_do_not_share_a_folder(root, capsys):
     first = write_sweep(root, "grid: {n: [1]}\n")
-    found, runs = sweep.planned(first, root)
-    sweep_plan.write_plan(found, root, runs)
+    found, runs = sweep.planned(first, Book(root))
+    sweep_plan.write_plan(found, runs)
     (root / "other").mkdir()
     (root / "other" / "s.yml").write_text("notebook: part/01_a\ngrid: {n: [2]}\n")
     assert sweep.main(["run", str(root / "other" / "s.yml"), "--root", str(root)]) == 2
@@ -206,8 +211,8 @@ def test_what_a_run_depends_on_makes_it_run_again_and_nothing_else_does(root):
     path = write_sweep(root, "grid: {n: [1]}\n")
 
     def state():
-        found = read_sweep(path, root)
-        return sweep_plan.standing(sweep_plan.runs_of(found, root)[0]).state
+        found = read_sweep(path, Book(root))
+        return sweep_standing.standing(sweep_plan.runs_of(found)[0]).state
 
     assert state() == "waiting" and run(root, path) == 0 and state() == "done"
     os.utime(root / "book" / "part" / "01_a.ipynb", (0, 0))
@@ -253,12 +258,12 @@ def test_retries_of_a_run_that_fails_the_first_time_succeed(tmp_path):
 
 def test_a_run_whose_worker_was_claimed_elsewhere_is_left_to_it(root):
     path = write_sweep(root, "grid: {n: [1]}\n")
-    found, runs = sweep.planned(path, root)
-    sweep_plan.write_plan(found, root, runs)
+    found, runs = sweep.planned(path, Book(root))
+    sweep_plan.write_plan(found, runs)
     with sweep_worker.claim(runs[0].folder, wait=False) as mine:
-        assert mine and sweep_plan.standing(runs[0]).state == "running"
-        assert sweep_worker.work(root, runs[0].folder) == sweep_worker.BUSY
-    assert sweep_plan.standing(runs[0]).state == "waiting"
+        assert mine and sweep_standing.standing(runs[0]).state == "running"
+        assert sweep_worker.work(Book(root), runs[0].folder) == sweep_worker.BUSY
+    assert sweep_standing.standing(runs[0]).state == "waiting"
 
 
 def test_snakemake_runs_the_same_folders(root):
@@ -295,18 +300,18 @@ def test_snakemake_called_without_our_command_leaves_index_and_tables(root):
     ]
     call += ["--config", f"file={path}", f"root={root}", "--cores", "1", "--nolock"]
     subprocess.run(call, check=True, capture_output=True)
-    assert [row["state"] for row in index(root)] == ["done"] and len(sweep_table.rows_of(root, "s")) == 1
+    assert [row["state"] for row in index(root)] == ["done"] and len(sweep_table.rows_of(Book(root), "s")) == 1
     assert (root / "_build" / "sweeps" / "s" / "table.csv").is_file()
 
 
 def test_resources_go_to_snakemake_and_options_come_last(root):
     path = write_sweep(root, "grid: {n: [1]}\nretries: 3\nresources: {cores: 2, memory: 500, time: 7, gpus: 1}\n")
-    found, runs = sweep.planned(path, root)
-    call = sweep_cluster.command(found, root, ["--executor", "slurm", "--jobs", "4"])
+    found, runs = sweep.planned(path, Book(root))
+    call = sweep_cluster.command(found, ["--executor", "slurm", "--jobs", "4"])
     assert call[-4:] == ["--executor", "slurm", "--jobs", "4"] and "--cores" not in call
     assert call[call.index("--retries") + 1] == "3"
-    assert sweep_cluster.command(found, root)[-2:] == ["--cores", "all"]
-    plan = json.loads(sweep_plan.write_plan(found, root, runs).read_text())
+    assert sweep_cluster.command(found)[-2:] == ["--cores", "all"]
+    plan = json.loads(sweep_plan.write_plan(found, runs).read_text())
     assert plan["resources"] == {"cores": 2, "memory": 500, "gpus": 1, "time": 7}
 
 
@@ -326,7 +331,7 @@ def test_each_run_gets_gpus_of_its_own_and_too_few_are_refused(tmp_path, monkeyp
     path = write_sweep(root, "grid: {rate: [1, 2, 3]}\nresources: {gpus: 1}\nmeasures: [x]\n")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     assert run(root, path, "--jobs", "3") == 0  # more than there are GPUs for
-    assert {float(row["measure.x"]) / float(row["rate"]) for row in sweep_table.rows_of(root, "s")} <= {4.0, 5.0}
+    assert {float(row["measure.x"]) / float(row["rate"]) for row in sweep_table.rows_of(Book(root), "s")} <= {4.0, 5.0}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert run(root, path) == 2 and "this machine has 0" in capsys.readouterr().err
 
@@ -335,12 +340,15 @@ def test_each_run_gets_gpus_of_its_own_and_too_few_are_refused(tmp_path, monkeyp
 
 
 def test_the_time_is_estimated_from_the_nearest_past_runs(root):
-    found, runs = sweep.planned(write_sweep(root, "grid: {n: [1, 2]}\n"), root)
-    assert sweep_plan.estimate(found, runs, {}) is None
+    found, runs = sweep.planned(write_sweep(root, "grid: {n: [1, 2]}\n"), Book(root))
+    assert sweep_times.expected_seconds(found, {}) is None
     past = {"s": [10.0, 20.0, 30.0], "other": [1.0], runs[0].id: [11.0]}
-    assert sweep_plan.estimate(found, runs, past) == 11.0 + 20.0
-    assert sweep_plan.estimate(found, runs, {"profile laptop": [7.0], "other": [1.0]}) == 14.0
-    assert sweep_plan.estimate(found, runs, {"other": [1.0, 3.0]}) == 4.0
+    assert [sweep_times.expected_seconds(found, past)(run.id) for run in runs] == [11.0, 20.0]
+    assert [sweep_times.expected_seconds(found, {"profile laptop": [7.0], "other": [1.0]})(run.id) for run in runs] == [
+        7.0,
+        7.0,
+    ]
+    assert [sweep_times.expected_seconds(found, {"other": [1.0, 3.0]})(run.id) for run in runs] == [2.0, 2.0]
 
 
 def test_columns_of_mixed_kinds_survive_in_parquet():
@@ -376,13 +384,13 @@ def test_two_sweeps_are_compared_point_by_point_with_an_interval(root, monkeypat
         "b": fake(root, "b", [(1, 0, 2.0), (1, 1, 4.5), (2, 0, 5.5)]),
         "c": fake(root, "c", [(1, 7, 2.0), (1, 8, 4.5)]),
     }
-    monkeypatch.setattr(sweep_table, "rows_of", lambda root, name: tables[name])
-    one, two = sweep_table.compare(root, "a", "b")
+    monkeypatch.setattr(sweep_compare, "rows_of", lambda book, name: tables[name])
+    one, two = sweep_compare.compare(Book(root), "a", "b")
     assert (one["n"], one["measure"], one["difference"], one["interval"]) == (1, "x", 1.25, "paired seeds")
     width = 2 * 12.7062047 * 0.25  # sd of (1, 1.5) / sqrt 2, t with 1 degree of freedom
     assert math.isclose(one["high"] - one["low"], width, rel_tol=1e-8)
     assert two["difference"] == 0.5 and two["low"] is None and two["interval"] == "none"
-    [welch] = sweep_table.compare(root, "a", "c")
+    [welch] = sweep_compare.compare(Book(root), "a", "c")
     assert welch["interval"] == "independent seeds" and welch["difference"] == 1.25
     from scipy.stats import ttest_ind
 
@@ -390,7 +398,7 @@ def test_two_sweeps_are_compared_point_by_point_with_an_interval(root, monkeypat
     assert math.isclose(welch["low"], peer.low) and math.isclose(welch["high"], peer.high)
     tables["c"] = [{"state": "done", "n": 77, "seed": 0, "measure.x": 1.0}]
     with pytest.raises(ValueError, match="no finished point in common"):
-        sweep_table.compare(root, "a", "c")
+        sweep_compare.compare(Book(root), "a", "c")
 
 
 def test_a_mean_over_seeds_has_the_t_interval():
@@ -398,10 +406,10 @@ def test_a_mean_over_seeds_has_the_t_interval():
 
     for n in (2, 5, 20, 40):
         values = [math.sin(7 * i) for i in range(n)]
-        mean, half = sweep_table.mean_and_interval(values)
+        mean, half = sweep_intervals.mean_and_interval(values)
         sd = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
         assert math.isclose(half, t.ppf(0.975, n - 1) * sd / math.sqrt(n), rel_tol=2e-3)
-    assert math.isnan(sweep_table.mean_and_interval([1.0])[1])
+    assert math.isnan(sweep_intervals.mean_and_interval([1.0])[1])
 
 
 def test_a_table_of_a_sweep_that_never_ran_is_refused(root, capsys):

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from separations.run.profiles import Book
 from separations.run.results import is_success, read_result
 from separations.sweep import command as sweep
 from separations.sweep import local as sweep_local
-from separations.sweep.plan import claimed, standing
+from separations.sweep.standing import claimed, standing
 from separations.sweep.table import rows_of
 from sweep_book import sweep_command, write_book, write_notebook, write_sweep
 
@@ -141,7 +142,7 @@ def test_everything_killed_at_once_leaves_nothing_that_counts_as_done_and_a_rest
     before = finished(root)
     assert len(before) == 1
     assert sweep.main(["table", "s", "--root", str(root)]) == 0
-    reasons = {row["n"]: (row["state"], row["reason"]) for row in rows_of(root, "s")}
+    reasons = {row["n"]: (row["state"], row["reason"]) for row in rows_of(Book(root), "s")}
     assert reasons[2] == ("failed", "its process ended without a result: it was killed") and reasons[4][0] == "waiting"
     open_gate(root)
     assert start(root, path).wait(120) == 0
@@ -210,7 +211,7 @@ def test_a_sweep_goes_by_its_file_as_it_was_read_and_says_so(root):
     assert again.wait(120) == 0 and "changed" not in again.stderr.read()
     assert sorted(states(root)) == ["2", "3"] and before.items() <= finished(root).items()
     (root / "params" / "smoke.yml").write_text("part/01_a: {rate: 2.5}\n")  # the profile counts as well
-    assert start(root, path).wait(120) == 0 and {row["rate"] for row in rows_of(root, "s")} == {2.5}
+    assert start(root, path).wait(120) == 0 and {row["rate"] for row in rows_of(Book(root), "s")} == {2.5}
 
 
 def test_a_notebook_that_is_edited_half_way_does_not_pass_for_the_one_that_was_planned(root):
@@ -241,9 +242,11 @@ def test_a_hanging_cell_and_a_run_that_takes_too_long_are_stopped(tmp_path):
 
 def test_a_worker_that_no_longer_answers_is_killed(root, monkeypatch):
     monkeypatch.setattr(sweep_local, "GRACE", 2)
-    found, runs = sweep.planned(write_sweep(root, "fixed: {act: gate}\ngrid: {n: [1]}\nlimit: 3\nretries: 0\n"), root)
-    sweep.write_plan(found, root, runs)
-    scheduler = sweep_local.Scheduler(found, root, runs, 1)
+    found, runs = sweep.planned(
+        write_sweep(root, "fixed: {act: gate}\ngrid: {n: [1]}\nlimit: 3\nretries: 0\n"), Book(root)
+    )
+    sweep.write_plan(found, runs)
+    scheduler = sweep_local.Scheduler(found, runs, 1)
     scheduler._start()
     os.kill(until(lambda: executions(root))[0][2], signal.SIGSTOP)
     assert scheduler.work()[runs[0].id].reason == "its process was killed by SIGKILL"
@@ -285,7 +288,7 @@ def test_a_full_disk_stops_the_sweep_and_a_restart_finishes_the_rest(small_disk)
 
 
 def test_half_written_files_are_never_taken_for_a_finished_run(root):
-    found, runs = sweep.planned(path := write_sweep(root, "grid: {n: [1]}\n"), root)
+    found, runs = sweep.planned(path := write_sweep(root, "grid: {n: [1]}\n"), Book(root))
     assert start(root, path).wait(120) == 0 and standing(runs[0]).state == "done"
     for name in ("result.json", "SUCCESS", "01_a.ipynb", "tables/rows.csv"):
         file = runs[0].folder / name
@@ -306,7 +309,7 @@ def test_500_tiny_runs_in_one_sweep(tmp_path):
     path = write_sweep(root, f"grid: {{n: {list(range(100))}}}\nseeds: [0, 1, 2, 3, 4]\n")
     process = start(root, path)
     assert process.wait(3000) == 0 and len(finished(root)) == 500 and len(executions(root)) == 500
-    assert len(rows_of(root, "s")) == 500
+    assert len(rows_of(Book(root), "s")) == 500
     began = time.monotonic()
     assert start(root, path).wait(120) == 0 and len(executions(root)) == 500
     assert time.monotonic() - began < 20  # to see that nothing is to be done

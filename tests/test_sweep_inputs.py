@@ -14,13 +14,18 @@ import pyarrow.parquet
 import pytest
 
 from separations.numerics import seeds
+from separations.run.profiles import Book
 from separations.run.results import is_success
 from separations.sweep import check_profile
+from separations.sweep import columns as sweep_columns
 from separations.sweep import command as sweep
-from separations.sweep import file as sweep_file
+from separations.sweep import compare as sweep_compare
 from separations.sweep import local as sweep_local
 from separations.sweep import plan as sweep_plan
+from separations.sweep import point_checks as sweep_checks
+from separations.sweep import standing as sweep_standing
 from separations.sweep import table as sweep_table
+from separations.sweep import times as sweep_times
 from separations.sweep import worker as sweep_worker
 from separations.sweep.file import read_sweep
 from sweep_book import PARAMETERS, sweep_command, write_book, write_notebook, write_result, write_sweep
@@ -39,8 +44,8 @@ def notebook(root, **given):
 
 def planned(root, text, name="s"):
     """The runs of a sweep, planned on disk."""
-    found, runs = sweep.planned(write_sweep(root, text, name), root)
-    sweep_plan.write_plan(found, root, runs)
+    found, runs = sweep.planned(write_sweep(root, text, name), Book(root))
+    sweep_plan.write_plan(found, runs)
     return runs
 
 
@@ -67,7 +72,7 @@ def test_a_point_that_breaks_a_rule_is_refused_before_anything_runs_and_named(ro
     path = write_sweep(root, "grid: {n: [8, 4], widths: [[2], [2, 6]]}\nseeds: [0, 1]\n")
     said = refused(root, capsys, "run", path)
     assert "no network wider" in said and 'point {"n": 4, "widths": [2, 6]}' in said and not (root / "_build").exists()
-    assert len(read_sweep(write_sweep(root, "grid: {n: [8, 6], widths: [[2], [2, 6]]}\n"), root).points) == 4
+    assert len(read_sweep(write_sweep(root, "grid: {n: [8, 6], widths: [[2], [2, 6]]}\n"), Book(root)).points) == 4
 
 
 def test_rules_hold_for_what_is_fixed_and_for_a_profile(root, capsys):
@@ -75,7 +80,7 @@ def test_rules_hold_for_what_is_fixed_and_for_a_profile(root, capsys):
     assert "rate = 4.0: rate < 3" in refused(root, capsys, "run", write_sweep(root, "fixed: {rate: 4}\nseeds: [1]\n"))
     (root / "params" / "smoke.yml").write_text("part/01_a: {rate: 5.0}\n")
     assert "rate = 5.0" in refused(root, capsys, "run", write_sweep(root, "profile: smoke\nseeds: [1]\n"))
-    assert len(read_sweep(write_sweep(root, "profile: smoke\ngrid: {rate: [1]}\n"), root).points) == 1
+    assert len(read_sweep(write_sweep(root, "profile: smoke\ngrid: {rate: [1]}\n"), Book(root)).points) == 1
     (root / "params" / "smoke.yml").write_text("part/01_a: {rate: fast}\n")
     said = refused(root, capsys, "run", write_sweep(root, "profile: smoke\nseeds: [1]\n"))
     assert "profile 'smoke'" in said and "'rate'" in said
@@ -84,9 +89,9 @@ def test_rules_hold_for_what_is_fixed_and_for_a_profile(root, capsys):
 def test_a_rule_is_tried_on_the_values_of_its_own_parameters_alone(root, monkeypatch):
     notebook(root, rules=("n >= 0", "rate > 0 and n < 100", "label == 'a'"))
     tried = []
-    monkeypatch.setattr(sweep_file, "check_rules", lambda rules, values, name: tried.append(rules))
+    monkeypatch.setattr(sweep_checks, "check_rules", lambda rules, values, name: tried.append(rules))
     found = read_sweep(
-        write_sweep(root, f"grid: {{n: {list(range(20))}, rate: [1, 2]}}\nseeds: {list(range(50))}\n"), root
+        write_sweep(root, f"grid: {{n: {list(range(20))}, rate: [1, 2]}}\nseeds: {list(range(50))}\n"), Book(root)
     )
     assert len(found.points) == 2000 and len(tried) == 1 + 20 + 40
 
@@ -113,14 +118,14 @@ def test_a_rule_is_tried_on_the_values_of_its_own_parameters_alone(root, monkeyp
 )
 def test_seeds_that_would_not_differ_or_would_be_cut_are_refused(root, text, message):
     with pytest.raises(ValueError, match=message):
-        read_sweep(write_sweep(root, text), root)
+        read_sweep(write_sweep(root, text), Book(root))
 
 
 def test_the_range_of_seeds_is_that_of_the_random_streams(root):
-    assert sweep_file.MAX_SEED == seeds.MAX_SEED
-    found = read_sweep(write_sweep(root, f"seeds: [0, {seeds.MAX_SEED}]\n"), root)
+    assert sweep_checks.MAX_SEED == seeds.MAX_SEED
+    found = read_sweep(write_sweep(root, f"seeds: [0, {seeds.MAX_SEED}]\n"), Book(root))
     assert len({seeds.stream(point["seed"]) for point in found.points}) == 2
-    assert read_sweep(write_sweep(root, "seed_parameter: widths\nseeds: [[0], [1, 2]]\n"), root).seed == "widths"
+    assert read_sweep(write_sweep(root, "seed_parameter: widths\nseeds: [[0], [1, 2]]\n"), Book(root)).seed == "widths"
 
 
 # numbers and text that no table holds
@@ -130,17 +135,17 @@ def test_the_range_of_seeds_is_that_of_the_random_streams(root):
 def test_whole_numbers_beyond_64_bits_are_refused_before_the_run(root, value):
     for text in (f"grid: {{n: [{value}]}}\n", f"fixed: {{widths: [1, {value}]}}\nseeds: [1]\n"):
         with pytest.raises(ValueError, match=str(value)):
-            read_sweep(write_sweep(root, text), root)
+            read_sweep(write_sweep(root, text), Book(root))
 
 
 def test_the_largest_whole_numbers_come_back_and_text_that_is_none_is_refused(root):
     [run] = planned(root, f"grid: {{n: [{2**63 - 1}]}}\n")
     write_result(run)
-    sweep_table.write_tables(root, "s")
+    sweep_table.write_tables(Book(root), "s")
     rows, parquet = read_back(root)
     assert int(rows[0]["n"]) == parquet[0]["n"] == 2**63 - 1
     with pytest.raises(ValueError, match=r"'label'|Unicode"):
-        read_sweep(write_sweep(root, 'grid: {label: ["\\uD800"]}\n'), root)
+        read_sweep(write_sweep(root, 'grid: {label: ["\\uD800"]}\n'), Book(root))
 
 
 ODD = (
@@ -159,7 +164,7 @@ ODD = (
 
 
 def test_whatever_evidence_holds_there_is_a_table(root, monkeypatch):
-    how = sweep_plan.Standing("done", "", 1.0)
+    how = sweep_standing.Standing("done", "", 1.0)
     runs = planned(root, "grid: {n: [1, 2, 3]}\n")
     rows = sweep_table._rows([(run, how, {"evidence": [{"measures": odd}]}) for run, odd in zip(runs, ODD)])
     parquet = pyarrow.parquet.read_table(io.BytesIO(sweep_table.parquet_bytes(rows))).to_pylist()
@@ -170,8 +175,8 @@ def test_whatever_evidence_holds_there_is_a_table(root, monkeypatch):
         assert json.loads(table[0]["measure.list"]) == [1, {"a": None}] and json.loads(table[1]["measure.list"]) == [2]
         x = [float(row["measure.x"]) for row in table]
         assert x[:2] == [1.0, math.inf] and math.isnan(x[2])
-    monkeypatch.setattr(sweep_table, "rows_of", lambda root, name: rows)
-    compared = {(row["n"], row["measure"]): row for row in sweep_table.compare(root, "s", "s")}
+    monkeypatch.setattr(sweep_compare, "rows_of", lambda book, name: rows)
+    compared = {(row["n"], row["measure"]): row for row in sweep_compare.compare(Book(root), "s", "s")}
     assert compared[1, "x"]["difference"] == 0.0 and compared[2, "x"]["interval"] == "not finite"
     assert compared[1, "half"]["interval"] == "not numbers" and compared[1, "many"]["interval"] == "not finite"
 
@@ -179,11 +184,11 @@ def test_whatever_evidence_holds_there_is_a_table(root, monkeypatch):
 def test_a_measure_of_more_than_64_bits_costs_no_table(root):
     [run] = planned(root, "grid: {n: [1]}\n")
     write_result(run, {"big": 2**64, "x": 1.0})
-    sweep_table.write_tables(root, "s")
+    sweep_table.write_tables(Book(root), "s")
     assert [row["measure.big"] for row in (*read_back(root)[0], *read_back(root)[1])] == [str(2**64)] * 2
     write_result(run, {"big": 10**400})
-    assert sweep_plan.standing(run).state in ("done", "failed")  # and no traceback
-    sweep_table.write_tables(root, "s")
+    assert sweep_standing.standing(run).state in ("done", "failed")  # and no traceback
+    sweep_table.write_tables(Book(root), "s")
 
 
 def test_text_with_line_breaks_quotes_and_nothing_comes_back_from_the_tables(root):
@@ -191,12 +196,12 @@ def test_text_with_line_breaks_quotes_and_nothing_comes_back_from_the_tables(roo
     runs = planned(root, f"grid: {{label: {json.dumps(labels)}}}\n")
     for run in runs:
         write_result(run, {"x": 1.0})
-    sweep_table.write_tables(root, "s")
+    sweep_table.write_tables(Book(root), "s")
     rows, parquet = read_back(root)
     assert [row["label"] for row in rows] == [row["label"] for row in parquet] == labels
-    text = sweep_plan.index_text(["label"], [(run, sweep_plan.WAITING) for run in runs])
+    text = sweep_columns.index_text(["label"], [(run, sweep_standing.WAITING) for run in runs])
     assert [row["label"] for row in csv.DictReader(io.StringIO(text, newline=""))] == labels
-    assert all(len(sweep_plan.said(run).splitlines()) == 1 for run in runs)
+    assert all(len(sweep_columns.said(run).splitlines()) == 1 for run in runs)
 
 
 # names of columns
@@ -213,7 +218,7 @@ def test_parameters_named_as_columns_of_the_tables_keep_their_own_column(root, c
     for name in ("a", "b"):
         for run in planned(root, text, name):
             write_result(run, {"seconds": 10.0 * run.overrides["seconds"], "state": 1.0}, {"rows": "run,k\n5,6\n"})
-    sweep_table.write_tables(root, "a")
+    sweep_table.write_tables(Book(root), "a")
     for row in read_back(root, "a"):
         assert {str(r["state"]) for r in row} == {"done"} and {float(r["seconds"]) for r in row} == {1.5}
         assert [int(r["parameter.seconds"]) for r in row] == [1] * 4 + [2] * 4
@@ -223,7 +228,9 @@ def test_parameters_named_as_columns_of_the_tables_keep_their_own_column(root, c
     recorded = read_back(root, "a", "tables/rows")[0]
     assert {(r["sweep.run"], r["table.run"], r["k"]) for r in recorded} == {("3", "5", "6")}
     assert len({r["run"] for r in recorded}) == 8
-    index = sweep_plan.index_text(("seconds", "run"), [(run, sweep_plan.WAITING) for run in planned(root, text, "a")])
+    index = sweep_columns.index_text(
+        ("seconds", "run"), [(run, sweep_standing.WAITING) for run in planned(root, text, "a")]
+    )
     head = next(csv.reader(io.StringIO(index)))
     assert len(set(head)) == len(head) and {"parameter.seconds", "parameter.run"} <= set(head)
     assert sweep.main(["compare", "a", "b", "--root", str(root)]) == 0
@@ -239,7 +246,7 @@ def test_a_seed_named_as_a_column_pairs_the_runs(root):
     for name, more in (("a", 0.0), ("b", 1.0)):
         for run in planned(root, "grid: {n: [1]}\nseed_parameter: run\nseeds: [0, 1, 2]\n", name):
             write_result(run, {"x": run.overrides["run"] ** 2 + more})
-    [row] = sweep_table.compare(root, "a", "b")
+    [row] = sweep_compare.compare(Book(root), "a", "b")
     assert (row["interval"], row["difference"], row["low"], row["high"]) == ("paired seeds", 1.0, 1.0, 1.0)
 
 
@@ -253,21 +260,21 @@ def test_values_that_look_alike_are_different_points_and_stay_so(root):
     assert len({run.id for run in runs}) == len({run.key for run in runs}) == len(values)
     for run, x in zip(runs, range(len(values))):
         write_result(run, {"x": float(x)})
-    sweep_table.write_tables(root, "s")
+    sweep_table.write_tables(Book(root), "s")
     rows, parquet = read_back(root)
     assert [json.loads(row["any"]) for row in rows] == values and [json.loads(row["any"]) for row in parquet] == values
-    assert len(sweep_table.compare(root, "s", "s")) == len(values)
+    assert len(sweep_compare.compare(Book(root), "s", "s")) == len(values)
     with pytest.raises(ValueError, match="two runs would be the same"):
-        read_sweep(write_sweep(root, "list: [{any: {a: 1, b: 2}}, {any: {b: 2, a: 1}}]\n"), root)
+        read_sweep(write_sweep(root, "list: [{any: {a: 1, b: 2}}, {any: {b: 2, a: 1}}]\n"), Book(root))
 
 
 def test_points_of_numbers_are_joined_by_value_and_never_with_true(root):
     def rows(*values):
         return [{"n": value} for value in values]
 
-    one, two = sweep_table._grouped([rows(1, 2), rows(1.0, True)], ["n"])
+    one, two = sweep_compare._grouped([rows(1, 2), rows(1.0, True)], ["n"])
     assert [point in two for point in one] == [True, False] and len(two) == 2
-    one, two = sweep_table._grouped([rows(1, 1.0), rows(1)], ["n"])
+    one, two = sweep_compare._grouped([rows(1, 1.0), rows(1)], ["n"])
     assert len(one) == 2 and [point in two for point in one] == [True, False]
 
 
@@ -278,7 +285,7 @@ def test_blocks_that_make_one_point_twice_are_refused(root):
         "profile: smoke\nlist: [{n: 3}, {n: 3, rate: 2}]\ngrid: {label: [a, b]}\n",
     ):
         with pytest.raises(ValueError, match="two runs would be the same"):
-            read_sweep(write_sweep(root, text), root)
+            read_sweep(write_sweep(root, text), Book(root))
 
 
 # names
@@ -395,12 +402,12 @@ def test_a_run_whose_result_is_damaged_is_no_success_and_costs_no_table(root, ch
     for run in runs:
         write_result(run, {"x": 1.0})
     write_result(runs[0], {"x": 1.0}, **change)
-    how = sweep_plan.standing(runs[0])
+    how = sweep_standing.standing(runs[0])
     assert (how.state, how.reason[:22]) == ("failed", "its result is damaged:")
     assert not sweep_worker.fresh(runs[0].folder, runs[0].key)
-    sweep_table.write_tables(root, "s")
+    sweep_table.write_tables(Book(root), "s")
     assert [row["state"] for row in read_back(root)[0]] == ["failed", "done"]
-    assert sweep_plan.past_seconds(root, "part/01_a")
+    assert sweep_times.past_seconds(Book(root), "part/01_a")
 
 
 def test_a_result_that_is_no_json_is_damaged(root):
@@ -408,23 +415,23 @@ def test_a_result_that_is_no_json_is_damaged(root):
     for content in DAMAGES:
         if content != "{}":
             (run.folder / "result.json").write_text(content)
-            assert "damaged" in sweep_plan.standing(run).reason
-    assert sweep_plan.past_seconds(root, "part/01_a") == {}
+            assert "damaged" in sweep_standing.standing(run).reason
+    assert sweep_times.past_seconds(Book(root), "part/01_a") == {}
 
 
 def test_a_link_out_of_the_folder_of_a_run_is_not_followed(root, tmp_path):
     (secret := tmp_path / "secret.csv").write_text("k\n1\n")
     [run] = planned(root, "grid: {n: [1]}\n")
     folder = write_result(run, {"x": 1.0}, {"rows": "k\n1\n"})
-    assert sweep_plan.standing(run).state == "done"
+    assert sweep_standing.standing(run).state == "done"
     (folder / "tables" / "rows.csv").unlink()
     (folder / "tables" / "rows.csv").symlink_to(secret)  # the same bytes, elsewhere
-    assert "leads out of its folder" in sweep_plan.standing(run).reason
-    assert sweep_table.recorded_tables(root, "s") == {}
+    assert "leads out of its folder" in sweep_standing.standing(run).reason
+    assert sweep_table.recorded_tables(Book(root), "s") == {}
     folder = write_result(run)
     (folder / "01_a.ipynb").rename(tmp_path / "x.ipynb")
     (folder / "01_a.ipynb").symlink_to(tmp_path / "x.ipynb")
-    assert "01_a.ipynb leads out of its folder" in sweep_plan.standing(run).reason
+    assert "01_a.ipynb leads out of its folder" in sweep_standing.standing(run).reason
 
 
 @pytest.mark.parametrize("content", [*DAMAGES, '{"notebook": "../../x"}'])
@@ -434,20 +441,20 @@ def test_a_damaged_task_is_named_by_the_worker(root, capsys, content):
     assert sweep_worker.main([str(run.folder), "--root", str(root)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and str(run.folder / "run.json") in said
-    assert "run.json" in sweep_plan.standing(run).reason
+    assert "run.json" in sweep_standing.standing(run).reason
 
 
 def test_keys_that_are_no_text_reach_the_run_as_they_are(root):
     notebook(root, parameters="d = {1: 'x'}\nfree = None")
     points = "list: [{d: {2: y, 3: z}}, {free: {4: [5, {6: a}]}}, {free: {'4': b}}]\n"
-    tasks = [sweep_worker.read_task(root, run.folder)["overrides"] for run in planned(root, points)]
+    tasks = [sweep_worker.read_task(Book(root), run.folder)["overrides"] for run in planned(root, points)]
     assert tasks == [{"d": {2: "y", 3: "z"}}, {"free": {4: [5, {6: "a"}]}}, {"free": {"4": "b"}}]
     [first, *_] = planned(root, points)
     task = json.loads((first.folder / "run.json").read_text())
     for literal in ("{'d': {2: 'other'}}", "3", "open('x')", 7, "{"):
         (first.folder / "run.json").write_text(json.dumps(task | {"literal": literal}))
         with pytest.raises(ValueError, match="'literal' and 'overrides' are not the same"):
-            sweep_worker.read_task(root, first.folder)
+            sweep_worker.read_task(Book(root), first.folder)
 
 
 def test_a_task_outside_the_book_is_refused(root):
@@ -463,7 +470,7 @@ def test_a_task_outside_the_book_is_refused(root):
     ):
         (run.folder / "run.json").write_text(json.dumps(task | change))
         with pytest.raises(ValueError, match=r"run\.json is damaged"):
-            sweep_worker.read_task(root, run.folder)
+            sweep_worker.read_task(Book(root), run.folder)
 
 
 def test_figures_go_into_their_folder_and_take_nothing_else_away(root, tmp_path):
@@ -495,7 +502,7 @@ def test_a_check_of_a_profile_takes_only_away_what_a_check_left(root):
     check_profile._clear(folder, "check of smoke")
     (folder / "mine.txt").write_text("mine")
     with pytest.raises(ValueError, match="was not left by a check"):
-        check_profile.check_chapter(root, "smoke", "part/01_a", 1)
+        check_profile.check_chapter(Book(root, "smoke"), "part/01_a", 1)
     (folder / "run.json").write_text('{"sweep": "check of smoke"}')
     (folder / "SUCCESS").write_text("")
     check_profile._clear(folder, "check of smoke")
@@ -504,8 +511,8 @@ def test_a_check_of_a_profile_takes_only_away_what_a_check_left(root):
 
 def test_a_claim_that_nobody_can_lock_is_no_run_under_way(root):
     [run] = planned(root, "grid: {n: [1]}\n")
-    (run.folder / sweep_plan.CLAIM).mkdir()
-    assert sweep_plan.standing(run).state == "waiting"
+    (run.folder / sweep_standing.CLAIM).mkdir()
+    assert sweep_standing.standing(run).state == "waiting"
 
 
 # the command
@@ -606,14 +613,15 @@ def test_a_repository_with_braces_spaces_and_accents_in_its_name_works_through_s
 
 def test_planning_reads_each_past_result_once_and_looks_for_no_missing_folder(root, monkeypatch, capsys):
     text = f"grid: {{n: {list(range(100))}}}\nseeds: {list(range(100))}\n"
-    found, runs = sweep.planned(write_sweep(root, text), root)
+    found, runs = sweep.planned(write_sweep(root, text), Book(root))
     for run in runs[:50]:
         write_result(run)
     reads, looked = [], []
-    monkeypatch.setattr(sweep_plan, "read_result", lambda folder: reads.append(folder))
-    monkeypatch.setattr(sweep_plan, "claimed", lambda folder: looked.append(folder) or False)
+    for module in (sweep_standing, sweep_times):
+        monkeypatch.setattr(module, "read_result", lambda folder: reads.append(folder))
+    monkeypatch.setattr(sweep_standing, "claimed", lambda folder: looked.append(folder) or False)
     monkeypatch.setattr(sweep, "expected_seconds", lambda sweep, past: lambda name: 2.0)
-    assert sweep.dry_run(found, root, runs, 4, []) == 0
+    assert sweep.dry_run(found, runs, 4, []) == 0
     assert len(looked) == 50 and len(reads) == 100  # once to see how it stands, once for its time
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 23 and said[20] == "... and 9980 more (-v lists all)"
@@ -621,24 +629,26 @@ def test_planning_reads_each_past_result_once_and_looks_for_no_missing_folder(ro
 
 
 def test_planning_shows_how_far_it_is_only_where_someone_watches(monkeypatch):
-    assert sweep_file.watched([], 0, "planning").disable  # standard error is no terminal here
+    assert sweep_checks.watched([], 0, "planning").disable  # standard error is no terminal here
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
-    bar = sweep_file.watched(range(3), 3, "planning")
+    bar = sweep_checks.watched(range(3), 3, "planning")
     assert not bar.disable
     assert "planning" in str(bar) and list(bar) == [0, 1, 2]
     monkeypatch.setattr(sys, "stderr", None)
-    assert list(sweep_file.watched(range(3), 3, "planning")) == [0, 1, 2]
+    assert list(sweep_checks.watched(range(3), 3, "planning")) == [0, 1, 2]
 
 
 def test_points_and_runs_are_put_together_when_they_are_asked_for(root):
-    found = read_sweep(write_sweep(root, f"grid: {{n: {list(range(1000))}}}\nseeds: {list(range(1000))}\n"), root)
+    found = read_sweep(write_sweep(root, f"grid: {{n: {list(range(1000))}}}\nseeds: {list(range(1000))}\n"), Book(root))
     assert len(found.points) == 10**6 and found.points[-1] == {"n": 999, "seed": 999}
     assert found.points[1001] == {"n": 1, "seed": 1} and sum(1 for _ in zip(found.points, range(5))) == 5
     with pytest.raises(IndexError):
         found.points[10**6]
-    few, runs = sweep.planned(write_sweep(root, "grid: {n: [1, 2]}\nlist: [{rate: 1}, {rate: 2, label: b}]\n"), root)
+    few, runs = sweep.planned(
+        write_sweep(root, "grid: {n: [1, 2]}\nlist: [{rate: 1}, {rate: 2, label: b}]\n"), Book(root)
+    )
     assert [dict(run.overrides) for run in runs] == list(few.points) and few.points == tuple(few.points)
     assert [run.swept for run in runs][3] == {"n": 2, "rate": 2.0, "label": "b"}
     assert runs[3].folder.name == runs[3].id == sweep_plan.run_id("part/01_a", {"n": 2, "rate": 2.0, "label": "b"})

@@ -14,10 +14,10 @@ from PIL import Image
 
 from separations.book import command as book
 from separations.book import staging, sweep_pages
-from separations.book.chapters import chapter, run_folder
-from separations.definitions import sha256
+from separations.book.chapters import chapter
+from separations.files import sha256
 from separations.run.execute import run
-from separations.run.profiles import expected
+from separations.run.profiles import Book
 from separations.sweep import command as sweep
 from separations.sweep import pictures as sweep_pictures
 from sweep_book import cell, write_book, write_notebook, write_sweep
@@ -57,7 +57,7 @@ def ran(tmp_path_factory):
 
 
 def test_a_sweep_that_ran_has_a_page_with_picture_table_failures_and_notebooks(ran):
-    files = sweep_pages.report_files(ran)
+    files = sweep_pages.report_files(Book(ran))
     page = files["book/appendix/sweeps/s.md"].decode()
     assert page.startswith("# A sweep\n") and "6 runs of {doc}`/book/part/01_a`" in page and "4 done, 2 failed" in page
     assert "```{figure}" in page or ":::{figure} s/measures.png" in page
@@ -72,13 +72,13 @@ def test_a_sweep_that_ran_has_a_page_with_picture_table_failures_and_notebooks(r
     overview = files["book/appendix/sweeps.md"].decode()
     assert "[A sweep](sweeps/s.md)" in overview and "Later; `sweeps/later.yml`" in overview
     assert "No sweep has run here yet" not in overview
-    assert sweep_pages.report_files(ran) == files  # byte for byte: nothing is rendered again without need
+    assert sweep_pages.report_files(Book(ran)) == files  # byte for byte: nothing is rendered again without need
 
 
 def test_without_any_run_the_page_says_how_to_make_one_and_the_table_of_contents_stays(tmp_path):
     root = make_root(tmp_path)
     write_sweep(root, "grid: {n: [1]}\n")
-    files = sweep_pages.report_files(root)
+    files = sweep_pages.report_files(Book(root))
     assert list(files) == ["book/appendix/sweeps.md"]
     text = files["book/appendix/sweeps.md"].decode()
     assert "No sweep has run here yet" in text and "make sweep FILE=" in text and "not run" in text
@@ -89,7 +89,7 @@ def test_a_parameter_in_step_with_another_is_no_column_of_its_own_and_times_do_n
     root = make_root(tmp_path)
     path = write_sweep(root, "zip: {n: [1, 2], rate: [1.0, 2.0]}\nmeasures: [x]\n")
     assert sweep.main(["run", path, "--root", str(root)]) == 0
-    page = sweep_pages.report_files(root)["book/appendix/sweeps/s.md"].decode()
+    page = sweep_pages.report_files(Book(root))["book/appendix/sweeps/s.md"].decode()
     assert (
         "Without `rate`: " in page
         and "* - n\n  - notebook\n  - state\n  - time\n  - x\n" in page
@@ -101,7 +101,7 @@ def test_runs_of_earlier_sources_say_so(ran, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(ran, root)
     write_notebook(root / "book" / "part" / "01_a.ipynb", "another = 1")
-    page = sweep_pages.report_files(root)["book/appendix/sweeps/s.md"].decode()
+    page = sweep_pages.report_files(Book(root))["book/appendix/sweeps/s.md"].decode()
     assert "Runs of earlier sources" in page
 
 
@@ -110,11 +110,11 @@ def test_the_folder_of_another_file_with_the_same_name_is_not_reported(ran, tmp_
     shutil.copytree(ran, root)
     plan = root / "_build" / "sweeps" / "s" / "plan.json"
     plan.write_text(json.dumps(json.loads(plan.read_text()) | {"file": "elsewhere/s.yml"}))
-    assert list(sweep_pages.report_files(root)) == ["book/appendix/sweeps.md"]
+    assert list(sweep_pages.report_files(Book(root))) == ["book/appendix/sweeps.md"]
 
 
 def test_the_pages_stand_in_the_staged_table_of_contents_below_their_list(ran):
-    staged = staging.stage(ran, "laptop")
+    staged = staging.stage(Book(ran))
     toc = yaml.safe_load((staged / "_toc.yml").read_text())
     assert toc["parts"][1]["chapters"][1] == {
         "file": "book/appendix/sweeps",
@@ -134,9 +134,7 @@ def test_the_pages_render_without_a_warning(ran, tmp_path):
     (root / "_toc.yml").write_text(yaml.safe_dump(toc))
     for page in (root / "sweeps").glob("*.yml"):
         assert page.is_file()
-    assert book.render(root, "laptop", strict=True) == 0, (root / "_build" / "render" / "laptop.log").read_text()[
-        -2000:
-    ]
+    assert book.render(Book(root), strict=True) == 0, (root / "_build" / "render" / "laptop.log").read_text()[-2000:]
     html = root / "_build" / "html"
     page = re.sub(r"<[^>]+>", "", (html / "book" / "appendix" / "sweeps" / "s.html").read_text())
     assert "A sweep" in page and page.count("ValueError: three is `not` allowed") == 2
@@ -218,17 +216,17 @@ def test_markup_in_sweeps_runs_and_chapters_is_shown_as_text(hostile):
     }
     notebook["cells"].insert(3, roles)
     path.write_text(json.dumps(notebook))
-    out = run_folder(hostile, "laptop", "part/01_a")
+    out = Book(hostile).run_folder("part/01_a")
     assert run(path, out, {"label": HOSTILE}).code == 0
     reseal(
         out,
         hashes=json.loads((out / "result.json").read_text())["hashes"]
-        | {"key": expected(hostile, "laptop", "part/01_a")["key"]},
+        | {"key": Book(hostile).expected("part/01_a")["key"]},
     )
     entry = {"id": "sep.forward-marginals", "ours": HOSTILE, "verdict": "holds", "figure": HOSTILE}
     reseal(out, evidence=[{"notebook": HOSTILE, "claims": [entry]}], profile=HOSTILE, versions={"python": HOSTILE})
-    assert chapter(hostile, "laptop", "part/01_a").state == "fresh"
-    assert book.render(hostile, "laptop", quiet=True) == 0
+    assert chapter(Book(hostile), "part/01_a").state == "fresh"
+    assert book.render(Book(hostile), quiet=True) == 0
     html = hostile / "_build" / "html" / "book"
     for name in ("index", "appendix/sweeps/s", "appendix/sweeps", "appendix/results", "part/01_a"):
         text = (html / f"{name}.html").read_text()
@@ -260,13 +258,13 @@ def test_a_result_that_names_a_file_elsewhere_is_not_followed(ran, tmp_path):
             (place / "linked.ipynb").unlink(missing_ok=True)
             (place / "linked.ipynb").symlink_to(tmp_path / "secret.ipynb")
             reseal(place, file=name)
-        assert not any(b"SECRET" in content for content in sweep_pages.report_files(root).values()), name
+        assert not any(b"SECRET" in content for content in sweep_pages.report_files(Book(root)).values()), name
     plan = root / "_build" / "sweeps" / "s" / "plan.json"
     content = json.loads(plan.read_text())
     content["runs"] = dict.fromkeys(["../../../../x"], next(iter(content["runs"].values())))
     plan.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"run = '\.\./\.\./\.\./\.\./x'"):
-        sweep_pages.report_files(root)
+        sweep_pages.report_files(Book(root))
 
 
 # pictures

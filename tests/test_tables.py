@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from separations.book import chapters, store_tables
-from separations.definitions import sha256
+from separations.files import sha256
 from separations.ledger import read_table
 from separations.ledger.tables import table_text
-from separations.run import profiles
 from separations.run.execute import run
+from separations.run.profiles import Book
 from separations.run.results import is_success, table_path
 
 
@@ -248,14 +248,14 @@ def root(tmp_path):
 
 
 def execute(root, name, n=3, **overrides):
-    out = chapters.run_folder(root, "longer", f"part/{name}")
+    out = Book(root, "longer").run_folder(f"part/{name}")
     run(root / "book" / "part" / f"{name}.ipynb", out, {"n": n, **overrides}, profile="longer", threads=1)
     return out
 
 
 def test_a_profile_names_notebooks_of_the_book_in_its_own_order(root):
-    assert profiles.named_by(root, "longer") == ["part/02_b", "part/01_a"]
-    assert profiles.named_by(root, "other") == ["part/02_b"] and profiles.named_by(root, "laptop") == []
+    assert Book(root, "longer").named() == ["part/02_b", "part/01_a"]
+    assert Book(root, "other").named() == ["part/02_b"] and Book(root).named() == []
 
 
 def test_a_run_keeps_its_tables_and_the_sentinel_covers_them(root):
@@ -310,8 +310,8 @@ def test_stored_tables_carry_their_recipe_and_leave_the_run_that_made_them_fresh
     assert "separations.run book/part/02_b.ipynb --params params/longer.yml" in recipe["command"]
     assert str(root) not in (data / "02_runs.yml").read_text()
     # what shows the tables is stale, what made them is not: storing twice is no reason to run again
-    assert chapters.chapter(root, "longer", "part/01_a").state == "stale"
-    assert chapters.chapter(root, "longer", "part/01_a", tables=False).state == "fresh"
+    assert chapters.chapter(Book(root, "longer"), "part/01_a").state == "stale"
+    assert chapters.chapter(Book(root, "longer"), "part/01_a", tables=False).state == "fresh"
     before = (data / "01_runs.yml").read_text()
     assert store_tables.main(["--root", str(root)]) == 0 and (data / "01_runs.yml").read_text() == before
 

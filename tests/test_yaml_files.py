@@ -2,7 +2,7 @@
 
 import pytest
 
-from separations.definitions import PACKAGE
+from separations.files import PACKAGE
 from separations.ledger.ledger import load_claims
 from separations.yaml_files import parse_yaml, read_yaml
 

@@ -1,6 +1,7 @@
-"""What the command lines have in common: a parser, and errors in one line on stderr with exit status 2."""
+"""What the command lines have in common: a parser, lines on stdout and stderr, and errors in one line."""
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -16,32 +17,49 @@ def parser(module: str, documentation: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def guarded(module: str, command: Callable[[], int]) -> int:
-    """What the command returns; 2 where its input is bad or a file cannot be read or written, with one line that says why."""
+def guarded(
+    module: str,
+    command: Callable[[], int],
+    status: Callable[[Exception], int] = lambda error: 2,
+    words: Callable[[Exception], str] = str,
+) -> int:
+    """What a command returns; where its input is bad or a file cannot be read or written, one line on stderr that says why.
+
+    Args:
+        module: of the command, as it is called in `python -m separations.<module>`.
+        command: what to do; it returns the exit status.
+        status: exit status of an error (a ValueError, OSError or RecursionError).
+        words: what the line says of it.
+    """
     try:
         return command()
     except (ValueError, OSError, RecursionError) as error:
-        say(f"separations.{module}: {' '.join(str(error).split())}")
-        return 2
+        say(f"separations.{module}: {' '.join(words(error).split())}")
+        return status(error)
 
 
 def say(text: str) -> None:
-    """A line on stderr."""
-    _write(sys.stderr, text)
+    """A line on stderr, if anyone listens."""
+    _write(sys.stderr, text, must=False)
 
 
-def tell(text: str) -> None:
-    """A line on stdout."""
-    _write(sys.stdout, text)
+def tell(text: str, must: bool = True) -> None:
+    """A line on stdout. must: OSError where it cannot be written, as on a full disk; a reader that has left is no error."""
+    _write(sys.stdout, text, must)
 
 
-def _write(stream: TextIO | None, text: str) -> None:
-    """Write a line where there is somebody to read it: a closed output or a reader that has left is no error."""
+def _write(stream: TextIO | None, text: str, must: bool) -> None:
+    """Write a line at once, where there is a stream."""
     if stream is None:
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python complains once more when it ends
+    except (OSError, ValueError) as error:  # a closed pipe, a full disk: Python would complain once more at its end
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        if must and not isinstance(error, BrokenPipeError):
+            raise

@@ -7,9 +7,11 @@ import ast
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..definitions import NAME, PACKAGE, WHOLE, Key, Library, library
+from ..definitions import NAME, WHOLE, Key, Library, library
+from ..files import PACKAGE
 from ..run.fingerprint import code_of
 from ..run.notebooks import read_notebook
+from ..run.profiles import Book
 from .chapters import notebook_keys
 from .house import TOWERS, Room, rooms
 from .markup import plain
@@ -28,12 +30,12 @@ def public(room: str, folder: Path = PACKAGE) -> list[str]:
     return sorted((name for name in made if not name.startswith("_")), key=str.lower)
 
 
-def users(root: Path) -> dict[Key, list[str]]:
+def users(book: Book) -> dict[Key, list[str]]:
     """Which chapters use a definition directly, by their keys."""
     found: dict[Key, list[str]] = {}
-    for key in notebook_keys(root):
+    for key in notebook_keys(book):
         try:
-            used = library().uses(code_of(read_notebook(root / "book" / f"{key}.ipynb")), key)
+            used = library().uses(code_of(read_notebook(book.notebook(key))), key)
         except ValueError:  # the chapter's own page says what is wrong with it
             continue
         for one in used:
@@ -69,9 +71,9 @@ def section(room: Room, used: Mapping[Key, list[str]]) -> str:
     return "\n\n".join([f"## `{room.name}`", plain(room.says), *entries])
 
 
-def page(root: Path) -> str:
+def page(book: Book) -> str:
     """The API page in MyST."""
-    used, found = users(root), [room for room in rooms(root) if room.name not in INSIDE]
+    used, found = users(book), [room for room in rooms(book) if room.name not in INSIDE]
     parts = [
         "# The library, name by name",
         "What each room of {doc}`house` gives to a notebook: `from separations.ROOM import NAME`. Modules inside a room have more, "

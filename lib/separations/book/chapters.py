@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..run.profiles import DEFAULT_PROFILE, expected, params_file
+from ..run.profiles import Book
 from ..run.results import is_success, read_result
 from ..yaml_files import read_yaml
 from .records import check_result
@@ -31,17 +31,17 @@ class Chapter:
     result: dict | None
 
 
-def toc_entries(root: Path) -> list[tuple[str, str]]:
+def toc_entries(book: Book) -> list[tuple[str, str]]:
     """Documents of `_toc.yml` in order, each with the caption of its part. ValueError where it is no table of contents."""
-    return entries_of(read_toc(root))
+    return entries_of(read_toc(book))
 
 
-def read_toc(root: Path) -> dict:
-    """`_toc.yml` of the book in `root`, as far as it is a mapping with a root page. ValueError otherwise."""
-    path = root / "_toc.yml"
+def read_toc(book: Book) -> dict:
+    """`_toc.yml` of a book, as far as it is a mapping with a root page. ValueError otherwise."""
+    path = book.root / "_toc.yml"
     if not path.is_file():
         raise ValueError(
-            f"there is no _toc.yml in {str(root)!r}: the folder of the book is needed (cd there, or --root)"
+            f"there is no _toc.yml in {str(book.root)!r}: the folder of the book is needed (cd there, or --root)"
         )
     toc = read_yaml(path, "table of contents")
     if not isinstance(toc, dict) or not isinstance(toc.get("root"), str):
@@ -81,48 +81,38 @@ def _page(name: object) -> str:
     return name.removesuffix(".ipynb").removesuffix(".md")
 
 
-def check_pages(root: Path) -> None:
+def check_pages(book: Book) -> None:
     """ValueError where `_toc.yml` lists a page that is neither there nor generated, or none at all."""
     absent = [
         name
-        for _, name in toc_entries(root)
-        if name not in GENERATED and not any((root / f"{name}{end}").is_file() for end in (".ipynb", ".md"))
+        for _, name in toc_entries(book)
+        if name not in GENERATED and not any((book.root / f"{name}{end}").is_file() for end in (".ipynb", ".md"))
     ]
     if absent:
         raise ValueError(f"_toc.yml lists {', '.join(absent)}: no such notebook or page")
-    if dotted := [key for key in notebook_keys(root) if "." in key]:
+    if dotted := [key for key in notebook_keys(book) if "." in key]:
         raise ValueError(f"_toc.yml lists {', '.join(dotted)}: no dot is allowed in the name of a notebook")
 
 
-def notebook_keys(root: Path) -> list[str]:
+def notebook_keys(book: Book) -> list[str]:
     """Keys of the notebooks that `_toc.yml` lists, in order."""
-    return [name.removeprefix("book/") for _, name in toc_entries(root) if (root / f"{name}.ipynb").is_file()]
+    return [name.removeprefix("book/") for _, name in toc_entries(book) if (book.root / f"{name}.ipynb").is_file()]
 
 
-def run_folder(root: Path, profile: str, key: str) -> Path:
-    """Folder of a notebook's run under a profile."""
-    return root / "_build" / "runs" / profile / key
-
-
-def profile_folder(root: Path, name: str, profile: str) -> Path:
-    """Folder `name` in `_build` that belongs to a profile; the default profile has the plain name."""
-    return root / "_build" / (name if profile == DEFAULT_PROFILE else f"{name}-{profile}")
-
-
-def chapter(root: Path, profile: str, key: str, tables: bool = True) -> Chapter:
+def chapter(book: Book, key: str, tables: bool = True) -> Chapter:
     """A chapter and the state of its run, judged by content: the sentinel, the result and all its inputs.
 
     tables: whether the stored tables that the chapter shows are inputs. They are not for a run that makes such tables:
     otherwise storing them would make it stale.
     """
-    run = run_folder(root, profile, key)
+    run = book.run_folder(key)
     result = read_result(run)
     name = "key" if tables else "key_without_tables"
     state, error = "missing", "It has not been executed under this profile."
     try:
-        wanted = expected(root, profile, key)[name]
+        wanted = book.expected(key)[name]
     except ValueError as problem:
-        return Chapter(key, root / "book" / f"{key}.ipynb", run, "failed", str(problem), None)
+        return Chapter(key, book.notebook(key), run, "failed", str(problem), None)
     hashes = result.get("hashes") if result else None
     if result and (not isinstance(hashes, dict) or hashes.get(name) != wanted):
         state, error = "stale", "The run on disk belongs to other sources or parameters than the present ones."
@@ -132,9 +122,7 @@ def chapter(root: Path, profile: str, key: str, tables: bool = True) -> Chapter:
         state, error = _judged(result)
     elif result:
         error = "The run on disk is not whole: its sentinel, its result and its notebook do not belong together."
-    return Chapter(
-        key, root / "book" / f"{key}.ipynb", run, state, error, result if state in ("fresh", "failed") else None
-    )
+    return Chapter(key, book.notebook(key), run, state, error, result if state in ("fresh", "failed") else None)
 
 
 def _judged(result: Mapping) -> tuple[str, str]:
@@ -146,7 +134,7 @@ def _judged(result: Mapping) -> tuple[str, str]:
     return "fresh", ""
 
 
-def chapters(root: Path, profile: str) -> list[Chapter]:
+def chapters(book: Book) -> list[Chapter]:
     """All chapters of the book, in the order of `_toc.yml`. ValueError for an unknown profile."""
-    params_file(root, profile)
-    return [chapter(root, profile, key) for key in notebook_keys(root)]
+    book.params_file()
+    return [chapter(book, key) for key in notebook_keys(book)]

@@ -18,44 +18,44 @@ from ..command_line import guarded, parser, say, tell
 from ..files import write_whole
 from ..run.fingerprint import VOLATILE
 from ..run.notebooks import read_notebook
-from ..run.profiles import DEFAULT_PROFILE, params_file
+from ..run.profiles import DEFAULT_PROFILE, Book
 from .chapters import Chapter, chapters, check_pages
 from .markup import one_line
-from .rendered import book_key, html_folder, stamp, swap
+from .rendered import book_key, stamp, swap
 from .settings import whole, yes
 from .staging import check_settings, entry, stage, with_outputs
 from .student import changed_in, student_edition
 
 
 @contextlib.contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def _locked(book: Book) -> Iterator[None]:
     """One rendering at a time: a second waits for the first."""
-    (root / "_build").mkdir(exist_ok=True)
-    with (root / "_build" / ".render.lock").open("w") as handle:
+    book.build.mkdir(exist_ok=True)
+    with (book.build / ".render.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def render(root: Path, profile: str, strict: bool = False, quiet: bool = False, whole_book: bool = True) -> int:
+def render(book: Book, strict: bool = False, quiet: bool = False, whole_book: bool = True) -> int:
     """Stage and render; returns Jupyter Book's exit status. The former HTML stays until the new one is whole.
 
     strict: every warning is an error; quiet: warnings go to the log alone; whole_book: leave stamps that say what was rendered.
     """
-    with _locked(root):
-        key = book_key(root, profile)  # before anything is read: what changes meanwhile makes the book stale
-        source = stage(root, profile)
-        work = root / "_build" / "render" / profile
-        log = work.with_name(f"{profile}.log")
+    with _locked(book):
+        key = book_key(book)  # before anything is read: what changes meanwhile makes the book stale
+        source = stage(book)
+        work = book.build / "render" / book.profile
+        log = work.with_name(f"{book.profile}.log")
         code, text = _jupyter_book(source, work, log, strict)
         for line in [] if quiet else text.splitlines():
             if "WARNING" in line or "ERROR" in line:
                 say(line)
         if code:
-            say(f"rendering failed; the whole log: {log.relative_to(root)}")
+            say(f"rendering failed; the whole log: {log.relative_to(book.root)}")
             return code
-        swap(work / "_build" / "html", html_folder(root, profile))
+        swap(work / "_build" / "html", book.folder("html"))
         for kind in (False, True)[: 1 + strict] if whole_book else ():
-            write_whole(stamp(root, profile, kind), key + "\n")
+            write_whole(stamp(book, kind), key + "\n")
     return 0
 
 
@@ -73,24 +73,24 @@ def _jupyter_book(source: Path, work: Path, log: Path, strict: bool) -> tuple[in
     return code, text
 
 
-def report(root: Path, profile: str) -> list[Chapter]:
+def report(book: Book) -> list[Chapter]:
     """Say which chapters are not fresh, why, and where their logs are; returns them."""
-    bad = [item for item in chapters(root, profile) if item.state != "fresh"]
+    bad = [item for item in chapters(book) if item.state != "fresh"]
     for item in bad:
         log, partial = item.run / "run.log", item.run / f"{item.path.stem}.failed.ipynb"
         say(f"{item.state.upper()}: book/{item.key}.ipynb: {one_line(item.error)[:300]}")
         for path in (log, partial):
             if item.result and path.is_file():
-                say(f"    {path.relative_to(root)}")
+                say(f"    {path.relative_to(book.root)}")
     return bad
 
 
-def refresh(root: Path) -> list[str]:
+def refresh(book: Book) -> list[str]:
     """Write the outputs of the default profile back into `book/`; returns the keys of the notebooks that changed.
 
     Outputs and execution counts are kept, the metadata of the execution is not. ValueError if a chapter is not fresh.
     """
-    items = chapters(root, DEFAULT_PROFILE)
+    items = chapters(book.under(DEFAULT_PROFILE))
     behind = [item.key for item in items if item.state != "fresh"]
     if behind:
         raise ValueError(f"no fresh run for {', '.join(behind)}: execute the book first")
@@ -118,13 +118,13 @@ def plain_metadata(metadata: Mapping) -> dict:
     return {"kernelspec": kernel, "language_info": {"name": "python"}, **ours}
 
 
-def check(root: Path, profile: str, strict: str, jobs: str) -> None:
+def check(book: Book, strict: str, jobs: str) -> None:
     """ValueError in one line for what a build cannot begin with: a setting, `_toc.yml`, `_config.yml`, a page that is missing."""
     yes(strict, "STRICT")
     whole(jobs, "JOBS", high=4096)
-    params_file(root, profile)
-    check_pages(root)
-    check_settings(root)
+    book.params_file()
+    check_pages(book)
+    check_settings(book)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -135,34 +135,34 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--strict", nargs="?", const="1", default="", help="every warning is an error")
     options.add_argument("--jobs", default="1", help="notebooks at a time")
     given = options.parse_args(arguments)
-    return guarded("book", lambda: _do(given.task, given.root.resolve(), given.profile, given.strict, given.jobs))
+    return guarded("book", lambda: _do(given.task, Book(given.root.resolve(), given.profile), given.strict, given.jobs))
 
 
-def _do(task: str, root: Path, profile: str, strict: str, jobs: str) -> int:
-    check(root, profile, strict, jobs)
+def _do(task: str, book: Book, strict: str, jobs: str) -> int:
+    check(book, strict, jobs)
     if task == "render":
-        return render(root, profile, yes(strict, "STRICT"))
+        return render(book, yes(strict, "STRICT"))
     if task == "finish":
-        return _finish(root, profile)
+        return _finish(book)
     if task == "refresh":
-        changed = refresh(root)
+        changed = refresh(book)
         say(f"{len(changed)} notebook(s) rewritten{': ' + ', '.join(changed) if changed else ''}")
     elif task == "student":
-        folder, first = student_edition(root), root / "_build" / "student"
+        folder, first = student_edition(book), book.build / "student"
         if folder != first:
             changed = changed_in(first)
             kept = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
             say(f"_build/student was worked in ({kept}) and stays as it is")
-        say(f"student edition: {folder.relative_to(root)}")
+        say(f"student edition: {folder.relative_to(book.root)}")
     elif task == "where":
-        tell(f"The book: {html_folder(root, profile) / 'index.html'}")
-        return 1 if report(root, profile) else 0  # a source edited while it ran: its page does not show the result
+        tell(f"The book: {book.folder('html') / 'index.html'}")
+        return 1 if report(book) else 0  # a source edited while it ran: its page does not show the result
     return 0
 
 
-def _finish(root: Path, profile: str) -> int:
+def _finish(book: Book) -> int:
     """After a failure: show what there is, and say what failed."""
-    failed = any(item.state != "fresh" for item in chapters(root, profile))
-    if failed and render(root, profile, quiet=True, whole_book=False) == 0:
-        say(f"The book was rendered without them: {html_folder(root, profile) / 'index.html'}")
-    return 1 if report(root, profile) else 0
+    failed = any(item.state != "fresh" for item in chapters(book))
+    if failed and render(book, quiet=True, whole_book=False) == 0:
+        say(f"The book was rendered without them: {book.folder('html') / 'index.html'}")
+    return 1 if report(book) else 0

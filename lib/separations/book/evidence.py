@@ -12,19 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..command_line import guarded, parser, say, tell
-from ..definitions import file_hash, sha256
-from ..files import write_whole
-from ..run.profiles import DEFAULT_PROFILE, PROFILE_NAME, expected, named_by, params_file
+from ..files import file_hash, sha256, write_whole
+from ..run.profiles import DEFAULT_PROFILE, PROFILE_NAME, Book
 from .chapters import chapter, notebook_keys
 from .records import check_record, read_json
 
 NO_EVIDENCE = ("smoke", DEFAULT_PROFILE)  # the numbers of the one mean nothing, the other is the book itself
 VERSIONS = ("separations", "python", "torch", "numpy")
-
-
-def stored_file(root: Path, profile: str) -> Path:
-    """Where the evidence of a profile is stored."""
-    return root / "book" / "appendix" / "evidence" / f"{profile}.json"
 
 
 def record_hash(record: Mapping) -> str:
@@ -38,17 +32,17 @@ def file_digest(records: Sequence[Mapping]) -> str:
     return sha256("\n".join(record["sha256"] for record in records))
 
 
-def from_runs(root: Path, profile: str) -> list[dict]:
+def from_runs(book: Book) -> list[dict]:
     """A record for each notebook that the profile names and that has a finished run of the present sources."""
     records = []
-    for key in named_by(root, profile):
-        item = chapter(root, profile, key, tables=False)
+    for key in book.named():
+        item = chapter(book, key, tables=False)
         if item.state != "fresh":
             continue
         result = item.result
         record = {
             "notebook": key,
-            "profile": profile,
+            "profile": book.profile,
             "parameters": result["overrides"],
             "seconds": round(result["seconds"]),
             "machine": _mapping(result.get("machine")) | {"threads": result["threads"]},
@@ -65,12 +59,12 @@ def _mapping(value: object) -> dict:
     return dict(value) if isinstance(value, dict) else {}
 
 
-def read_stored(root: Path, profile: str) -> list[dict]:
+def read_stored(book: Book) -> list[dict]:
     """The stored records of a profile; none where there is no file. ValueError where one is not as it was written, or missing."""
-    path = stored_file(root, profile)
+    path = book.evidence_file
     if not path.exists():
         return []
-    name = path.relative_to(root).as_posix()
+    name = path.relative_to(book.root).as_posix()
     again = "remove the file and store it again from the runs"
     records = read_json(path, name)
     if not isinstance(records, list) or not records:
@@ -78,7 +72,7 @@ def read_stored(root: Path, profile: str) -> list[dict]:
         raise ValueError(f"{name} holds {kind}: a list of records is needed; {again}")
     for i, record in enumerate(records):
         check_record(record, f"{name}: record {i}")
-        if record["sha256"] != record_hash(record) or record["profile"] != profile:
+        if record["sha256"] != record_hash(record) or record["profile"] != book.profile:
             raise ValueError(f"{name}: the record of {record['notebook']!r} is not as it was written; {again}")
     if len({record["notebook"] for record in records}) < len(records):
         raise ValueError(f"{name}: a notebook has two records; {again}")
@@ -87,45 +81,45 @@ def read_stored(root: Path, profile: str) -> list[dict]:
     return records
 
 
-def present_key(root: Path, profile: str, key: str) -> str:
+def present_key(book: Book, key: str) -> str:
     """Fingerprint of a notebook under a profile; empty where it no longer exists or refuses the parameters."""
     try:
-        return expected(root, profile, key)["key_without_tables"]
+        return book.expected(key)["key_without_tables"]
     except ValueError:
         return ""
 
 
-def larger(root: Path, present: str) -> list[dict]:
+def larger(book: Book) -> list[dict]:
     """Records of all other profiles that count as evidence, runs before stored ones, each with `outdated`."""
-    found, in_book = [], notebook_keys(root)
-    for path in sorted((root / "params").glob("*.yml")):
-        profile = path.stem
-        if profile in (*NO_EVIDENCE, present) or not PROFILE_NAME.fullmatch(profile):
+    found, in_book = [], notebook_keys(book)
+    for profile in book.profiles:
+        if profile in (*NO_EVIDENCE, book.profile) or not PROFILE_NAME.fullmatch(profile):
             continue
-        here = {record["notebook"]: record for record in from_runs(root, profile)}
-        stored = {record["notebook"]: record for record in read_stored(root, profile)}
+        other = book.under(profile)
+        here = {record["notebook"]: record for record in from_runs(other)}
+        stored = {record["notebook"]: record for record in read_stored(other)}
         for key, record in ({**stored, **here}).items():
             if key not in in_book:  # nothing to link to
                 continue
-            found.append({**record, "outdated": record["key"] != present_key(root, profile, key)})
+            found.append({**record, "outdated": record["key"] != present_key(other, key)})
     return found
 
 
-def store(root: Path, profile: str) -> tuple[Path | None, list[str]]:
+def store(book: Book) -> tuple[Path | None, list[str]]:
     """Store what the finished runs of a profile found; returns the file, and the notebooks without such a run.
 
     Records of notebooks without a finished run here stay as they are stored. ValueError for a profile that is no evidence.
     """
-    if profile in NO_EVIDENCE:
-        raise ValueError(f"profile = {profile!r}: {' and '.join(NO_EVIDENCE)} are no evidence beside the book")
-    params_file(root, profile)
-    here = {record["notebook"]: record for record in from_runs(root, profile)}
-    kept = {record["notebook"]: record for record in read_stored(root, profile)}
-    named = named_by(root, profile)
+    if book.profile in NO_EVIDENCE:
+        raise ValueError(f"profile = {book.profile!r}: {' and '.join(NO_EVIDENCE)} are no evidence beside the book")
+    book.params_file()
+    here = {record["notebook"]: record for record in from_runs(book)}
+    kept = {record["notebook"]: record for record in read_stored(book)}
+    named = book.named()
     records = [record for key in named if (record := here.get(key) or kept.get(key))]
     if not records:
         return None, named
-    path, seal = stored_file(root, profile), file_digest(records)
+    path, seal = book.evidence_file, file_digest(records)
     records = [record | {"file_sha256": seal} for record in records]
     write_whole(path, json.dumps(records, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     return path, [key for key in named if key not in here]
@@ -136,15 +130,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser("evidence", __doc__)
     options.add_argument("--profile", required=True, help="profile of the runs, as paper")
     given = options.parse_args(arguments)
-    return guarded("evidence", lambda: _store(given.root.resolve(), given.profile))
+    return guarded("evidence", lambda: _store(Book(given.root.resolve(), given.profile)))
 
 
-def _store(root: Path, profile: str) -> int:
-    path, left = store(root, profile)
+def _store(book: Book) -> int:
+    path, left = store(book)
     if path:
-        tell(f"{path.relative_to(root)}")
+        tell(f"{path.relative_to(book.root)}")
     for key in left:
-        say(f"NOT RUN: book/{key}.ipynb has no finished run under {profile}")
+        say(f"NOT RUN: book/{key}.ipynb has no finished run under {book.profile}")
     return 1 if left else 0
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from ..definitions import NAME, PACKAGE
+from ..definitions import NAME
+from ..files import PACKAGE
+from ..run.profiles import Book
 from ..yaml_files import read_yaml
 
 TOWERS = {"ground": "Ground", "science": "Science", "engine": "Engine"}
@@ -69,9 +71,9 @@ def _targets(node: ast.AST, package: tuple[str, ...]) -> list[str]:
     return [start] if module else [".".join(part for part in (start, alias.name) if part) for alias in node.names]
 
 
-def rooms(root: Path, folder: Path = PACKAGE) -> list[Room]:
+def rooms(book: Book, folder: Path = PACKAGE) -> list[Room]:
     """The rooms of the plan in its order. ValueError where the plan cannot be read."""
-    plan = read_yaml(root / PLAN, "plan of the house")
+    plan = read_yaml(book.root / PLAN, "plan of the house")
     if not isinstance(plan, Mapping) or set(plan) != set(TOWERS):
         raise ValueError(f"{PLAN}: {', '.join(TOWERS)} are needed")
     does = arrows(folder)
@@ -156,9 +158,9 @@ def _direct(name: str, found: list[Room]) -> list[str]:
     return sorted(does[name] - through)
 
 
-def page(root: Path) -> str:
+def page(book: Book) -> str:
     """The page "The house" in MyST."""
-    found = rooms(root)
+    found = rooms(book)
     return f"""# The house
 
 Where does a line of the library stand? In the room whose sentence it fits. A room is a package of `lib/separations`, or a module

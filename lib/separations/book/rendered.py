@@ -4,43 +4,44 @@ import os
 import shutil
 from pathlib import Path
 
-from ..definitions import PACKAGE, WHOLE, file_hash, library, sha256
-from ..files import write_whole
+from ..definitions import WHOLE, library
+from ..files import PACKAGE, file_hash, sha256, write_whole
 from ..run.fingerprint import written_hash
 from ..run.notebooks import read_notebook
-from .chapters import chapters, notebook_keys, profile_folder
+from ..run.profiles import Book
+from .chapters import chapters, notebook_keys
 from .staging import book_files
 
 CONTENTS = ".contents"  # names of the files that the rendering wrote; what else lies there is the reader's
 
 
-def html_folder(root: Path, profile: str) -> Path:
-    """Where the rendered book of a profile lies."""
-    return profile_folder(root, "html", profile)
-
-
-def stamp(root: Path, profile: str, strict: bool) -> Path:
+def stamp(book: Book, strict: bool) -> Path:
     """The file that holds the fingerprint of what was rendered whole, and without a warning if strict."""
-    return html_folder(root, profile) / (".rendered-strict" if strict else ".rendered")
+    return book.folder("html") / (".rendered-strict" if strict else ".rendered")
 
 
-def book_key(root: Path, profile: str) -> str:
+def book_key(book: Book) -> str:
     """Fingerprint of all that the rendered book shows, by content: pages, settings, runs, sweeps, evidence, and the code that renders.
 
     Time stamps do not count. What is gone counts as much as what is new, and how each chapter stands as much as its run: a page
     that says "not executed" is not that of the same run when its notebook is as it was again.
     """
-    files = [PACKAGE / "ledger" / "claims.yml", root / "_config.yml", root / "_toc.yml"]
-    files += [root / "constraints.txt", *book_files(root), *root.glob("params/*.yml"), *root.glob("sweeps/*.yml")]
-    build = root / "_build"
+    files = [PACKAGE / "ledger" / "claims.yml", book.root / "_config.yml", book.root / "_toc.yml"]
+    files += [
+        book.root / "constraints.txt",
+        *book_files(book),
+        *book.root.glob("params/*.yml"),
+        *book.root.glob("sweeps/*.yml"),
+    ]
+    build = book.build
     for pattern in ("plan.json", "table.csv", "index.csv", "runs/*/SUCCESS", "runs/*/note.txt"):
         files += build.glob(f"sweeps/*/{pattern}")
-    runs = [build / "runs" / path.stem for path in root.glob("params/*.yml") if path.stem != "smoke"]
-    for folder in {*runs, build / "runs" / profile}:
-        files += [folder / key / "SUCCESS" for key in notebook_keys(root)]
-    lines = [f"{os.path.relpath(path, root)} {file_hash(path)}" for path in sorted({*files}) if path.is_file()]
+    runs = [build / "runs" / name for name in book.profiles if name != "smoke"]
+    for folder in {*runs, build / "runs" / book.profile}:
+        files += [folder / key / "SUCCESS" for key in notebook_keys(book)]
+    lines = [f"{os.path.relpath(path, book.root)} {file_hash(path)}" for path in sorted({*files}) if path.is_file()]
     code = library().meaning([("book.command", WHOLE)])
-    items = chapters(root, profile)
+    items = chapters(book)
     states = [f"{item.key} {item.state} {item.error} {_written(item.path)}" for item in items]
     return sha256("\n".join([code, *lines, *states]))
 
@@ -53,14 +54,14 @@ def _written(path: Path) -> str:
         return str(error)
 
 
-def is_rendered(root: Path, profile: str, strict: bool) -> bool:
+def is_rendered(book: Book, strict: bool) -> bool:
     """Whether the HTML is whole, and belongs to the present state of everything it shows."""
-    path = stamp(root, profile, strict)
+    path = stamp(book, strict)
     if not path.is_file() or not (path.parent / CONTENTS).is_file():
         return False
     written = (path.parent / CONTENTS).read_text(encoding="utf-8").split("\n")
     there = all(os.path.isfile(path.parent / name) for name in written if name)
-    return there and path.read_text(encoding="utf-8").strip() == book_key(root, profile)
+    return there and path.read_text(encoding="utf-8").strip() == book_key(book)
 
 
 def swap(new: Path, place: Path) -> None:

@@ -7,14 +7,15 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..definitions import PACKAGE
-from ..files import write_whole
-from ..run.notebooks import read_notebook, source_of
+from ..files import PACKAGE, write_whole
+from ..run.notebooks import read_notebook, source_of, tags_of
+from ..run.profiles import Book
 from ..yaml_files import read_yaml
 from . import api, house, pages
-from .chapters import Chapter, chapters, profile_folder, toc_entries
+from .chapters import Chapter, chapters, toc_entries
 from .evidence import larger
 from .records import file_inside
+from .results_page import results_page
 from .summary import read_summary
 from .sweep_pages import report_files, reported, toc_with_sweeps
 
@@ -34,12 +35,6 @@ def entry(holder: object, *names: str) -> dict:
     for name in names:
         holder = holder.get(name) if isinstance(holder, Mapping) else None
     return dict(holder) if isinstance(holder, Mapping) else {}
-
-
-def tags_of(cell: Mapping) -> list:
-    """Tags of a cell; none where its metadata hold no list of them."""
-    tags = entry(cell, "metadata").get("tags")
-    return tags if isinstance(tags, list) else []
 
 
 def title_of(notebook: Mapping) -> str:
@@ -150,31 +145,31 @@ def load_registered_claims(path: Path = PACKAGE / "ledger" / "claims.yml") -> di
     return table
 
 
-def check_settings(root: Path) -> None:
+def check_settings(book: Book) -> None:
     """ValueError where `_config.yml` is missing or no mapping."""
-    settings = read_yaml(root / "_config.yml", "file of settings")
+    settings = read_yaml(book.root / "_config.yml", "file of settings")
     if not isinstance(settings, dict):
         raise ValueError(f"_config.yml holds a {type(settings).__name__}: a mapping of settings is needed")
 
 
-def book_files(root: Path) -> list[Path]:
+def book_files(book: Book) -> list[Path]:
     """Pages, pictures and tables in `book/`, all that is no notebook and not hidden, by name."""
-    inside = sorted((root / "book").rglob("*"))
+    inside = sorted((book.root / "book").rglob("*"))
     return [
         path
         for path in inside
         if path.is_file()
         and path.suffix != ".ipynb"
-        and not any(p.startswith(".") for p in path.relative_to(root).parts)
+        and not any(p.startswith(".") for p in path.relative_to(book.root).parts)
     ]
 
 
-def staged_files(root: Path, profile: str) -> dict[str, bytes]:
+def staged_files(book: Book) -> dict[str, bytes]:
     """Everything that the staged book holds: relative path -> content."""
-    check_settings(root)
-    files = {name: (root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
-    files |= {path.relative_to(root).as_posix(): path.read_bytes() for path in book_files(root)}
-    items = chapters(root, profile)
+    check_settings(book)
+    files = {name: (book.root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
+    files |= {path.relative_to(book.root).as_posix(): path.read_bytes() for path in book_files(book)}
+    items = chapters(book)
     evidence, places, rows = [], {}, []
     for item in items:
         notebook = staged_notebook(item)
@@ -192,27 +187,27 @@ def staged_files(root: Path, profile: str) -> dict[str, bytes]:
             }
         )
     files["book/_generated/chapters.md"] = pages.chapter_map(rows).encode()
-    files |= (sweeps := report_files(root))
+    files |= (sweeps := report_files(book))
     files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
-    beyond, summary = larger(root, profile), read_summary(root)
-    results = pages.results_page(load_registered_claims(), evidence, places, beyond, summary)
+    beyond, summary = larger(book), read_summary(book)
+    results = results_page(load_registered_claims(), evidence, places, beyond, summary)
     files["book/appendix/results.md"] = results.encode()
-    listed = [name for _, name in toc_entries(root)]
+    listed = [name for _, name in toc_entries(book)]
     for name, made in (("house", house.page), ("api", api.page)):
         if f"book/appendix/{name}" in listed:
-            files[f"book/appendix/{name}.md"] = made(root).encode()
+            files[f"book/appendix/{name}.md"] = made(book).encode()
     return files
 
 
-def stage(root: Path, profile: str) -> Path:
+def stage(book: Book) -> Path:
     """Bring `_build/stage` (or `_build/stage-PROFILE`) up to date; only what differs is written. Returns the folder.
 
     ValueError where the folder holds files and is none that was staged before, or where a page of `_toc.yml` is missing.
     """
-    target = profile_folder(root, "stage", profile)
+    target = book.folder("stage")
     _check_ours(target)
-    files = staged_files(root, profile)
-    listed = [name for _, name in toc_entries(root)]
+    files = staged_files(book)
+    listed = [name for _, name in toc_entries(book)]
     absent = [name for name in listed if not any(f"{name}{end}" in files for end in (".ipynb", ".md"))]
     if absent:
         raise ValueError(f"_toc.yml lists {', '.join(absent)}: no such notebook or page")

@@ -15,25 +15,23 @@ from pathlib import Path
 import yaml
 
 from ..command_line import guarded, parser, say, tell
-from ..definitions import sha256
-from ..files import write_whole
+from ..files import sha256, write_whole
 from ..ledger.tables import check_name
 from ..run.notebooks import read_notebook
 from ..run.parameters import parameters_of
-from ..run.profiles import named_by, params_file
+from ..run.profiles import Book
 from ..run.results import table_path
 from .chapters import Chapter, chapter
+from .evidence import VERSIONS
 
-VERSIONS = ("separations", "python", "torch", "numpy")
 
-
-def stored_path(root: Path, key: str, name: str) -> Path:
+def stored_path(book: Book, key: str, name: str) -> Path:
     """Where a table of a notebook is stored: `book/<part>/data/<number>_<name>.csv`."""
-    notebook = root / "book" / key
+    notebook = book.root / "book" / key
     return notebook.parent / "data" / f"{notebook.name.partition('_')[0]}_{name}.csv"
 
 
-def recipe_of(item: Chapter, profile: str, name: str, content: bytes) -> dict:
+def recipe_of(book: Book, item: Chapter, name: str, content: bytes) -> dict:
     """How a table was made: what is needed to make it again, and to judge whether another outcome is a surprise.
 
     content: the table. ValueError where it is not the one that the run left.
@@ -41,12 +39,12 @@ def recipe_of(item: Chapter, profile: str, name: str, content: bytes) -> dict:
     result = item.result
     if sha256(content) != result["tables"][name]:
         raise ValueError(f"table {name!r} of {item.key} changed while it was read")
-    options = f"--params params/{profile}.yml --threads {result['threads']}"
+    options = f"--params params/{book.profile}.yml --threads {result['threads']}"
     return {
         "notebook": item.key,
         "table": name,
         "rows": _rows(content, f"table {name!r} of {item.key}"),
-        "profile": profile,
+        "profile": book.profile,
         "parameters": result["overrides"],  # what differs from the notebook's defaults
         "defaults": parameters_of(read_notebook(item.path), item.key),  # whose short runs the table may stand in for
         "command": f"python -m separations.run book/{item.key}.ipynb {options} --out results/{item.path.stem}",
@@ -72,26 +70,26 @@ def tables_in(item: Chapter) -> list[str]:
     return [check_name(name) for name in tables]
 
 
-def store(root: Path, profile: str, keys: list[str] | None = None) -> tuple[list[Path], list[Chapter]]:
+def store(book: Book, keys: list[str] | None = None) -> tuple[list[Path], list[Chapter]]:
     """Store the tables of a profile's fresh runs; returns the files of the tables and the chapters without a fresh run.
 
     keys: notebooks to store, all that the profile names if None. ValueError for a profile that is not there or a
     notebook that it does not name.
     """
-    params_file(root, profile)
-    named = named_by(root, profile)
+    book.params_file()
+    named = book.named()
     for key in keys or []:
         if key not in named:
-            raise ValueError(f"notebook = {key!r}: profile {profile!r} names {', '.join(named) or 'none'}")
-    items = [chapter(root, profile, key, tables=False) for key in keys or named]
+            raise ValueError(f"notebook = {key!r}: profile {book.profile!r} names {', '.join(named) or 'none'}")
+    items = [chapter(book, key, tables=False) for key in keys or named]
     files: dict[Path, bytes] = {}
     for item in items:
         for name in tables_in(item) if item.state == "fresh" else ():
-            content, path = table_path(item.run, name).read_bytes(), stored_path(root, item.key, name)
+            content, path = table_path(item.run, name).read_bytes(), stored_path(book, item.key, name)
             if path.exists() and not path.with_suffix(".yml").exists():
-                shown = path.relative_to(root).as_posix()
+                shown = path.relative_to(book.root).as_posix()
                 raise ValueError(f"{shown} has no recipe, so no run made it, and it would be replaced: move it away")
-            recipe = recipe_of(item, profile, name, content)
+            recipe = recipe_of(book, item, name, content)
             text = yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
             files[path], files[path.with_suffix(".yml")] = content, text.encode()
     for path, content in files.items():
@@ -107,13 +105,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options.add_argument("--profile", default="longer", help="profile of the runs (default: %(default)s)")
     given = options.parse_args(arguments)
-    return guarded("store_tables", lambda: _store(given.root.resolve(), given.profile, given.keys))
+    return guarded("store_tables", lambda: _store(Book(given.root.resolve(), given.profile), given.keys))
 
 
-def _store(root: Path, profile: str, keys: list[str]) -> int:
-    stored, left = store(root, profile, keys)
+def _store(book: Book, keys: list[str]) -> int:
+    stored, left = store(book, keys)
     for path in stored:
-        tell(f"{path.relative_to(root)}")
+        tell(f"{path.relative_to(book.root)}")
     for item in left:
         say(f"{item.state.upper()}: book/{item.key}.ipynb: {' '.join(item.error.split())[:300]}")
     return 1 if left else 0

@@ -3,23 +3,22 @@
 import json
 from pathlib import Path
 
-from ..definitions import file_hash, sha256
-from ..files import write_whole
+from ..files import file_hash, sha256, write_whole
 from ..run.fingerprint import tables_of
-from ..run.notebooks import read_notebook
+from ..run.notebooks import read_notebook, tags_of
+from ..run.profiles import Book
 from .chapters import notebook_keys
 from .records import read_json
-from .staging import tags_of
 
 MARK = ".student-edition.json"  # what we wrote into the folder, with digests
 TOOLS = (".ipynb_checkpoints",)  # folders that Jupyter makes beside a notebook
 
 
-def student_files(root: Path) -> dict[str, bytes]:
+def student_files(book: Book) -> dict[str, bytes]:
     """The edition: relative path -> content. All notebooks without solutions and outputs, with the tables they read."""
     files: dict[str, bytes] = {}
-    for key in notebook_keys(root):
-        path = root / "book" / f"{key}.ipynb"
+    for key in notebook_keys(book):
+        path = book.notebook(key)
         notebook = read_notebook(path)
         notebook["cells"] = [cell for cell in notebook["cells"] if "solution" not in tags_of(cell)]
         for cell in notebook["cells"]:
@@ -52,13 +51,13 @@ def changed_in(folder: Path) -> list[str]:
     return found
 
 
-def student_edition(root: Path) -> Path:
+def student_edition(book: Book) -> Path:
     """Write the edition to `_build/student`; where that was worked in, beside it, to `_build/student-2` and so on.
 
     Returns the folder. Nothing that differs from what we wrote is touched.
     """
-    files = student_files(root)
-    first = root / "_build" / "student"
+    files = student_files(book)
+    first = book.build / "student"
     target, count = first, 1
     while (target.exists() or target.is_symlink()) and not _is_ours(target):
         count += 1

@@ -10,9 +10,9 @@ changes:                    what the last version said, what this one says, and 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..ledger.verdicts import VERDICTS
+from ..run.profiles import Book
 from ..yaml_files import read_yaml
 
 FILE = "book/appendix/results.yml"
@@ -54,9 +54,9 @@ class Summary:
     changes: tuple[Change, ...] = ()
 
 
-def read_summary(root: Path) -> Summary:
+def read_summary(book: Book) -> Summary:
     """The summary of a book; an empty one where it has none. ValueError names the entry that is not of the shape above."""
-    path = root / FILE
+    path = book.root / FILE
     if not path.exists():
         return Summary()
     content = read_yaml(path, "summary of results")

@@ -9,9 +9,12 @@ from pathlib import Path
 import yaml
 
 from ..run.fingerprint import fingerprint, with_parameters
+from ..run.profiles import Book
 from ..run.results import read_result
+from ..sweep.columns import column
+from ..sweep.file import NAME
 from ..sweep.pictures import LINES, axes_of, picture
-from ..sweep.plan import column, read_plan, sweep_folder
+from ..sweep.plan import read_plan
 from ..sweep.table import csv_text, parquet_bytes, rows_of
 from ..yaml_files import parse_yaml, read_yaml
 from . import pages
@@ -25,47 +28,46 @@ ROWS = 200  # of the table on a page, and executed notebooks that lie beside it
 SHOWN = 5  # measures that are columns of the table
 NUMBER = "{:.4g}"
 NO_BREAK = "&nbsp;"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # of a sweep: it names a folder and a page
 RUN = re.compile(r"[0-9a-f]{8,64}")
 
 
-def sweep_files(root: Path) -> list[Path]:
+def sweep_files(book: Book) -> list[Path]:
     """The sweep files of the repository."""
-    return sorted((root / "sweeps").glob("*.yml"))
+    return sorted((book.root / "sweeps").glob("*.yml"))
 
 
-def report_files(root: Path) -> dict[str, bytes]:
+def report_files(book: Book) -> dict[str, bytes]:
     """Everything that the book holds about sweeps: relative path -> content."""
     files: dict[str, bytes] = {}
     listed = []
-    for path in sweep_files(root):
-        plan = _plan(root, path)
-        rows = rows_of(root, path.stem) if plan else []
+    for path in sweep_files(book):
+        plan = _plan(book, path)
+        rows = rows_of(book, path.stem) if plan else []
         listed.append((path, plan, rows))
         if plan:
-            files |= _page(root, path, plan, rows)
-    files[f"{PAGE}.md"] = _overview(root, listed).encode()
+            files |= _page(book, path, plan, rows)
+    files[f"{PAGE}.md"] = _overview(book, listed).encode()
     return files
 
 
-def _plan(root: Path, path: Path) -> dict | None:
+def _plan(book: Book, path: Path) -> dict | None:
     """The plan by which a sweep file last ran; None where it did not run here, or the folder belongs to another file.
 
     ValueError where the plan names what could lead out of its folder.
     """
     if not NAME.fullmatch(path.stem):
         return None
-    if not (sweep_folder(root, path.stem) / "plan.json").is_file():
+    if not (book.sweep_folder(path.stem) / "plan.json").is_file():
         return None
-    plan = read_plan(root, path.stem)[0]
-    if Path(root, str(plan.get("file"))).resolve() != path.resolve():
+    plan = read_plan(book, path.stem)[0]
+    if Path(book.root, str(plan.get("file"))).resolve() != path.resolve():
         return None
     odd = [run for run in plan["runs"] if not RUN.fullmatch(run)]
     if odd:
         raise ValueError(
             f"plan of the sweep {path.stem!r}: run = {odd[0]!r}: hexadecimal digits are needed; `make sweep` plans anew"
         )
-    if not isinstance(plan.get("title"), str) or not (root / "book" / f"{plan.get('notebook')}.ipynb").is_file():
+    if not isinstance(plan.get("title"), str) or not book.notebook(plan.get("notebook")).is_file():
         raise ValueError(f"plan of the sweep {path.stem!r}: title or notebook is missing; `make sweep` plans anew")
     return plan
 
@@ -93,12 +95,12 @@ def _counts(rows: Sequence[Mapping]) -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
 
-def _chapter(root: Path, key: str) -> str:
+def _chapter(book: Book, key: str) -> str:
     """A link to a chapter, or its key alone where the book does not have it."""
-    return pages.chapter_link(key) if f"book/{key}" in [name for _, name in toc_entries(root)] else code(key)
+    return pages.chapter_link(key) if f"book/{key}" in [name for _, name in toc_entries(book)] else code(key)
 
 
-def _overview(root: Path, listed: Sequence[tuple[Path, dict | None, list[dict]]]) -> str:
+def _overview(book: Book, listed: Sequence[tuple[Path, dict | None, list[dict]]]) -> str:
     parts = [
         "(sweeps)=\n# Sweeps\n",
         "A sweep is many runs of one notebook, one for each point of a grid, a list or a zip of parameters, and each seed. "
@@ -109,7 +111,7 @@ def _overview(root: Path, listed: Sequence[tuple[Path, dict | None, list[dict]]]
     for path, plan, rows in listed:
         content = _content(path)
         notebook = str(content.get("notebook", "")).removeprefix("book/").removesuffix(".ipynb")
-        chapter = _chapter(root, notebook)
+        chapter = _chapter(book, notebook)
         title = content.get("title", path.stem)
         shown = link(title, f"sweeps/{path.stem}") if plan else plain(title)
         table.append((f"{shown}; {code(f'sweeps/{path.name}')}", chapter, _counts(rows) if plan else "not run"))
@@ -132,7 +134,7 @@ def _content(path: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def _page(root: Path, path: Path, plan: Mapping, rows: list[dict]) -> dict[str, bytes]:
+def _page(book: Book, path: Path, plan: Mapping, rows: list[dict]) -> dict[str, bytes]:
     name, base = path.stem, f"{PAGE}/{path.stem}"
     done = [row for row in rows if row["state"] == "done"]
     measures = _measures(plan, done)
@@ -140,20 +142,20 @@ def _page(root: Path, path: Path, plan: Mapping, rows: list[dict]) -> dict[str, 
     shown = {**plan, "swept": [column(name) for name in plan["swept"]], "seed": plan["seed"] and column(plan["seed"])}
     axes = axes_of(done, shown["swept"], shown["seed"])
     files = {f"{base}/table.csv": csv_text(rows).encode(), f"{base}/table.parquet": parquet_bytes(rows)}
-    parts = [heading(plan["title"]), _notice(root, plan), _introduction(root, path, plan, rows, done)]
+    parts = [heading(plan["title"]), _notice(book, plan), _introduction(book, path, plan, rows, done)]
     if done and measures:
         files[f"{base}/measures.png"] = picture(done, axes, measures)
         parts.append(_figure(name, shown, done, axes, measures))
     parts.append(_failures(rows, shown))
     parts.append("## All runs\n")
-    parts.append(_table(root, name, shown, rows, measures, files, base))
+    parts.append(_table(book, name, shown, rows, measures, files, base))
     files[f"{base}.md"] = "\n".join(part for part in parts if part).encode()
     return files
 
 
-def _notice(root: Path, plan: Mapping) -> str:
+def _notice(book: Book, plan: Mapping) -> str:
     """What stands above runs that belong to other sources than the book."""
-    present = fingerprint(root / "book" / f"{plan['notebook']}.ipynb")
+    present = fingerprint(book.notebook(plan["notebook"]))
     if all(with_parameters(present, run["overrides"])["key"] == run["key"] for run in plan["runs"].values()):
         return ""
     text = "Notebook, library or requirements changed since these runs. `make sweep` with this file runs them again."
@@ -169,7 +171,7 @@ def _measures(plan: Mapping, done: Sequence[Mapping]) -> list[str]:
     return named or (varying or there)[:PANELS]
 
 
-def _introduction(root: Path, path: Path, plan: Mapping, rows: Sequence[Mapping], done: Sequence[Mapping]) -> str:
+def _introduction(book: Book, path: Path, plan: Mapping, rows: Sequence[Mapping], done: Sequence[Mapping]) -> str:
     varied = ", ".join(map(code, plan["swept"]))
     common = {
         k: v for run in list(plan["runs"].values())[:1] for k, v in run["overrides"].items() if k not in plan["swept"]
@@ -178,7 +180,7 @@ def _introduction(root: Path, path: Path, plan: Mapping, rows: Sequence[Mapping]
     seconds = [row["seconds"] for row in done if row["seconds"] is not None]
     took = f" A run took {pages.duration(statistics.median(seconds))} in the median, all together {pages.duration(sum(seconds))}." if seconds else ""  # fmt: skip
     file = f"sweeps/{path.name}"
-    text = f"{len(rows)} runs of {_chapter(root, plan['notebook'])}, as {code(file)} asks for: {_counts(rows)}. They differ in {varied}.{took}\n"
+    text = f"{len(rows)} runs of {_chapter(book, plan['notebook'])}, as {code(file)} asks for: {_counts(rows)}. They differ in {varied}.{took}\n"
     text += f"\nIn all of them, beside the notebook's defaults: {others}.\n" if others else ""
     source = block(path.read_text(encoding="utf-8", errors="replace").strip(), "yaml")
     return f"{text}\n{directive('dropdown', plain(file), source)}"
@@ -205,7 +207,7 @@ def _failures(rows: Sequence[Mapping], plan: Mapping) -> str:
     return "## Failures\n\n" + pages.list_table(header, table, " ".join(["10"] * len(plan["swept"]) + ["50"]))
 
 
-def _table(root, name: str, plan: Mapping, rows: list[dict], measures: list[str], files: dict, base: str) -> str:
+def _table(book: Book, name: str, plan: Mapping, rows: list[dict], measures: list[str], files: dict, base: str) -> str:
     columns, axes = measures[:SHOWN], axes_of(rows, plan["swept"], plan["seed"])
     points = [n for n in plan["swept"] if n in axes or n == plan["seed"]] or list(plan["swept"])
     measured = (plain(m.removeprefix("measure.").replace("_", " ")) for m in columns)
@@ -214,7 +216,7 @@ def _table(root, name: str, plan: Mapping, rows: list[dict], measures: list[str]
     for row in rows[:ROWS]:
         executed, shown = None, "–"
         if row["state"] in ("done", "failed"):
-            run = sweep_folder(root, name) / "runs" / row["run"]
+            run = book.sweep_folder(name) / "runs" / row["run"]
             executed = file_inside(run, (read_result(run) or {}).get("file"))
         if executed:
             target = f"{base}/runs/{row['run']}.ipynb"

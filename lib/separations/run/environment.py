@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..definitions import PACKAGE
+from ..files import PACKAGE
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Settings of the user's that would change figures, numbers or what a cell puts out.
@@ -91,21 +91,6 @@ def open_streams() -> None:
     ):  # Python has none where it found them closed; papermill flushes them
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
-
-
-def say(stream, text: str) -> None:
-    """Write a line to standard output or error, if anyone listens: a finished run does not fail because nobody does."""
-    if stream is None:
-        return
-    try:
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
-    except (OSError, ValueError):  # a closed pipe, a full disk: Python would complain once more at its end
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -12,20 +12,21 @@ import argparse
 import operator
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..definitions import PACKAGE
+from ..command_line import guarded, say, tell
+from ..files import PACKAGE
 from ..machine import cores, peak_memory, threads_in_use
 from ..yaml_files import parse_yaml
-from .environment import environment, log_to, open_streams, say
+from .environment import environment, log_to, open_streams
 from .executed import Outcome, hide_paths
 from .fingerprint import FORMAT, fingerprint
 from .folder import check_folder, clean, locked
 from .notebooks import book_root, notebook_key, read_notebook, resolved, tags_of
 from .parameters import checked_parameters, literal_cell, overrides_for
+from .profiles import DEFAULT_PROFILE, Book
 from .results import finish, read_result
 from .stopping import Stopped, heard, stop_on_signals
 
@@ -39,7 +40,7 @@ def run(
     out: str | Path,
     overrides: Mapping | None = None,
     *,
-    profile: str = "laptop",
+    profile: str = DEFAULT_PROFILE,
     timeout: int = DEFAULT_TIMEOUT,
     threads: int | None = None,
     key: str | None = None,
@@ -116,8 +117,7 @@ def _check_library(notebook: Path) -> None:
 
     An editable installation goes on naming the folder that it was made in, also from within a copy of that folder.
     """
-    own = book_root(notebook) / "lib" / "separations"
-    if (own / "__init__.py").is_file() and not own.samefile(PACKAGE):
+    if own := Book(book_root(notebook)).other_library():
         raise ValueError(
             f"notebook = {str(notebook)!r}: its repository has the library in {own}, and the one that was started is"
             f" {PACKAGE}; start the run from an environment made in that repository, or with PYTHONPATH={own.parent}"
@@ -186,22 +186,23 @@ def main(arguments: list[str] | None = None) -> int:
     open_streams()
     stop_on_signals()
     try:
-        options = _parser().parse_args(arguments)
-        return _main(options)
-    except ValueError as error:
-        say(sys.stderr, f"separations.run: {' '.join(str(error).split())}\n")
-        return 2
+        return guarded("run", lambda: _main(_parser().parse_args(arguments)), _status, _words)
     except Stopped as error:
         heard()
-        say(sys.stderr, f"separations.run: {error}\n")
+        say(f"separations.run: {error}")
         return 128 + error.signum
-    except OSError as error:
-        say(sys.stderr, f"separations.run: {' '.join(str(error.strerror or error).split())}\n")
-        return UNWRITABLE
+
+
+def _status(error: Exception) -> int:
+    return UNWRITABLE if isinstance(error, OSError) and not isinstance(error, ValueError) else 2
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _main(options: argparse.Namespace) -> int:
-    profile, out = Path(options.params).stem if options.params else "laptop", resolved(options.out, "out")
+    profile, out = Path(options.params).stem if options.params else DEFAULT_PROFILE, resolved(options.out, "out")
     settings = _settings(options.set)
     overrides = overrides_for(options.notebook, options.params, options.profile_key) | settings
     outcome = run(
@@ -215,13 +216,9 @@ def _main(options: argparse.Namespace) -> int:
     )
     result = read_result(out) or {}
     if result.get("status") == "ok":
-        text = f"{result['notebook']}: {result['seconds']:.0f} s, peak {result['peak_memory_mb']:.0f} MB\n"
-        say(sys.stdout, text)
+        tell(f"{result['notebook']}: {result['seconds']:.0f} s, peak {result['peak_memory_mb']:.0f} MB", must=False)
         return 0
     where = Path(options.out) / "run.log"
     reason = " ".join((result.get("error") or outcome.error).split())[:300]
-    say(
-        sys.stderr,
-        f"separations.run: {options.notebook} {result.get('status', 'failed')}: {reason} (log: {where})\n",
-    )
+    say(f"separations.run: {options.notebook} {result.get('status', 'failed')}: {reason} (log: {where})")
     return outcome.code or 1

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .. import definitions
-from ..definitions import file_hash, library, sha256
-from ..syntax import parsed
+from ..definitions import library
+from ..definitions.syntax import parsed
+from ..files import file_hash, sha256
 from ..yaml_files import read_yaml
 from .magics import parses, plain_python
 from .notebooks import book_root, read_notebook, source_of, tags_of
@@ -94,7 +94,7 @@ def _imports(source: str) -> Iterator[ast.stmt]:
 
 def claims_hash(notebook: Mapping) -> str:
     """SHA-256 of the claims that the code of a notebook names, so that a claim added elsewhere leaves it fresh."""
-    path = definitions.PACKAGE / "ledger" / "claims.yml"
+    path = library().folder / "ledger" / "claims.yml"
     claims = read_yaml(path, "claims") if path.is_file() else {}
     text = python_source(notebook)
     return sha256(json.dumps({key: claim for key, claim in (claims or {}).items() if key in text}, sort_keys=True))

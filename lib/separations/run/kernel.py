@@ -24,8 +24,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_MESSAGE_TEMPLATE
 
-from ..definitions import PACKAGE
-from ..files import write_whole
+from ..files import PACKAGE, write_whole
 from ..machine import PACKAGES
 from ..version import __version__
 from .executed import Outcome

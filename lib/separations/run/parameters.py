@@ -90,7 +90,7 @@ def profile_entry(table: Mapping, key: str, name: str = "profile", known: list[s
         if not isinstance(overrides, dict | None):
             raise ValueError(f"{name}: {entry!r} holds {overrides!r}; a mapping 'parameter: value' is needed")
         if known is not None and entry not in known:
-            raise ValueError(f"{name}: {entry!r} is no notebook of the book{_closest(str(entry), known)}")
+            raise ValueError(f"{name}: {entry!r} is no notebook of the book{closest(str(entry), known)}")
     return dict(table.get(key) or {})
 
 
@@ -116,7 +116,7 @@ def check_overrides(defaults: Mapping, overrides: Mapping, name: str = "notebook
         if key not in defaults:
             allowed = ", ".join(defaults) or "none"
             raise ValueError(
-                f"unknown parameter {key!r} for {name}{_closest(str(key), list(defaults))} Allowed: {allowed}."
+                f"unknown parameter {key!r} for {name}{closest(str(key), list(defaults))} Allowed: {allowed}."
             )
         value = plain(value)
         try:
@@ -145,6 +145,7 @@ def literal_cell(values: Mapping) -> str:
     return "# Parameters\n" + "".join(f"{name} = {value!r}\n" for name, value in values.items())
 
 
-def _closest(word: str, names: list[str]) -> str:
+def closest(word: str, names: list[str]) -> str:
+    """The end of an error about an unknown name: the known one that is nearest to it, if any is near."""
     match = difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {match[0]!r}?" if match else "."

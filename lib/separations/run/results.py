@@ -10,8 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..definitions import file_hash, sha256
-from ..files import write_whole
+from ..files import file_hash, sha256, write_whole
 from ..ledger.ledger import check_record, strict_json
 from ..ledger.tables import check_name
 from .executed import Outcome, hide_paths, mark_failure, unfinished, without_papermill, without_paths

@@ -12,24 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import readable
+from ..command_line import tell
 from ..files import write_whole
 from ..machine import threads_in_use
 from ..run.fingerprint import fingerprint
 from ..run.notebooks import read_notebook, source_of
-from ..run.parameters import checked_parameters, overrides_for
-from ..run.profiles import named_by, params_file
+from ..run.profiles import Book
 from .file import check_profile_name
 from .local import worker_environment
-from .plan import NOTE, checked_result
-from .progress import write_out
+from .standing import NOTE, checked_result
 
 OTHERS = {"papermill-error-cell-tag", "injected-parameters"}  # cells that papermill added
 ON_CPU = {"device": "cpu"}  # instead of what the profile says, where a notebook has such a parameter
 
 
-def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
+def check_chapter(book: Book, key: str, seconds: int) -> dict:
     """Start a chapter under a profile and stop it after some seconds; how it stood then."""
-    notebook = root / "book" / f"{key}.ipynb"
+    profile = book.profile
     row = {
         "chapter": key,
         "state": "refused",
@@ -40,13 +39,11 @@ def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
         "reason": "",
     }
     try:
-        overrides = checked_parameters(
-            read_notebook(notebook), overrides_for(notebook, params_file(root, profile)), key
-        )[1]
+        overrides = book.overrides(key)
     except ValueError as error:
         return row | {"reason": str(error)}
     overrides |= {name: value for name, value in ON_CPU.items() if overrides.get(name, value) != value}
-    folder = root / "_build" / "check" / profile / key
+    folder = book.build / "check" / profile / key
     mark = f"check of {profile}"
     _clear(folder, mark)
     task = {
@@ -57,11 +54,11 @@ def check_chapter(root: Path, profile: str, key: str, seconds: int) -> dict:
         "limit": seconds,
         "timeout": 10 * seconds,
     }
-    task |= {"key": fingerprint(notebook, overrides)["key"], "cores": threads_in_use()}
+    task |= {"key": fingerprint(book.notebook(key), overrides)["key"], "cores": threads_in_use()}
     write_whole(folder / "run.json", json.dumps(task))
     with (folder / "worker.log").open("w") as log:
         subprocess.run(
-            [sys.executable, "-m", "separations.sweep.worker", str(folder), "--root", str(root)],
+            [sys.executable, "-m", "separations.sweep.worker", str(folder), "--root", str(book.root)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=worker_environment(),
         )  # fmt: skip
     return row | _outcome(folder, seconds)
@@ -130,20 +127,21 @@ def _place(cells: Sequence[dict]) -> dict:
     return {"cells": f"{len(ended)} of {len(code)}", "at": heading}
 
 
-def check_profile(root: Path, profile: str, keys: Sequence[str], seconds: int) -> int:
+def check_profile(book: Book, keys: Sequence[str], seconds: int) -> int:
     """Check the chapters that a profile names, or some of them, and print a table; 1 if any did not start."""
-    named = named_by(root, check_profile_name(profile))
+    check_profile_name(book.profile)
+    named = book.named()
     for key in keys:
         if key not in named:
-            raise ValueError(f"notebook = {key!r}: profile {profile!r} names {', '.join(named) or 'none'}")
+            raise ValueError(f"notebook = {key!r}: profile {book.profile!r} names {', '.join(named) or 'none'}")
     bad = 0
-    write_out(f"{'chapter':48} {'state':9} {'after':>7} {'memory':>8}  cells done, then\n")
+    tell(f"{'chapter':48} {'state':9} {'after':>7} {'memory':>8}  cells done, then")
     for key in keys or named:
-        row = check_chapter(root, profile, key, seconds)
+        row = check_chapter(book, key, seconds)
         bad += row["state"] not in ("started", "finished")
         after = "" if row["seconds"] is None else f"{row['seconds']:.0f} s"
         memory = readable.memory(row["peak_memory_mb"])
         said = f"{row['cells']}, {row['at']}" if row["cells"] else ""
         reason = f"  {' '.join(row['reason'].split())[:200]}" if row["reason"] else ""
-        write_out(f"{key:48} {row['state']:9} {after:>7} {memory:>8}  {said}{reason}\n")
+        tell(f"{key:48} {row['state']:9} {after:>7} {memory:>8}  {said}{reason}")
     return 1 if bad else 0

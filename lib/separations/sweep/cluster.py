@@ -7,20 +7,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..definitions import PACKAGE
-from ..files import write_whole
+from ..files import PACKAGE, write_whole
+from ..run.profiles import Book
+from .columns import index_text
 from .file import Sweep
 from .local import worker_environment
-from .plan import Run, Standing, index_text, standing, standings, sweep_folder
+from .plan import Run, read_plan
 from .progress import Progress
+from .standing import Standing, standing, standings
 from .table import write_tables
 
 LOOK_EVERY = 5  # seconds between two looks at the folders, which may be on a file system of the cluster
 
 
-def snakefile(root: Path) -> Path:
+def snakefile(book: Book) -> Path:
     """`sweep.smk` of the repository."""
-    path = root / "sweep.smk"
+    path = book.root / "sweep.smk"
     return path if path.is_file() else PACKAGE.parents[1] / "sweep.smk"
 
 
@@ -32,14 +34,15 @@ def forget_unfinished(runs: Sequence[Run]) -> None:
                 (run.folder / "SUCCESS").unlink()
 
 
-def command(sweep: Sweep, root: Path, options: Sequence[str] = (), jobs: int | None = None) -> list[str]:
+def command(sweep: Sweep, options: Sequence[str] = (), jobs: int | None = None) -> list[str]:
     """The call of Snakemake. options: handed on; they come last, so they count.
 
     The plan is named from the repository, where the call works: a path with braces, spaces or signs of YAML in it would not
     survive `--config`.
     """
-    plan = (sweep_folder(root, sweep.name) / "plan.json").relative_to(root)
-    call = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile(root)), "--directory", str(root)]
+    root = sweep.book.root
+    plan = (sweep.folder / "plan.json").relative_to(root)
+    call = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile(sweep.book)), "--directory", str(root)]
     call += ["--config", f"plan={plan}"]
     call += [
         "--keep-going",
@@ -80,13 +83,13 @@ def watch(process: subprocess.Popen, runs: Sequence[Run], found: dict[str, Stand
 
 
 def run_with_snakemake(
-    sweep: Sweep, root: Path, runs: Sequence[Run], options: Sequence[str], jobs: int | None, verbose: bool
+    sweep: Sweep, runs: Sequence[Run], options: Sequence[str], jobs: int | None, verbose: bool
 ) -> int:
     """Run a planned sweep through Snakemake, its messages in `snakemake.log` unless verbose; returns its exit status."""
     forget_unfinished(runs)
-    call, log = command(sweep, root, options, jobs), sweep_folder(root, sweep.name) / "snakemake.log"
+    call, log = command(sweep, options, jobs), sweep.folder / "snakemake.log"
     found = {run.id: how for run, how in zip(runs, standings(runs))}
-    progress = Progress(sweep, root, runs, sum(how.state == "done" for how in found.values()), verbose)
+    progress = Progress(sweep, runs, sum(how.state == "done" for how in found.values()), verbose)
     with contextlib.nullcontext() if verbose else log.open("w", encoding="utf-8") as handle:
         process = subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, env=worker_environment())  # fmt: skip
         try:
@@ -101,7 +104,8 @@ def run_with_snakemake(
     return process.wait()
 
 
-def finish(name: str, root: Path, runs: Sequence[Run], swept: Sequence[str]) -> None:
+def finish(sweep: Sweep) -> None:
     """Write index and tables of a sweep that Snakemake was called for without our command."""
-    write_whole(sweep_folder(root, name) / "index.csv", index_text(swept, zip(runs, standings(runs))))
-    write_tables(root, name)
+    runs = read_plan(sweep.book, sweep.name)[1]
+    write_whole(sweep.folder / "index.csv", index_text(sweep.swept, zip(runs, standings(runs))))
+    write_tables(sweep.book, sweep.name)

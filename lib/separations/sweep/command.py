@@ -17,65 +17,53 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import readable
-from ..definitions import PACKAGE
+from ..command_line import guarded, say, tell
+from ..files import PACKAGE
+from ..run.profiles import Book
 from .cluster import command, run_with_snakemake
+from .columns import said
+from .compare import compare
 from .file import NAME, Sweep, content_hash, read_sweep
 from .local import Interrupted, Scheduler, gpus_here, jobs_here
-from .plan import (
-    OTHER,
-    Run,
-    Standing,
-    expected_seconds,
-    past_seconds,
-    read_plan,
-    runs_of,
-    said,
-    standings,
-    sweep_folder,
-    write_plan,
-)
-from .progress import complain, write_out
-from .table import compare, csv_text, write_tables
+from .plan import Run, read_plan, runs_of, write_plan
+from .standing import OTHER, Standing, standings
+from .table import csv_text, write_tables
+from .times import expected_seconds, past_seconds
 
 ALL, FIRST = 100, 20  # so many runs are listed one by one; of more only the first few
 
 
-def planned(path: str, root: Path) -> tuple[Sweep, list[Run]]:
+def planned(path: str, book: Book) -> tuple[Sweep, list[Run]]:
     """A sweep and its runs, nothing written. ValueError for bad input, or a folder that belongs to another file."""
-    check_library(root)
-    sweep = read_sweep(path, root)
-    if (sweep_folder(root, sweep.name) / "plan.json").exists():
-        other = read_plan(root, sweep.name)[0]["file"]
-        if other != sweep.file and Path(root, other).is_file():
+    check_library(book)
+    sweep = read_sweep(path, book)
+    if (sweep.folder / "plan.json").exists():
+        other = read_plan(book, sweep.name)[0]["file"]
+        if other != sweep.file and Path(book.root, other).is_file():
             raise ValueError(f"{path}: _build/sweeps/{sweep.name} belongs to {other}: give this file another name")
-    return sweep, runs_of(sweep, root)
+    return sweep, runs_of(sweep)
 
 
-def check_library(root: Path) -> None:
+def check_library(book: Book) -> None:
     """ValueError where the repository has a library of its own and another one is in use, as in a copied clone."""
-    own = root / "lib" / "separations"
-    if (own / "__init__.py").is_file() and own.resolve() != PACKAGE.resolve():
+    if own := book.other_library():
         raise ValueError(f"{own} is the library of this book, but {PACKAGE} is in use: set PYTHONPATH={shlex.quote(str(own.parent))}")  # fmt: skip
 
 
-def dry_run(
-    sweep: Sweep, root: Path, runs: Sequence[Run], jobs: int, options: Sequence[str], verbose: bool = False
-) -> int:
+def dry_run(sweep: Sweep, runs: Sequence[Run], jobs: int, options: Sequence[str], verbose: bool = False) -> int:
     """Say what would run, and about how long it would take. verbose: list each run, however many there are."""
     to_do = [(run, how) for run, how in zip(runs, standings(runs)) if how.state != "done"]
-    _list(to_do, verbose, write_out, lambda run, how: f"{run.id} {said(run)}{f'  ({how.state}: {how.reason})' if how.reason else ''}")  # fmt: skip
-    write_out(
-        f"{sweep.name}: {len(runs)} runs of {sweep.notebook}, {len(runs) - len(to_do)} finished, {len(to_do)} to run\n"
-    )
-    expected = expected_seconds(sweep, past_seconds(root, sweep.notebook)) if to_do else None
+    _list(to_do, verbose, tell, lambda run, how: f"{run.id} {said(run)}{f'  ({how.state}: {how.reason})' if how.reason else ''}")  # fmt: skip
+    tell(f"{sweep.name}: {len(runs)} runs of {sweep.notebook}, {len(runs) - len(to_do)} finished, {len(to_do)} to run")
+    expected = expected_seconds(sweep, past_seconds(sweep.book, sweep.notebook)) if to_do else None
     if expected:
         each = [expected(run.id) for run, _ in to_do]
         about = readable.duration(max(sum(each) / jobs, max(each)))  # never less than the longest single run
-        write_out(f"time: about {about} with {jobs} at a time ({readable.duration(sum(each))} one after another)\n")
+        tell(f"time: about {about} with {jobs} at a time ({readable.duration(sum(each))} one after another)")
     elif to_do:
-        write_out("time: unknown, for the notebook has not run here yet\n")
+        tell("time: unknown, for the notebook has not run here yet")
     if options:
-        write_out(f"would call: {shlex.join(command(sweep, root, options))}\n")
+        tell(f"would call: {shlex.join(command(sweep, options))}")
     return 0
 
 
@@ -88,54 +76,51 @@ def _list(
     """A line for each run; of very many the first few."""
     shown = found if every or len(found) <= ALL else found[:FIRST]
     for run, how in shown:
-        write(f"{' '.join(line(run, how).split())}\n")
+        write(" ".join(line(run, how).split()))
     if len(shown) < len(found):
-        write(f"... and {len(found) - len(shown)} more (-v lists all)\n")
+        write(f"... and {len(found) - len(shown)} more (-v lists all)")
 
 
-def run_sweep(path: str, root: Path, jobs: int | None, dry: bool, verbose: bool, options: Sequence[str]) -> int:
+def run_sweep(path: str, book: Book, jobs: int | None, dry: bool, verbose: bool, options: Sequence[str]) -> int:
     """Run a sweep; returns the exit status."""
-    sweep, runs = planned(path, root)
+    sweep, runs = planned(path, book)
     width = jobs if jobs and options else jobs_here(sweep, jobs)  # with options the jobs may be on other machines
     if dry:
-        return dry_run(sweep, root, runs, width, options, verbose)
+        return dry_run(sweep, runs, width, options, verbose)
     if sweep.resources["gpus"] and not options and len(gpus_here()) < sweep.resources["gpus"]:
         raise ValueError(f"{path}: resources.gpus = {sweep.resources['gpus']}: this machine has {len(gpus_here())}")
     started = datetime.now().isoformat(timespec="seconds")
-    write_plan(sweep, root, runs)
+    write_plan(sweep, runs)
     code = 0
     if options:
-        ended = run_with_snakemake(sweep, root, runs, options, jobs, verbose)
+        ended = run_with_snakemake(sweep, runs, options, jobs, verbose)
         if ended and not verbose:
-            complain(
-                f"Snakemake ended with status {ended}; its messages: {sweep_folder(root, sweep.name) / 'snakemake.log'}"
-            )
+            say(f"Snakemake ended with status {ended}; its messages: {sweep.folder / 'snakemake.log'}")
     else:
         try:
-            Scheduler(sweep, root, runs, width, verbose).work()
+            Scheduler(sweep, runs, width, verbose).work()
         except Interrupted as error:
-            complain(f"separations.sweep: {error}; what was finished stays, start it again to go on")
+            say(f"separations.sweep: {error}; what was finished stays, start it again to go on")
             code = 128 + error.signum
-    return code or conclude(sweep, path, root, runs, started, verbose)
+    return code or conclude(sweep, path, runs, started, verbose)
 
 
-def conclude(sweep: Sweep, path: str, root: Path, runs: Sequence[Run], started: str, verbose: bool = False) -> int:
+def conclude(sweep: Sweep, path: str, runs: Sequence[Run], started: str, verbose: bool = False) -> int:
     """Write the tables and say how the sweep ended; returns the exit status."""
-    folder = sweep_folder(root, sweep.name)
     open_ends = [(run, how) for run, how in zip(runs, standings(runs)) if how.state != "done"]
     if any(how.reason == OTHER for _, how in open_ends):
-        complain("notebook, library or requirements changed while the sweep ran: start it again")
-    _list(open_ends, verbose, lambda text: complain(text.rstrip("\n")), lambda run, how: f"{how.state.upper()}: {run.id} {said(run)}: {how.reason[:300] or 'not run'}")  # fmt: skip
-    if _changed(sweep, path, root):
-        complain(f"{path} or its profile changed while the sweep ran: the runs are those of the file as it was read at {started}; start it again for the new one")  # fmt: skip
-    write_tables(root, sweep.name)
-    write_out(f"{sweep.name}: {len(runs) - len(open_ends)} of {len(runs)} runs finished; {folder / 'index.csv'}\n")
+        say("notebook, library or requirements changed while the sweep ran: start it again")
+    _list(open_ends, verbose, say, lambda run, how: f"{how.state.upper()}: {run.id} {said(run)}: {how.reason[:300] or 'not run'}")  # fmt: skip
+    if _changed(sweep, path):
+        say(f"{path} or its profile changed while the sweep ran: the runs are those of the file as it was read at {started}; start it again for the new one")  # fmt: skip
+    write_tables(sweep.book, sweep.name)
+    tell(f"{sweep.name}: {len(runs) - len(open_ends)} of {len(runs)} runs finished; {sweep.folder / 'index.csv'}")
     return 1 if open_ends else 0
 
 
-def _changed(sweep: Sweep, path: str, root: Path) -> bool:
+def _changed(sweep: Sweep, path: str) -> bool:
     try:
-        return content_hash(root, Path(path), sweep.profile) != sweep.sha256
+        return content_hash(Path(path).read_bytes(), sweep.book) != sweep.sha256
     except (OSError, ValueError):  # one of them is gone
         return True
 
@@ -151,15 +136,15 @@ def _number(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def _name(root: Path, given: str) -> str:
+def _name(book: Book, given: str) -> str:
     """Name of a sweep that was given by its name or its file. ValueError where its folder belongs to another file."""
     path = Path(given)
     name = path.stem if path.suffix in (".yml", ".yaml") else given
     if not NAME.fullmatch(name):
         raise ValueError(f"sweep = {given!r}: the name of a sweep is needed, or its file")
     if name != given and (path.is_file() or path.name != given):
-        file = read_plan(root, name)[0]["file"]
-        if Path(root, file).resolve() != path.resolve():
+        file = read_plan(book, name)[0]["file"]
+        if Path(book.root, file).resolve() != path.resolve():
             raise ValueError(f"sweep = {given!r}: _build/sweeps/{name} belongs to {file}")
     return name
 
@@ -193,17 +178,18 @@ def main(arguments: list[str] | None = None) -> int:
         one.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
     chosen = parser.parse_args(arguments)
     try:
-        return _do(chosen, _root(chosen.root), options)
+        return guarded("sweep", lambda: _do(chosen, Book(_root(chosen.root)), options), _status, _words)
     except KeyboardInterrupt:
-        complain("separations.sweep: stopped by SIGINT")
+        say("separations.sweep: stopped by SIGINT")
         return 130
-    except (ValueError, OSError) as error:
-        complain(f"separations.sweep: {_in_a_line(error)}")
-        return 2 if isinstance(error, (ValueError, *IN_THE_WAY)) else 1
 
 
 # what stands where something else was looked for
 IN_THE_WAY = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
+def _status(error: Exception) -> int:
+    return 1 if isinstance(error, OSError) and not isinstance(error, (ValueError, *IN_THE_WAY)) else 2
 
 
 def _root(given: Path) -> Path:
@@ -216,7 +202,7 @@ def _root(given: Path) -> Path:
     return root
 
 
-def _in_a_line(error: Exception) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = ": ".join(str(part) for part in (error.filename2 or error.filename, error.strerror) if part)
     else:
@@ -224,15 +210,15 @@ def _in_a_line(error: Exception) -> str:
     return " ".join(text.split())[:2000]
 
 
-def _do(chosen: argparse.Namespace, root: Path, options: list[str]) -> int:
+def _do(chosen: argparse.Namespace, book: Book, options: list[str]) -> int:
     if chosen.task == "run":
-        return run_sweep(chosen.file, root, chosen.jobs, chosen.dry_run, chosen.verbose, options)
+        return run_sweep(chosen.file, book, chosen.jobs, chosen.dry_run, chosen.verbose, options)
     if chosen.task == "table":
-        write_out("".join(f"{path}\n" for path in write_tables(root, _name(root, chosen.name))))
+        tell("\n".join(map(str, write_tables(book, _name(book, chosen.name)))))
         return 0
     if chosen.task == "compare":
-        write_out(csv_text(compare(root, _name(root, chosen.first), _name(root, chosen.second))))
+        tell(csv_text(compare(book, _name(book, chosen.first), _name(book, chosen.second))).removesuffix("\n"))
         return 0
     from .check_profile import check_profile
 
-    return check_profile(root, chosen.profile, chosen.keys, chosen.seconds)
+    return check_profile(book.under(chosen.profile), chosen.keys, chosen.seconds)

@@ -14,14 +14,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from ..definitions import PACKAGE
-from ..files import write_whole
+from ..files import PACKAGE, write_whole
 from ..machine import cores
 from .file import Sweep
-from .plan import NOTE, Run, Standing, claimed, standing, standings
+from .plan import Run
 from .progress import Progress
+from .standing import NOTE, Standing, claimed, standing, standings
 from .worker import BUSY, FULL
 
 GRACE = 90  # seconds between a worker's own limit and the end of patience with it
@@ -87,8 +86,8 @@ def gpus_here() -> list[str]:
 class Scheduler:
     """The runs of a sweep, a few at a time. `work()` returns how they all stand."""
 
-    def __init__(self, sweep: Sweep, root: Path, runs: Sequence[Run], jobs: int, verbose: bool = False):
-        self.sweep, self.root, self.jobs = sweep, root, jobs
+    def __init__(self, sweep: Sweep, runs: Sequence[Run], jobs: int, verbose: bool = False):
+        self.sweep, self.jobs = sweep, jobs
         self.standings = {run.id: how for run, how in zip(runs, standings(runs))}
         self.pending = deque((run, 0) for run in runs if self.standings[run.id].state not in ("done", "running"))
         self.elsewhere = [(run, 0) for run in runs if self.standings[run.id].state == "running"]
@@ -96,7 +95,7 @@ class Scheduler:
         self.gpus = gpus_here() if sweep.resources["gpus"] else []
         self.full, self.signum, self.looked = False, 0, 0.0
         done = len(runs) - len(self.pending) - len(self.elsewhere)
-        self.progress = Progress(sweep, root, runs, done, verbose)
+        self.progress = Progress(sweep, runs, done, verbose)
 
     def work(self) -> dict[str, Standing]:
         """Run everything that is not finished. A signal stops the workers, too; then `Interrupted` is raised."""
@@ -142,7 +141,14 @@ class Scheduler:
             if mine:
                 environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
             run.folder.mkdir(parents=True, exist_ok=True)
-            command = [sys.executable, "-m", "separations.sweep.worker", str(run.folder), "--root", str(self.root)]
+            command = [
+                sys.executable,
+                "-m",
+                "separations.sweep.worker",
+                str(run.folder),
+                "--root",
+                str(self.sweep.book.root),
+            ]
             # a file and not a pipe: the worker must be able to outlive this process; a session of its own: Ctrl-C is ours
             with (run.folder / "worker.log").open("w") as log:
                 process = subprocess.Popen(

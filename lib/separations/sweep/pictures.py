@@ -5,7 +5,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-from .table import mean_and_interval
+from .intervals import mean_and_interval
 
 LINES = 6  # in one panel; more cannot be told apart
 CELLS = 64  # of a heat map that carry their number

@@ -1,52 +1,27 @@
 """How a sweep goes on, for who waits for it: a bar, a line in `sweep.log` for each run that ended, and the index."""
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from tqdm import tqdm
 
 from ..files import write_whole
+from .columns import index_text, said
 from .file import Sweep
-from .plan import Run, Standing, index_text, said, sweep_folder
+from .plan import Run
+from .standing import Standing
 
 INDEX_EVERY = 5  # seconds
-
-
-def write_out(text: str) -> None:
-    """Write to standard output, at once. Whoever reads it may have gone, or it may be closed: that is no fault of a run."""
-    if sys.stdout is None:
-        return
-    try:
-        try:
-            sys.stdout.write(text)
-        except UnicodeEncodeError:
-            encoding = sys.stdout.encoding
-            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stdout.flush()
-    except OSError as error:
-        with contextlib.suppress(OSError):  # what is left in the buffer must not fail once more at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise
-
-
-def complain(text: str) -> None:
-    """Write a line to standard error, where there is one."""
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"{text}\n")
 
 
 class Progress:
     """Progress of the runs of a sweep. verbose: print a line for each run that ends as well."""
 
-    def __init__(self, sweep: Sweep, root: Path, runs: Sequence[Run], done: int, verbose: bool = False):
-        self.swept, self.folder, self.runs, self.verbose = sweep.swept, sweep_folder(root, sweep.name), runs, verbose
+    def __init__(self, sweep: Sweep, runs: Sequence[Run], done: int, verbose: bool = False):
+        self.swept, self.folder, self.runs, self.verbose = sweep.swept, sweep.folder, runs, verbose
         self.failed = 0
         self._indexed = self._shown = 0.0
         self._bar = tqdm(total=len(runs), initial=done, unit="run", desc=sweep.name, disable=None if sys.stderr else True, dynamic_ncols=True)  # fmt: skip

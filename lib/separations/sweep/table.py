@@ -1,4 +1,4 @@
-"""All runs of a sweep as one tidy table, and two sweeps side by side.
+"""All runs of a sweep as one tidy table.
 
 One row a run: every parameter (a list as JSON text, one of a single number as that number), how it stands, seconds, memory,
 every recorded measure as `measure.NAME` and every verdict as `verdict.CLAIM`. The tables that the notebooks recorded are put
@@ -7,18 +7,17 @@ the table itself (`seconds`, `state`) stands under `parameter.NAME`.
 """
 
 import json
-import math
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..definitions import file_hash
-from ..files import write_whole
+from ..files import file_hash, write_whole
 from ..ledger.tables import read_table
+from ..run.profiles import Book
 from ..run.results import table_path
-from .plan import OWN, Run, Standing, checked_result, column, csv_lines, read_plan, standings, sweep_folder
-
-COMPARED = ("measure", "first", "second", "difference", "low", "high", "runs_first", "runs_second", "interval")
+from .columns import OWN, column, csv_lines
+from .intervals import as_float
+from .plan import Run, read_plan
+from .standing import Standing, checked_result, standings
 
 
 def plain(value):
@@ -28,15 +27,15 @@ def plain(value):
     return value if isinstance(value, int | float | str) or value is None else json.dumps(value)
 
 
-def _outcomes(root: Path, name: str) -> list[tuple[Run, Standing, dict]]:
+def _outcomes(book: Book, name: str) -> list[tuple[Run, Standing, dict]]:
     """Each run of a sweep as it was last planned, how it stands, and its result where it is done."""
-    runs = read_plan(root, name)[1]
+    runs = read_plan(book, name)[1]
     return [(run, how, checked_result(run.folder) if how.state == "done" else {}) for run, how in zip(runs, standings(runs))]  # fmt: skip
 
 
-def rows_of(root: Path, name: str) -> list[dict]:
+def rows_of(book: Book, name: str) -> list[dict]:
     """A row for each run of a sweep as it was last planned, also of those that did not finish."""
-    return _rows(_outcomes(root, name))
+    return _rows(_outcomes(book, name))
 
 
 def _rows(outcomes: Sequence[tuple[Run, Standing, dict]]) -> list[dict]:
@@ -73,9 +72,9 @@ def _scalar(value):
     return value if isinstance(value, int | float | str) or value is None else json.dumps(value)
 
 
-def recorded_tables(root: Path, name: str) -> dict[str, list[dict]]:
+def recorded_tables(book: Book, name: str) -> dict[str, list[dict]]:
     """The tables that the runs recorded, by name: their rows under the run and the parameters that the sweep varies."""
-    return _recorded(_outcomes(root, name))
+    return _recorded(_outcomes(book, name))
 
 
 def _recorded(outcomes: Sequence[tuple[Run, Standing, dict]]) -> dict[str, list[dict]]:
@@ -120,29 +119,21 @@ def parquet_bytes(rows: Sequence[Mapping]) -> bytes:
 def _one_kind(values: list) -> list:
     kinds = {type(value) for value in values if value is not None}
     whole = [value for value in values if type(value) is int]
-    if kinds == {int, float} and all(_as_float(value) == value for value in whole):
+    if kinds == {int, float} and all(as_float(value) == value for value in whole):
         return [None if value is None else float(value) for value in values]
     if kinds in ({bool}, {float}) or (kinds == {int} and all(-(2**63) <= value < 2**63 for value in whole)):
         return values
     return [None if value is None else _unicode(str(value)) for value in values]
 
 
-def _as_float(value: int | float) -> float:
-    """A number as a float; infinite where it is beyond the largest one."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
 def _unicode(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()  # half a character cannot be written
 
 
-def write_tables(root: Path, name: str) -> list[Path]:
+def write_tables(book: Book, name: str) -> list[Path]:
     """Write `table.csv` and `table.parquet` of a sweep, and those of the recorded tables in `tables/`; returns the files."""
-    folder = sweep_folder(root, name)
-    outcomes = _outcomes(root, name)
+    folder = book.sweep_folder(name)
+    outcomes = _outcomes(book, name)
     files = {folder / "table": _rows(outcomes)}
     files |= {folder / "tables" / table: rows for table, rows in _recorded(outcomes).items()}
     written = []
@@ -151,106 +142,3 @@ def write_tables(root: Path, name: str) -> list[Path]:
             written.append(stem.with_name(stem.name + ending))
             write_whole(written[-1], content)
     return written
-
-
-def _t_975(freedom: float) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, freedom))
-
-
-def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean over seeds, and half the width of its 95 % t-interval; NaN for a single seed, or where a value is not finite."""
-    values = [_as_float(value) for value in values]
-    n, finite = len(values), all(map(math.isfinite, values))
-    mean = statistics.fmean(values) if finite else sum(values) / n
-    return mean, _t_975(n - 1) * statistics.stdev(values) / math.sqrt(n) if n > 1 and finite else math.nan
-
-
-def compare(root: Path, first: str, second: str) -> list[dict]:
-    """Two sweeps point by point: a row for each measure at each point that both have, second minus first.
-
-    Points are joined on the parameters that both sweeps vary, the seeds left out. The interval is that of Welch's t for
-    independent seeds where both have two or more; where both ran the same seeds, of the paired differences.
-    """
-    plans = [read_plan(root, name, ("swept", "seed", "runs"))[0] for name in (first, second)]
-    seeds = {plan["seed"] for plan in plans} - {None}
-    common = [name for name in plans[0]["swept"] if name in plans[1]["swept"] and name not in seeds]
-    tables = [[row for row in rows_of(root, name) if row["state"] == "done"] for name in (first, second)]
-    groups = _grouped(tables, [column(name) for name in common])
-    both = [point for point in groups[0] if point in groups[1]]
-    if not both:
-        on = ", ".join(common) or "nothing that both vary"
-        raise ValueError(f"{first} and {second} have no finished point in common (joined on {on})")
-    seed = column(plans[0]["seed"]) if plans[0]["seed"] and plans[0]["seed"] == plans[1]["seed"] else None
-    out = []
-    for point in both:
-        a, b = groups[0][point], groups[1][point]
-        values = {column(name, COMPARED): a[0][column(name)] for name in common}
-        names = [name for name in columns_of(a) if name.startswith("measure.") and any(name in row for row in b)]
-        for name in names:
-            out.append({**values, "measure": name.removeprefix("measure."), **_difference(a, b, name, seed)})
-    return out
-
-
-def _grouped(tables: Sequence[Sequence[Mapping]], names: Sequence[str]) -> list[dict[tuple, list[Mapping]]]:
-    """The rows of each table by their point: 1 and 1.0 are one, unless a table has points that differ in nothing else."""
-    exact = any(
-        len({_point(row, names, True) for row in rows}) > len({_point(row, names, False) for row in rows})
-        for rows in tables
-    )
-    found: list[dict[tuple, list[Mapping]]] = []
-    for rows in tables:
-        groups: dict[tuple, list[Mapping]] = {}
-        for row in rows:
-            groups.setdefault(_point(row, names, exact), []).append(row)
-        found.append(groups)
-    return found
-
-
-def _point(row: Mapping, names: Iterable[str], exact: bool) -> tuple:
-    """What tells points apart: True is never 1; exact: 1 is not 1.0 either."""
-    values = [row.get(name) for name in names]
-    return tuple((type(value) if exact or isinstance(value, bool) else None, value) for value in values)
-
-
-def _difference(a: Sequence[Mapping], b: Sequence[Mapping], name: str, seed: str | None) -> dict:
-    """Means of a measure on both sides and their difference, with its interval where there can be one."""
-    left, right = ([row[name] for row in rows if row.get(name) is not None] for rows in (a, b))
-    row = dict.fromkeys(COMPARED[1:]) | {"runs_first": len(left), "runs_second": len(right), "interval": "none"}
-    if not left or not right:
-        return row
-    if not all(isinstance(value, int | float) for value in (*left, *right)):
-        return row | {"interval": "not numbers"}
-    row |= {"first": mean_and_interval(left)[0], "second": mean_and_interval(right)[0]}
-    if not all(math.isfinite(_as_float(value)) for value in (*left, *right)):
-        return row | {"difference": row["second"] - row["first"], "interval": "not finite"}
-    pairs = _pairs(a, b, name, seed)
-    if pairs:
-        difference, half = mean_and_interval([after - before for before, after in pairs])
-    else:
-        difference, half = row["second"] - row["first"], _welch(left, right)
-    row["difference"] = difference
-    if math.isnan(half):
-        return row
-    kind = "paired seeds" if pairs else "independent seeds"
-    return row | {"low": difference - half, "high": difference + half, "interval": kind}
-
-
-def _pairs(a: Sequence[Mapping], b: Sequence[Mapping], name: str, seed: str | None) -> list[tuple]:
-    """The measure before and after, seed by seed; nothing unless both sides ran the same seeds, each once."""
-    if not seed:
-        return []
-    sides = [[(row[seed], row[name]) for row in rows if row.get(name) is not None] for rows in (a, b)]
-    first, second = map(dict, sides)
-    whole = first.keys() == second.keys() and all(len(first) == len(side) for side in sides)
-    return [(value, second[key]) for key, value in first.items()] if whole else []
-
-
-def _welch(left: Sequence[float], right: Sequence[float]) -> float:
-    """Half the width of Welch's 95 % interval for a difference of means; NaN where a side has a single value."""
-    if len(left) < 2 or len(right) < 2:
-        return math.nan
-    parts = [statistics.variance(values) / len(values) for values in (left, right)]
-    weight = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (left, right)))
-    return _t_975(sum(parts) ** 2 / weight) * math.sqrt(sum(parts)) if weight else 0.0

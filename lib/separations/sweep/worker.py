@@ -20,14 +20,14 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..definitions import file_hash
-from ..files import write_whole
+from ..command_line import say
+from ..files import file_hash, write_whole
 from ..run.execute import run
 from ..run.notebooks import read_notebook
+from ..run.profiles import Book
 from ..run.results import is_success
 from ..run.stopping import Stopped, heard, stop_on_signals
-from .plan import CLAIM, NOTE, checked_result
-from .progress import complain
+from .standing import CLAIM, NOTE, checked_result
 
 BUSY = 75  # EX_TEMPFAIL: try again later
 FULL = 74  # EX_IOERR: no space left on the disk
@@ -127,7 +127,7 @@ def fresh(folder: Path, key: str) -> bool:
 _TASK = {"sweep": str, "notebook": str, "overrides": dict, "key": str, "timeout": int, "limit": int, "cores": int}
 
 
-def read_task(root: Path, folder: Path) -> dict:
+def read_task(book: Book, folder: Path) -> dict:
     """What `run.json` asks for. ValueError where it is damaged or asks for a notebook outside the book."""
     path = folder / "run.json"
     try:
@@ -141,8 +141,8 @@ def read_task(root: Path, folder: Path) -> dict:
     for name, kind in _TASK.items():
         if type(task.get(name)) is not kind or (kind is int and not 0 < task[name] < 2**31):
             raise ValueError(f"{path} is damaged: {name!r} is {'of another kind' if name in task else 'missing'}")
-    book = (root / "book").resolve()
-    if not (book / f"{task['notebook']}.ipynb").resolve().is_relative_to(book):
+    inside = (book.root / "book").resolve()
+    if not book.notebook(task["notebook"]).resolve().is_relative_to(inside):
         raise ValueError(f"{path} is damaged: 'notebook' = {task['notebook']!r} leads out of the book")
     return task | {"overrides": _overrides(task, path)}
 
@@ -160,23 +160,23 @@ def _overrides(task: Mapping, path: Path) -> dict:
     raise ValueError(f"{path} is damaged: 'literal' and 'overrides' are not the same")
 
 
-def work(root: Path, folder: Path, wait: bool = False) -> int:
+def work(book: Book, folder: Path, wait: bool = False) -> int:
     """Execute the run that `folder/run.json` describes, if it is not finished; returns the exit status."""
     with claim(folder, wait) as mine:
         if not mine:
             return BUSY
-        task = read_task(root, folder)
+        task = read_task(book, folder)
         if fresh(folder, task["key"]):
             figures(folder)
             return 0
         (folder / NOTE).unlink(missing_ok=True)
-        outcome = _limited(root, folder, task)
+        outcome = _limited(book, folder, task)
         if outcome.code == 0:
             figures(folder)
         return outcome.code
 
 
-def _limited(root: Path, folder: Path, task: dict):
+def _limited(book: Book, folder: Path, task: dict):
     """The run, stopped when it takes longer than its limit: the notebook's cells may each be quick and never end."""
 
     def over(signum, frame):
@@ -188,7 +188,7 @@ def _limited(root: Path, folder: Path, task: dict):
     signal.alarm(task["limit"])
     try:
         return run(
-            root / "book" / f"{task['notebook']}.ipynb",
+            book.notebook(task["notebook"]),
             folder,
             task["overrides"],
             profile=f"sweep {task['sweep']}",
@@ -211,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop_on_signals()
     folder = options.folder.resolve()
     try:
-        return work(options.root.resolve(), folder, options.wait)
+        return work(Book(options.root.resolve()), folder, options.wait)
     except TookTooLong as error:  # while it wrote what there is
         heard()
         with contextlib.suppress(OSError):
@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
         reason = " ".join(f"{getattr(error, 'strerror', None) or error}".split())
         with contextlib.suppress(OSError):
             write_whole(folder / NOTE, f"{reason}\n")
-        complain(f"separations.sweep.worker: {reason}")
+        say(f"separations.sweep.worker: {reason}")
         return 2 if isinstance(error, ValueError) else FULL if error.errno == errno.ENOSPC else 1
 
 
