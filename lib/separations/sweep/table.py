@@ -9,6 +9,7 @@ the table itself (`seconds`, `state`) stands under `parameter.NAME`.
 import json
 import math
 import statistics
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -153,18 +154,26 @@ def write_tables(root: Path, name: str) -> list[Path]:
     return written
 
 
-def _t_975(freedom: float) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, freedom))
-
-
 def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean over seeds, and half the width of its 95 % t-interval; NaN for a single seed, or where a value is not finite."""
     values = [_as_float(value) for value in values]
     n, finite = len(values), all(map(math.isfinite, values))
     mean = statistics.fmean(values) if finite else sum(values) / n
-    return mean, _t_975(n - 1) * statistics.stdev(values) / math.sqrt(n) if n > 1 and finite else math.nan
+    return mean, _half_width(values) if n > 1 and finite else math.nan
+
+
+def _half_width(values: Sequence[float], others: Sequence[float] | None = None) -> float:
+    """Half the width of Student's 95 % interval of a mean, or of Welch's of a difference of means: two or more values a side."""
+    from scipy.stats import ttest_1samp, ttest_ind
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal values: the width is 0, as it should be
+        values = list(map(float, values))
+        found = (
+            ttest_1samp(values, 0) if others is None else ttest_ind(values, list(map(float, others)), equal_var=False)
+        )
+        low, high = found.confidence_interval(0.95)
+    return float(high - low) / 2
 
 
 def compare(root: Path, first: str, second: str) -> list[dict]:
@@ -229,7 +238,8 @@ def _difference(a: Sequence[Mapping], b: Sequence[Mapping], name: str, seed: str
     if pairs:
         difference, half = mean_and_interval([after - before for before, after in pairs])
     else:
-        difference, half = row["second"] - row["first"], _welch(left, right)
+        several = min(len(left), len(right)) > 1
+        difference, half = row["second"] - row["first"], _half_width(right, left) if several else math.nan
     row["difference"] = difference
     if math.isnan(half):
         return row
@@ -245,12 +255,3 @@ def _pairs(a: Sequence[Mapping], b: Sequence[Mapping], name: str, seed: str | No
     first, second = map(dict, sides)
     whole = first.keys() == second.keys() and all(len(first) == len(side) for side in sides)
     return [(value, second[key]) for key, value in first.items()] if whole else []
-
-
-def _welch(left: Sequence[float], right: Sequence[float]) -> float:
-    """Half the width of Welch's 95 % interval for a difference of means; NaN where a side has a single value."""
-    if len(left) < 2 or len(right) < 2:
-        return math.nan
-    parts = [statistics.variance(values) / len(values) for values in (left, right)]
-    weight = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (left, right)))
-    return _t_975(sum(parts) ** 2 / weight) * math.sqrt(sum(parts)) if weight else 0.0
