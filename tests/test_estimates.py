@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from separations.numerics import Estimate, wilson_interval
-from separations.numerics.estimates import check_confidence
+from separations.numerics.intervals import check_confidence
 from separations.numerics.lanczos import extreme_pairs
 
 

@@ -239,7 +239,7 @@ def test_half_samples_are_halves_without_repetition():
 def test_half_sampling_of_a_mean_is_the_usual_interval():
     x = normal(400, 1, 28)[:, 0]
     halves = x[half_samples(400, 4, resamples=4000)[0]].mean(1)
-    low, high = half_sample_interval(float(x.mean()), halves, 0.95, (-math.inf, math.inf))
+    low, high = half_sample_interval(float(x.mean()), halves, 0.95, (-math.inf, math.inf)).ends
     assert high - low == pytest.approx(2 * 1.96 * float(x.std()) / 20, rel=0.06)  # 4,000 draws: 3 % of a 95 % quantile
 
 

@@ -30,16 +30,9 @@ class Examination:
 
     def row(self) -> dict[str, float]:
         """Numbers by name: ratio, and each measure of quality, with the ends of its interval as name_low and name_high."""
-        found = {
-            "ratio": self.memorization.ratio,
-            "ratio_low": self.memorization.low,
-            "ratio_high": self.memorization.high,
-        }
-        for name in (
-            ("frechet", "kernel", "precision", "recall", "density", "coverage", "reach") if self.quality else ()
-        ):
-            measure = getattr(self.quality, name)
-            found |= {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
+        found = self.memorization.columns("ratio")
+        for name, measure in vars(self.quality).items() if self.quality else ():
+            found |= measure.columns(name)
         return found
 
 

@@ -1,7 +1,7 @@
 """Pretrained models trained on with other timesteps, and measured: the studies of chapters 53 to 55."""
 
+from .experiment import Experiment, draw
 from .jobs import Job, continued, epoch_updates, interval_job, interval_pairs, run_jobs
-from .measures import Experiment, draw
 from .summary import between_seeds, by_pair, correlation, location_slope, seed_freedom, widenings
 
 __all__ = [

@@ -28,7 +28,7 @@ from ..numerics import seeds
 from ..numerics.checks import check_count, check_positive, check_whole
 from ..training import recipes
 from ..training.state import Record
-from .measures import Experiment, draw, features, measures
+from .experiment import Experiment, draw, features, measures
 
 
 def interval_pairs(step: int = 100, T: int = 1000) -> list[tuple[int, int]]:

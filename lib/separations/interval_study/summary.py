@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ..numerics.checks import check_count
-from ..numerics.estimates import check_confidence
-from ..numerics.seeds import MAX_STREAM, check_seed
+from ..numerics.intervals import IntervalEstimate, bootstrap_interval, normal_interval
+from ..numerics.seeds import resampling
 
 LOCATION = {"mean": lambda low, high: (low + high) / 2, "width": lambda low, high: high - low}
 
@@ -63,25 +64,24 @@ def matrix(rows: Sequence[Mapping], measure: str) -> tuple[np.ndarray, list[floa
 
 
 @dataclass(frozen=True)
-class Correlation:
-    """A rank correlation over pairs with its bootstrap interval and the p-value of none; float(...) is the correlation."""
+class Correlation(IntervalEstimate):
+    """A rank correlation over pairs with its bootstrap interval and the p-value of none."""
 
-    value: float
-    low: float
-    high: float
     p: float
     pairs: int
 
-    def __float__(self) -> float:
-        return self.value
-
     def __str__(self) -> str:
-        p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.2g}"
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}], {p}"
+        return f"{self:.2f}, " + ("p < 0.001" if self.p < 0.001 else f"p = {self.p:.2g}")
 
 
 def correlation(
-    rows: Sequence[Mapping], measure: str, by: str, *, kind: str = "spearman", resamples: int = 2000, seed: int = 0
+    rows: Sequence[Mapping],
+    measure: str,
+    by: str,
+    *,
+    kind: str = "spearman",
+    resamples: int = 2000,
+    generator: torch.Generator | None = None,
 ) -> Correlation:
     """Correlation of a measure with the location ("mean") or the "width" of the interval, or with another measure, over pairs.
 
@@ -92,7 +92,7 @@ def correlation(
     """
     if kind not in ("spearman", "pearson"):
         raise ValueError(f"kind = {kind!r}: 'spearman' or 'pearson' is needed")
-    pairs, rng = by_pair(rows, measure), np.random.default_rng(check_seed(seed, most=MAX_STREAM))
+    pairs, generator = by_pair(rows, measure), resampling(generator)
     if by not in LOCATION and by not in rows[0]:
         raise ValueError(f"by = {by!r}: one of {', '.join([*LOCATION, *rows[0]])} is needed")
     x = [LOCATION[by](*pair) for pair in pairs] if by in LOCATION else list(by_pair(rows, by).values())
@@ -105,14 +105,13 @@ def correlation(
         raise ValueError(f"rows have {len(x)} pairs: at least 4 with different {by} and different {measure} are needed")
     resamples = check_count(resamples, "resamples")
     ranks = kind == "spearman"
-    value = float(_coefficients(x[None], y[None], ranks)[0])
-    index = rng.integers(0, len(x), (resamples, len(x)))
-    drawn = _coefficients(x[index], y[index], ranks)
-    shuffled = rng.permuted(np.tile(y, (resamples, 1)), axis=1)
+    found = bootstrap_interval(
+        lambda index: _coefficients(x[index], y[index], ranks), len(x), resamples=resamples, generator=generator
+    )
+    shuffled = y[torch.rand(resamples, len(y), generator=generator, device=generator.device).argsort(1).cpu()]
     by_chance = np.abs(_coefficients(np.tile(x, (resamples, 1)), shuffled, ranks))
-    p = (1 + int((by_chance >= abs(value) - 1e-12).sum())) / (resamples + 1)
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Correlation(value, float(low), float(high), p, len(x))
+    p = (1 + int((by_chance >= abs(found.value) - 1e-12).sum())) / (resamples + 1)
+    return Correlation(**vars(found), p=p, pairs=len(x))
 
 
 def _coefficients(x: np.ndarray, y: np.ndarray, ranks: bool) -> np.ndarray:
@@ -147,17 +146,11 @@ def widenings(rows: Sequence[Mapping], measure: str) -> dict[float, float]:
 
 
 @dataclass(frozen=True)
-class Slope:
-    """Change of a measure per 100 steps of location at a fixed width, with its interval; float(...) is the slope."""
+class Slope(IntervalEstimate):
+    """Change of a measure per 100 steps of location at a fixed width, with its interval."""
 
-    value: float
-    low: float
-    high: float
     detectable: float  # the true slope that a test of "no slope" would find with a power of 0.8
     pairs: int
-
-    def __float__(self) -> float:
-        return self.value
 
 
 def location_slope(
@@ -184,8 +177,9 @@ def location_slope(
         return None
     value = float(x @ y / (x @ x))
     se = spread * math.sqrt(float(sum(w * w / counts[pair] for w, pair in zip(x, pairs)))) / float(x @ x)
-    tail, power = float(t.ppf((1 + check_confidence(confidence)) / 2, freedom)), float(t.ppf(0.8, freedom))
-    return Slope(value, value - tail * se, value + tail * se, (tail + power) * se, len(x))
+    found = normal_interval(value, se, confidence, freedom=freedom)
+    detectable = float(found.high - value + t.ppf(0.8, freedom) * se)
+    return Slope(**vars(found), detectable=detectable, pairs=len(x))
 
 
 def seed_freedom(rows: Sequence[Mapping]) -> int:

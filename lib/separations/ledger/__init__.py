@@ -24,13 +24,12 @@ __all__ = [
     "read_table",
     "share",
     "stored_rows",
-    "student_interval",
     "verdict",
     "written_for",
 ]
 # Imported when they are asked for: they need PyTorch, and whoever only runs notebooks does without it.
 LATER = {
-    "findings": ("EXACT", "counted", "detectable_difference", "finding", "mean_of", "share", "student_interval"),
+    "findings": ("EXACT", "counted", "detectable_difference", "finding", "mean_of", "share"),
     "prose": ("glue",),
     "verdicts": ("above", "at_least", "at_most", "below", "between", "near", "verdict"),
 }

@@ -6,11 +6,9 @@ The rule by which they make a verdict stands in `verdicts`; its criteria and `ve
 import math
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-from torch import Tensor
-
 from ..numerics.checks import as_real, check_whole
-from ..numerics.estimates import Estimate, check_confidence, wilson_interval
+from ..numerics.estimates import Estimate
+from ..numerics.intervals import IntervalEstimate, check_confidence, check_replications, t_interval, wilson_interval
 from .verdicts import Criterion, Finding
 
 EXACT = "exact"  # the interval of a number that was counted or computed: no sampling is in it
@@ -18,7 +16,7 @@ EXACT = "exact"  # the interval of a number that was counted or computed: no sam
 
 def finding(
     what: str,
-    estimate: float | Estimate | None,
+    estimate: float | Estimate | IntervalEstimate | None,
     interval: tuple[float, float] | str | None,
     criterion: Criterion,
     precondition: bool | Mapping[str, bool] = True,
@@ -26,20 +24,19 @@ def finding(
 ) -> Finding:
     """A part of a claim: an estimate, its interval, the criterion, and what must be given for it to count.
 
-    what: a few words that name the number; estimate: a number, an `Estimate` (its normal interval is taken where interval is
-    None), or None if nothing was measured; interval: (low, high) around it, or EXACT for a number without sampling;
-    precondition: whether it is met, or a mapping from words to that. ValueError for NaN, for an interval without its estimate.
+    what: a few words that name the number; estimate: a number, an `IntervalEstimate` (its own interval is taken where interval is
+    None) or an `Estimate` (its normal one), or None if nothing was measured; interval: (low, high) around it, or EXACT for a number
+    without sampling; precondition: whether it is met, or a mapping from words to that. ValueError for NaN, for an interval without its estimate.
     """
     given = precondition if isinstance(precondition, Mapping) else {"its precondition": precondition}
     unmet = ", ".join(str(words) for words, met in given.items() if not met)
     if estimate is None:
         return Finding(what, None, -math.inf, math.inf, criterion, unmet)
-    if isinstance(estimate, Estimate) and interval is None:
-        from scipy.stats import norm
-
-        half = float(norm.ppf((1 + check_confidence(confidence)) / 2)) * estimate.se
-        interval = (float(estimate) - half, float(estimate) + half)
-    value = as_real(float(estimate) if isinstance(estimate, Estimate) else estimate, "estimate")
+    if isinstance(estimate, Estimate | IntervalEstimate):
+        if interval is None:
+            interval = (estimate.interval(confidence) if isinstance(estimate, Estimate) else estimate).ends
+        estimate = float(estimate)
+    value = as_real(estimate, "estimate")
     if interval == EXACT:
         interval = (value, value)
     if interval is None or isinstance(interval, str):
@@ -56,10 +53,8 @@ def mean_of(
     confidence: float = 0.95,
 ) -> Finding:
     """A finding on the mean over independent replications, with Student's interval. values: (r,); of one alone nothing follows."""
-    values = _numbers(values)
-    if not len(values):
-        return finding(what, None, None, criterion, precondition)
-    return finding(what, values.mean(), student_interval(values, confidence), criterion, precondition)
+    values = list(values)
+    return finding(what, t_interval(values, confidence) if values else None, None, criterion, precondition)
 
 
 def share(
@@ -71,8 +66,7 @@ def share(
     confidence: float = 0.95,
 ) -> Finding:
     """A finding on a share of k out of m independent draws, with Wilson's interval."""
-    low, high = wilson_interval(k, m, confidence)
-    return finding(what, k / m, (min(low, k / m), max(high, k / m)), criterion, precondition)
+    return finding(what, wilson_interval(k, m, confidence), None, criterion, precondition)
 
 
 def counted(what: str, right: int, tried: int, precondition: bool | Mapping[str, bool] = True) -> Finding:
@@ -82,44 +76,15 @@ def counted(what: str, right: int, tried: int, precondition: bool | Mapping[str,
     return finding(what, right / tried if tried else None, EXACT, Criterion(1.0, 1.0), precondition)
 
 
-def student_interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Student's interval of the mean of independent values; the whole line for one alone. values: (r,), r >= 1."""
-    from scipy.stats import t
-
-    values = _numbers(values)
-    if not len(values):
-        raise ValueError("values is empty: a mean needs at least one")
-    if len(values) == 1:
-        return -math.inf, math.inf
-    half = _half_width(values, float(t.ppf((1 + check_confidence(confidence)) / 2, len(values) - 1)))
-    return float(values.mean() - half), float(values.mean() + half)
-
-
 def detectable_difference(values: Iterable[float], power: float = 0.8, confidence: float = 0.95) -> float:
     """The true mean that a two-sided t test of "the mean is 0" would find with this power. values: (r,), r >= 2, as paired differences.
 
     Stands beside every null result: an effect below it would have been missed more often than 1 - power. inf for one value.
     """
-    from scipy.stats import t
+    from scipy.stats import sem, t
 
-    values = _numbers(values)
+    values = check_replications(values)
     if len(values) < 2:
         return math.inf
-    power, confidence = check_confidence(power), check_confidence(confidence)
-    freedom = len(values) - 1
-    return _half_width(values, float(t.ppf((1 + confidence) / 2, freedom) + t.ppf(power, freedom)))
-
-
-def _half_width(values: np.ndarray, quantile: float) -> float:
-    return quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
-
-
-def _numbers(values: Iterable[float]) -> np.ndarray:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-    found = np.asarray(list(values), dtype=np.float64)
-    if found.ndim != 1 or not np.isfinite(found).all():
-        raise ValueError(
-            f"values has shape {found.shape} or values that are not finite: finite numbers (r,) are needed"
-        )
-    return found
+    power, confidence, freedom = check_confidence(power), check_confidence(confidence), len(values) - 1
+    return float((t.ppf((1 + confidence) / 2, freedom) + t.ppf(power, freedom)) * sem(values))

@@ -1,13 +1,13 @@
 """What a memorization ratio must be read against: chance, held-out data, and copies that hide behind near-duplicates."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ..numerics.checks import as_real
-from ..numerics.estimates import wilson_interval
+from ..numerics.intervals import IntervalEstimate, wilson_interval
 from ..numerics.nearest_rows import nearest_distances, nearest_scaled
 from ..numerics.rows import Rows
 from ..numerics.scale import peak, scaled, size_exponent
@@ -48,28 +48,18 @@ def intrinsic_dimension(fresh: MemorizationRatio) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class ExcessRatio:
-    """A memorization ratio beside that of held-out data; float(...) is the difference."""
+class ExcessRatio(IntervalEstimate):
+    """A memorization ratio minus that of held-out data, with its interval."""
 
     ratio: float  # of the samples
     baseline: float  # of the held-out points
-    low: float  # interval of ratio - baseline
-    high: float
     m: int
     m_held_out: int
 
     @property
-    def excess(self) -> float:
-        """ratio - baseline."""
-        return self.ratio - self.baseline
-
-    @property
     def copied_share(self) -> float:
         """Share pi of copies if the other samples fire at the rate of held-out data: ratio = pi + (1 - pi) baseline."""
-        return self.excess / (1 - self.baseline) if self.baseline < 1 else math.nan
-
-    def __float__(self) -> float:
-        return self.excess
+        return self.value / (1 - self.baseline) if self.baseline < 1 else math.nan
 
 
 def excess_ratio(
@@ -83,10 +73,8 @@ def excess_ratio(
     """
     check_sets(train, samples=samples, held_out=held_out)
     ours, theirs = (memorization_ratio(x, train, threshold, confidence=confidence) for x in (samples, held_out))
-    p, q = ours.ratio, theirs.ratio
-    low = p - q - math.hypot(p - ours.low, theirs.high - q)
-    high = p - q + math.hypot(ours.high - p, q - theirs.low)
-    return ExcessRatio(p, q, low, high, ours.m, theirs.m)
+    excess = ours.minus(theirs)
+    return ExcessRatio(excess.value, *excess.ends, excess.confidence, ours.ratio, theirs.ratio, ours.m, theirs.m)
 
 
 @dataclass(frozen=True)
@@ -113,10 +101,10 @@ class HeldOutComparison:
         """What `closer` is on average for samples that owe nothing to either set: n / (n + n'), for any continuous law."""
         return self.n_train / (self.n_train + self.n_held_out)
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Wilson's interval of `closer` over the draw of the samples; both sets are taken as given."""
+    def interval(self, confidence: float = 0.95) -> IntervalEstimate:
+        """`closer` with Wilson's interval over the draw of the samples; both sets are taken as given."""
         m = len(self.d_train)
-        return wilson_interval(round(self.closer * m), m, confidence)
+        return replace(wilson_interval(round(self.closer * m), m, confidence), value=self.closer)
 
 
 def against_held_out(samples: Tensor, train: Tensor, held_out: Tensor) -> HeldOutComparison:

@@ -9,44 +9,27 @@ points (`component_distances(held_out, train)`), which is what an honest sample 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..numerics.checks import as_real, check_count, check_memory, check_points
-from ..numerics.estimates import check_confidence
+from ..numerics.checks import as_real, check_count, check_points
+from ..numerics.intervals import IntervalEstimate, bootstrap_interval, check_confidence
 from ..numerics.nearest_rows import difference_rounding, nearest_distances, squared_differences
 from ..numerics.rows import Rows
 from ..numerics.scale import peak, scaled, size_exponent
-from ..numerics.seeds import resampling
 from .features import principal_axes
-from .half_sampling import RESAMPLES, half_sample_interval, half_samples
+from .half_sampling import RESAMPLES, HalfSampled, half_sample_interval, half_samples
 from .memorization import check_sets
-
-
-@dataclass(frozen=True)
-class Distance:
-    """A distance with its interval; float(...) is the distance."""
-
-    value: float
-    low: float
-    high: float
-    at_half: float | None = None  # mean of the same distance on half of either set: how much it owes to the counts
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
 @dataclass(frozen=True)
 class ComponentDistances:
     """What `component_distances` finds, one entry a component."""
 
-    wasserstein: tuple[Distance, ...]
-    jensen_shannon: tuple[Distance, ...]
+    wasserstein: tuple[HalfSampled, ...]
+    jensen_shannon: tuple[HalfSampled, ...]
     explained: tuple[float, ...]  # share of the variance of the training set
     samples: Tensor  # (m, components), the samples in the axes of the training set
     train: Tensor  # (n, components)
@@ -67,7 +50,7 @@ def component_distances(
     samples: (m, *event_shape), train: (n, *event_shape), at least 4 each. The Jensen-Shannon *distance* is the square root of
     the divergence in bits, from 0 to 1, of histograms with `bins` equal bins over the range of both sets. Both distances are
     above 0 for two samples of one law, the more so the fewer there are (`at_half` shows it), so the intervals are those of
-    `measures`, by half-sampling: a bootstrap would add to the bias. ValueError for shapes that differ or too few points.
+    `half_sampling`: a bootstrap would add to the bias. ValueError for shapes that differ or too few points.
     """
     check_sets(train, samples=samples)
     components, bins = check_count(components, "components"), check_count(bins, "bins")
@@ -90,22 +73,22 @@ def component_distances(
     return ComponentDistances(inside, found[jensen_shannon], explained, scaled(x, exponent), scaled(y, exponent))
 
 
-def _in_unit(distance: Distance, exponent: int) -> Distance:
+def _in_unit(distance: HalfSampled, exponent: int) -> HalfSampled:
     """A distance that was found in units of 2^exponent. ValueError where it overflows."""
-    numbers = (distance.value, distance.low, distance.high, distance.at_half)
-    found = scaled(torch.tensor(numbers, dtype=torch.float64), exponent)
+    names = ("value", "low", "high", "at_half")
+    found = scaled(torch.tensor([getattr(distance, name) for name in names], dtype=torch.float64), exponent)
     if not found.isfinite().all():
         raise ValueError("distances overflow float64: smaller values of samples and train are needed")
-    return Distance(*found.tolist())
+    return replace(distance, **dict(zip(names, found.tolist())))
 
 
-def _distance(kind, x: Tensor, y: Tensor, halves: list, bins: int, confidence: float) -> Distance:
+def _distance(kind, x: Tensor, y: Tensor, halves: list, bins: int, confidence: float) -> HalfSampled:
     ends = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
     options = (bins, ends) if kind is jensen_shannon else ()
     value = kind(x, y, *options)
     half = torch.tensor([kind(x[i], y[j], *options) for i, j in halves], dtype=torch.float64)
     within = (0.0, 1.0 if kind is jensen_shannon else float("inf"))
-    return Distance(value, *half_sample_interval(value, half, confidence, within), float(half.mean()))
+    return half_sample_interval(value, half, confidence, within)
 
 
 def wasserstein(x: Tensor, y: Tensor) -> float:
@@ -152,20 +135,16 @@ def mean_distance(
     confidence: float = 0.95,
     resamples: int = 2000,
     generator: torch.Generator | None = None,
-) -> Distance:
+) -> IntervalEstimate:
     """Mean over samples of the Euclidean distance to the training set, with a percentile bootstrap over the samples.
 
     samples: (m, *event_shape), train: (n, *event_shape). nearest_only: the distance to the nearest training point; otherwise
     the mean over all of them, which mostly measures how wide both sets are. per_value: divided by sqrt(d), so that images of
     different sizes compare.
     """
-    confidence, resamples = check_confidence(confidence), check_count(resamples, "resamples")
-    each, generator = distances(samples, train, nearest_only=nearest_only, per_value=per_value), resampling(generator)
-    check_memory(2 * resamples * len(each), torch.float64, f"resamples = {resamples}")
-    draws = torch.randint(len(each), (resamples, len(each)), generator=generator, device=generator.device).cpu()
-    tail = (1 - confidence) / 2
-    ends = torch.quantile(each[draws].mean(1), torch.tensor([tail, 1 - tail], dtype=torch.float64))
-    return Distance(float(each.mean()), float(ends[0]), float(ends[1]))
+    each = distances(samples, train, nearest_only=nearest_only, per_value=per_value)
+    options = {"confidence": confidence, "resamples": resamples, "generator": generator}
+    return bootstrap_interval(lambda rows: each[rows].mean(1), len(each), **options)
 
 
 def distance_parts(samples: Tensor, train: Tensor) -> tuple[float, float, float]:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import check_count, check_memory
-from ..numerics.estimates import check_confidence, wilson_interval
+from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
 from ..numerics.seeds import resampling
 from .features import Features
 
@@ -31,23 +31,22 @@ RESAMPLES = 200  # the 95 % quantile of 200 numbers is known to about 5 %
 
 
 @dataclass(frozen=True)
-class Measure:
+class HalfSampled(IntervalEstimate):
+    """A statistic of two samples with its interval by half-sampling."""
+
+    at_half: float  # mean of the same statistic on half of either set: how much the number owes to the counts
+
+
+@dataclass(frozen=True)
+class Measure(HalfSampled):
     """One number with all that it depends on; float(...) is the number, str(...) the whole."""
 
     label: str  # such as "precision (EfficientNet-Lite0 at 64 px, k = 3)"
-    value: float
-    low: float
-    high: float
     m: int  # samples
     n_reference: int
     features: str  # name of the extractor
     samples: str  # name of the set of samples
     reference: str  # name of the reference set
-    confidence: float
-    at_half: float  # mean of the same measure on half of either set: how much the number owes to the counts
-
-    def __float__(self) -> float:
-        return self.value
 
     def __str__(self) -> str:
         return (
@@ -73,7 +72,7 @@ def half_samples(
 
 def half_sample_interval(
     value: float, halves: Tensor, confidence: float, within: tuple[float, float], trials: int | None = None
-) -> tuple[float, float]:
+) -> HalfSampled:
     """value -+ the quantile of |halves - their mean|, cut to `within`. halves: (resamples,), from `half_samples`.
 
     trials: for a share of that many points, the interval is at least Wilson's, which is right if all but those points
@@ -81,12 +80,14 @@ def half_sample_interval(
     """
     if not (math.isfinite(value) and halves.isfinite().all()):
         raise ValueError(f"value = {value}: finite numbers, also on the halves, are needed")
-    spread = float(torch.quantile((halves - halves.mean()).abs().double(), check_confidence(confidence)))
+    confidence = check_confidence(confidence)
+    spread = float(torch.quantile((halves - halves.mean()).abs().double(), confidence))
     low, high = value - spread, value + spread
     if trials is not None:
         wilson = wilson_interval(min(trials, round(value * trials)), trials, confidence)
-        low, high = min(low, wilson[0]), max(high, wilson[1])
-    return max(within[0], low), min(within[1], high)
+        low, high = min(low, wilson.low), max(high, wilson.high)
+    least, most = within
+    return HalfSampled(value, max(least, low), min(most, high), confidence, float(halves.mean()))
 
 
 def measured(
@@ -106,10 +107,10 @@ def measured(
     """
     if not math.isfinite(value) or not halves.isfinite().all():
         raise ValueError(f"{name} overflows float64: smaller features are needed")
-    low, high = half_sample_interval(value, halves, check_confidence(confidence), within, trials)
-    label, at_half = f"{name} ({samples.extractor}{how})", float(halves.mean())
-    names = (samples.extractor, samples.source, reference.source)
-    return Measure(label, value, low, high, len(samples), len(reference), *names, confidence, at_half)
+    found, label = half_sample_interval(value, halves, confidence, within, trials), f"{name} ({samples.extractor}{how})"
+    counts = {"m": len(samples), "n_reference": len(reference)}
+    names = {"features": samples.extractor, "samples": samples.source, "reference": reference.source}
+    return Measure(**vars(found), label=label, **counts, **names)
 
 
 def check_pair(samples: Features, reference: Features, k: int | None = None) -> None:

@@ -7,30 +7,28 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import as_real, check_points
-from ..numerics.estimates import check_confidence, wilson_interval
+from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
 from ..numerics.nearest_rows import nearest_distances
 from ..numerics.rows import Rows
 
 
 @dataclass(frozen=True)
-class MemorizationRatio:
+class MemorizationRatio(IntervalEstimate):
     """Share of memorized samples with Wilson's interval; float(...) is the ratio."""
 
-    ratio: float
-    low: float
-    high: float
     m: int  # generated samples
     n: int  # training points that count (distinct ones, if duplicates were merged)
     duplicates: int  # training points that were merged into an equal one
     threshold: float
-    confidence: float
     memorized: Tensor = field(repr=False)  # (m,) bool
     nearest: Tensor = field(repr=False)  # (m,) row of the nearest training point in the set as given
     d1: Tensor = field(repr=False)  # (m,) distance to the nearest training point
     d2: Tensor = field(repr=False)  # (m,) distance to the second nearest
 
-    def __float__(self) -> float:
-        return self.ratio
+    @property
+    def ratio(self) -> float:
+        """The share, `value`."""
+        return self.value
 
     def at(self, threshold: float) -> float:
         """The ratio at another threshold, from the same distances."""
@@ -88,10 +86,10 @@ def memorization_ratio(
     distance, index = nearest_distances(samples.reshape(len(samples), -1), Rows(kept), k=2)
     d1, d2 = distance.unbind(1)
     memorized = _is_memorized(d1, d2, threshold)
-    low, high = wilson_interval(int(memorized.sum()), len(samples), confidence)
+    share = wilson_interval(int(memorized.sum()), len(samples), confidence)
     return MemorizationRatio(
-        float(memorized.double().mean()), low, high, len(samples), len(first), len(train) - len(first), threshold,
-        confidence, memorized, first.to(index.device)[index[:, 0]], d1, d2,
+        share.value, *share.ends, confidence, len(samples), len(first), len(train) - len(first), threshold, memorized,
+        first.to(index.device)[index[:, 0]], d1, d2,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A mean over independent samples with its standard error, and intervals of shares: what Monte-Carlo numbers come as."""
+"""Means over independent samples with their standard errors: what Monte-Carlo numbers come as, before an interval is asked for."""
 
 import math
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import as_real, check_whole
+from .intervals import IntervalEstimate, normal_interval
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A mean over independent samples. terms: (m,), one value a sample; differentiable where the terms are.
 
-    A paired difference of two estimates on the same samples is Estimate(a.terms - b.terms).
+    It keeps its terms, unlike an `IntervalEstimate`: a training loss is differentiated through them, and a paired difference of two
+    estimates on the same samples is Estimate(a.terms - b.terms).
     """
 
     terms: Tensor
@@ -37,6 +38,10 @@ class Estimate:
             raise ValueError(f"m = {len(self.terms)}: a standard error needs at least 2 samples")
         return float(self.terms.detach().to(_at_least_single(self.terms)).std()) / math.sqrt(len(self.terms))
 
+    def interval(self, confidence: float = 0.95) -> IntervalEstimate:
+        """The mean with its normal interval; needs m >= 2."""
+        return normal_interval(float(self), self.se, confidence)
+
     def __float__(self) -> float:
         return float(self.value.detach())
 
@@ -51,7 +56,10 @@ def _at_least_single(x: Tensor) -> torch.dtype:
 
 @dataclass(frozen=True)
 class Curve:
-    """Means with standard errors along an axis, such as t. value, se: (T,) or without dimensions, one error each."""
+    """Means with standard errors along an axis, such as t. value, se: (T,) or without dimensions, one error each.
+
+    Errors, not intervals: they scale, and add as squares where curves are compared.
+    """
 
     value: Tensor
     se: Tensor
@@ -72,19 +80,3 @@ class Curve:
         """Distance to another curve, or to known values, in joint standard errors, (T,). Independent errors are assumed."""
         value, se = (other.value, other.se) if isinstance(other, Curve) else (other, 0.0)
         return (self.value - value).abs() / (self.se**2 + se**2) ** 0.5
-
-
-def check_confidence(confidence: float) -> float:
-    """confidence as a float, if it is in (0, 1); ValueError otherwise."""
-    if not 0 < as_real(confidence, "confidence") < 1:
-        raise ValueError(f"confidence = {confidence}: a number in (0, 1) is needed")
-    return float(confidence)
-
-
-def wilson_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share of k out of m (Wilson 1927): honest also at 0 and at 1."""
-    from scipy.stats import binomtest
-
-    m, confidence = check_whole(m, "m", 1, 2**53), check_confidence(confidence)
-    found = binomtest(check_whole(k, "k", 0, m), m).proportion_ci(confidence, method="wilson")
-    return float(found.low), float(found.high)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..run.profiles import Book
 from .columns import column
-from .intervals import as_float, mean_and_interval, welch
+from .intervals import as_float, half_width, mean_and_interval
 from .plan import read_plan
 from .table import columns_of, rows_of
 
@@ -74,7 +74,7 @@ def _difference(a: Sequence[Mapping], b: Sequence[Mapping], name: str, seed: str
     if pairs:
         difference, half = mean_and_interval([after - before for before, after in pairs])
     else:
-        difference, half = row["second"] - row["first"], welch(left, right)
+        difference, half = row["second"] - row["first"], half_width(right, left)
     row["difference"] = difference
     if math.isnan(half):
         return row

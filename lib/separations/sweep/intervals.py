@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import warnings
 from collections.abc import Sequence
 
 
@@ -13,24 +14,23 @@ def as_float(value: int | float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _t_975(freedom: float) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, freedom))
-
-
 def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean over seeds, and half the width of its 95 % t-interval; NaN for a single seed, or where a value is not finite."""
     values = [as_float(value) for value in values]
     n, finite = len(values), all(map(math.isfinite, values))
     mean = statistics.fmean(values) if finite else sum(values) / n
-    return mean, _t_975(n - 1) * statistics.stdev(values) / math.sqrt(n) if n > 1 and finite else math.nan
+    return mean, half_width(values) if n > 1 and finite else math.nan
 
 
-def welch(left: Sequence[float], right: Sequence[float]) -> float:
-    """Half the width of Welch's 95 % interval for a difference of means; NaN where a side has a single value."""
-    if len(left) < 2 or len(right) < 2:
+def half_width(values: Sequence[float], others: Sequence[float] | None = None) -> float:
+    """Half the width of Student's 95 % interval of a mean, or of Welch's of a difference of means; NaN where a side has a single value."""
+    from scipy.stats import ttest_1samp, ttest_ind
+
+    values, others = ([float(value) for value in side] if side is not None else None for side in (values, others))
+    if min(len(values), len(values if others is None else others)) < 2:
         return math.nan
-    parts = [statistics.variance(values) / len(values) for values in (left, right)]
-    weight = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (left, right)))
-    return _t_975(sum(parts) ** 2 / weight) * math.sqrt(sum(parts)) if weight else 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal values: the width is 0, as it should be
+        found = ttest_1samp(values, 0) if others is None else ttest_ind(values, others, equal_var=False)
+        low, high = found.confidence_interval(0.95)
+    return float(high - low) / 2

@@ -19,8 +19,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..networks.denoiser import Denoiser
 from ..numerics.checks import check_count, check_generator, check_points, check_real, check_weights, randn
-from ..numerics.estimates import Curve, check_confidence
-from ..numerics.seeds import resampling
+from ..numerics.estimates import Curve
+from ..numerics.intervals import IntervalEstimate, bootstrap_interval
 from ..parameterizations import coefficients
 from ..schedules import Time
 from .state import loss_factor
@@ -96,9 +96,8 @@ class GradientSignal:
 
     def slope(self, low: float = 0.0, high: float = float("inf")) -> float:
         """Least-squares slope of log rms against log SNR, over times with low <= SNR <= high; 1 is proportional to the SNR."""
-        kept = (self.snr >= low) & (self.snr <= high)
-        x, y = self.snr[kept].log(), self.rms[kept].log()
-        return float(_slope(x, y[None], low, high))
+        kept = self._between(low, high)
+        return float(_slope(self.snr[kept].log(), self.rms[kept].log()[None]))
 
     def slope_interval(
         self,
@@ -107,18 +106,23 @@ class GradientSignal:
         *,
         confidence: float = 0.95,
         resamples: int = 1000,
-        generator=None,
-    ) -> tuple[float, float]:
-        """Percentile bootstrap of `slope` over the samples, which all times share."""
-        resamples = check_count(resamples, "resamples")
-        check_confidence(confidence)
-        generator = resampling(generator)
+        generator: torch.Generator | None = None,
+    ) -> IntervalEstimate:
+        """`slope` with its percentile bootstrap over the samples, which all times share."""
+        kept = self._between(low, high)
+
+        def slopes(rows: Tensor) -> Tensor:
+            means = torch.stack([row[rows].mean(1) for row in self.squares[kept]], 1)  # (resamples, T)
+            return _slope(self.snr[kept].log(), means.log() / 2)
+
+        return bootstrap_interval(slopes, self.m, confidence=confidence, resamples=resamples, generator=generator)
+
+    def _between(self, low: float, high: float) -> Tensor:
+        """Which times have low <= SNR <= high, (T,) bool; ValueError for fewer than 2 of them."""
         kept = (self.snr >= low) & (self.snr <= high)
-        draws = torch.randint(self.m, (resamples, self.m), generator=generator)
-        means = torch.stack([row[draws].mean(1) for row in self.squares[kept]], 1)  # (resamples, T)
-        found, tail = _slope(self.snr[kept].log(), means.log() / 2, low, high), (1 - confidence) / 2
-        ends = torch.quantile(found, torch.tensor([tail, 1 - tail], dtype=torch.float64))
-        return float(ends[0]), float(ends[1])
+        if kept.sum() < 2:
+            raise ValueError(f"low = {low}, high = {high}: at least 2 times with an SNR between them are needed")
+        return kept
 
 
 def gradient_signal(
@@ -166,10 +170,8 @@ def gradient_signal(
     return GradientSignal(times, snr, *curves, gain, torch.stack(squares), _inner(kept) if cross else None, samples)
 
 
-def _slope(x: Tensor, y: Tensor, low: float, high: float) -> Tensor:
+def _slope(x: Tensor, y: Tensor) -> Tensor:
     """Least-squares slopes of y (k, T) against x (T,), (k,)."""
-    if len(x) < 2:
-        raise ValueError(f"low = {low}, high = {high}: at least 2 times with an SNR between them are needed")
     x = x - x.mean()
     return (x * y).sum(1) / x.square().sum()
 

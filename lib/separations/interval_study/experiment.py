@@ -76,27 +76,22 @@ def measures(
     the times of the pretraining, per value.
     """
     train, held_out, found = images.train, images.held_out[: len(images.train)], {}
-    ratio = memorization_ratio(samples, train)
-    found |= {"ratio": ratio.ratio, "ratio_low": ratio.low, "ratio_high": ratio.high}
+    found |= memorization_ratio(samples, train).columns("ratio")
     for name, others, near in (
         ("distance", train, False),
         ("nearest", train, True),
         ("nearest_held_out", held_out, True),
     ):
-        found |= _with_ends(name, mean_distance(samples, others, nearest_only=near))
+        found |= mean_distance(samples, others, nearest_only=near).columns(name)
     parts = component_distances(samples, train)
     for k in range(2):
-        found |= _with_ends(f"w{k + 1}", parts.wasserstein[k]) | _with_ends(f"js{k + 1}", parts.jensen_shannon[k])
+        found |= parts.wasserstein[k].columns(f"w{k + 1}") | parts.jensen_shannon[k].columns(f"js{k + 1}")
     if reference is not None:
         seen = features(samples, images, experiment, "generated")
-        found |= _with_ends("kernel", kernel_distance(seen, reference))
-        found |= _with_ends("coverage", density_coverage(seen, reference)[1])
+        coverage = density_coverage(seen, reference)[1]
+        found |= kernel_distance(seen, reference).columns("kernel") | coverage.columns("coverage")
     apart = 11 if experiment.sample_seed != 11 else 12  # another stream than that of the samples
     losses = denoising_losses(
         model, experiment.recipe, images, experiment.draws, generator=torch.Generator().manual_seed(apart)
     )
     return found | dict(zip(("loss_train", "loss_held_out"), losses))
-
-
-def _with_ends(name: str, found) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
