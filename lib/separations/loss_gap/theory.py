@@ -50,9 +50,10 @@ def small_t_limit(
             raise ValueError(f"truth = {truth}: a GaussianMixture, or a law with component_information(t), is needed")
         own = [float(truth.component_information(float(s), schedule=schedule)) for s in times.reshape(-1)]
         return truth.d / schedule.sigma(times) ** 2 - torch.tensor(own, dtype=torch.float64).reshape(times.shape)
-    a2, s2 = (f(times)[..., None, None] ** 2 for f in (schedule.alpha, schedule.sigma))
-    signal = a2 * truth.variances.double().cpu()  # (..., K or 1, d)
-    per_component = (signal / (s2 * (signal + s2))).sum(-1).expand(*times.shape, truth.K)
+    a2, s2 = (f(times)[..., None] ** 2 for f in (schedule.alpha, schedule.sigma))
+    signal = a2 * truth.covariance.to("cpu", torch.float64)  # (..., K or 1, d) eigenvalues
+    per_axis = signal.eigenvalues / (s2[..., None] * (signal + s2).eigenvalues)
+    per_component = per_axis.sum(-1).expand(*times.shape, truth.K)
     return (per_component * truth.weights.double().cpu()).sum(-1)
 
 
@@ -100,7 +101,7 @@ def gap_lower_bound(truth: GaussianMixture, t: Time, n: int, *, schedule: Schedu
 
 def _pair_moment(truth: GaussianMixture, rate: Tensor) -> Tensor:
     """E[D^2 exp(-c D^2)] over two independent draws, D their distance: Gaussian integrals, pair of components by pair."""
-    cov = _covariances(truth)
+    cov = truth.covariance.to("cpu", torch.float64).expand(truth.K).matrix()
     total = torch.zeros_like(rate)
     c = rate[..., None]
     for k in range(truth.K):
@@ -113,15 +114,6 @@ def _pair_moment(truth: GaussianMixture, rate: Tensor) -> Tensor:
             weight = truth.weights[k].double().cpu() * truth.weights[j].double().cpu() * (1 if j == k else 2)
             total = total + weight * log_mass.exp() * moment
     return total
-
-
-def _covariances(truth: GaussianMixture) -> Tensor:
-    """Sigma_k as (K, d, d), float64."""
-    variances = truth.variances.double().cpu()
-    if truth.axes is None:
-        return torch.diag_embed(variances).expand(truth.K, -1, -1)
-    axes = truth.axes.double().cpu()
-    return ((axes * variances[: len(axes), None, :]) @ axes.mT).expand(truth.K, -1, -1)
 
 
 def predicted_gap(
@@ -184,7 +176,7 @@ def _check_mixture(truth: object) -> None:
 def _one_gaussian(truth: GaussianMixture) -> Tensor:
     if not isinstance(truth, GaussianMixture) or truth.K != 1:
         raise ValueError(f"truth = {truth}: a GaussianMixture with one component is needed")
-    return truth.variances[0].double().cpu()
+    return truth.covariance.eigenvalues[0].double().cpu()
 
 
 def _noisy(truth: Diffused, t: float, samples: int, schedule: Schedule, generator) -> tuple[Tensor, Tensor, float]:

@@ -137,7 +137,8 @@ def mixture_score_network(
         raise ValueError(f"truth = {truth!r}: a GaussianMixture of flat vectors (d,) is needed")
     time = schedule.check_time(_one_time(t))
     alpha, sigma = float(schedule.alpha(time)), float(schedule.sigma(time))
-    precision = _precision(truth, alpha, sigma)
+    covariance = alpha**2 * truth.covariance.to("cpu", torch.float64) + sigma**2
+    precision = covariance.inv().expand(truth.K).matrix().numpy()
     weights, centres = truth.weights.double().cpu().numpy(), alpha * truth.means.double().cpu().numpy()
     goal = math.sqrt(error) / sigma
     if np.ptp(precision, axis=0).max() > 1e-12 * np.abs(precision).max():
@@ -148,11 +149,3 @@ def mixture_score_network(
         mean = softmax_mean(pulls, np.log(weights) - (pulls * centres).sum(1) / 2, pulls, goal)
         network = _with_carried_input(mean, np.eye(len(P)), -P)
     return ScoreNetwork(network, float(time), float(error), 2, schedule)
-
-
-def _precision(truth: GaussianMixture, alpha: float, sigma: float) -> np.ndarray:
-    """(alpha^2 Sigma_k + sigma^2 I)^-1 of each component, (K, d, d)."""
-    variances = (alpha**2 * truth.variances.double() + sigma**2).expand(truth.K, -1)
-    axes = torch.eye(truth.d, dtype=torch.float64) if truth.axes is None else truth.axes.double()
-    axes = axes.cpu().expand(truth.K, -1, -1)
-    return ((axes / variances.cpu()[:, None]) @ axes.mT).numpy()
