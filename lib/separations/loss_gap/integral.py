@@ -106,7 +106,7 @@ def kl_gap(
     _, x0, z = Draws(empirical, True, True, generator).take(check_samples(samples, True))
     total = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
     for sign, t in zip((2, -2), times.tolist()):
-        points = (schedule.alpha(t).to(x0) * x0 + schedule.sigma(t).to(x0) * z).reshape(-1, *empirical.event_shape)
+        points = schedule.add_noise(x0.expand_as(z), t, z).reshape(-1, *empirical.event_shape)
         ratio = empirical.log_prob(points, t, schedule=schedule) - truth.log_prob(points, t, schedule=schedule)
         total = total + sign * ratio.double().reshape(z.shape[:2]).mean(0)
     return Estimate(total)

@@ -69,9 +69,9 @@ class HolderLaw:
 
     def sample(self, m: int, t: Time = 0.0, *, schedule: Schedule | None = None, generator=None) -> Tensor:
         """m samples of X_t, (m, d), float64, at one time t."""
-        alpha, sigma = _levels(t, schedule, zero=True)
+        _, sigma = _levels(t, schedule, zero=True)
         x0 = self._sample0(check_count(m), generator)
-        return alpha * x0 + sigma * randn((m, self.d), x0, generator) if sigma else x0
+        return schedule_of(schedule).add_noise(x0, t, randn((m, self.d), x0, generator)) if sigma else x0
 
     def smoothed(self, x: Tensor, alpha: float, sigma: float) -> tuple[Tensor, Tensor]:
         """h (m,) and grad h (m, d) at x (m, d)."""
