@@ -61,7 +61,7 @@ def schedule_of(given: object, *owners: object) -> "Schedule":
 
 
 class Schedule:
-    """Base of all schedules. A subclass gives alpha, sigma, drift, diffusion and time_from_log_snr."""
+    """Base of all schedules. A subclass gives alpha, sigma, drift, diffusion and _time_of_level."""
 
     t_max: float = math.inf
 
@@ -98,8 +98,29 @@ class Schedule:
         raise TypeError(f"{type(self).__name__} does not define diffusion(t)")
 
     def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        """Inverse of log_snr: the time at which alpha^2 / sigma^2 is exp(log_snr), shape of log_snr."""
-        raise TypeError(f"{type(self).__name__} does not define time_from_log_snr(l)")
+        """Inverse of log_snr: the time at which alpha^2 / sigma^2 is exp(log_snr).
+
+        Args:
+            log_snr: a number or a tensor; inf is t = 0, and -inf is t_max where the noise leaves nothing of the data there.
+
+        Returns:
+            Times in [0, t_max], shape of log_snr; float64 for numbers.
+
+        Raises:
+            ValueError: for NaN, and below the log-SNR of t_max, which the schedule never reaches (on a GPU not looked at).
+        """
+        level = _as_level(log_snr)
+        t = self._time_of_level(level)
+        if t.device.type == "cpu" and (late := ~(t <= self.t_max * (1 + 1e-6))).any():
+            raise ValueError(
+                f"log_snr = {level[late].flatten()[0].item():g}: at least {float(self.log_snr(self.t_max)):g}, that of the last time "
+                f"of {self}, is needed"
+            )
+        return t.clamp(max=self.t_max)
+
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        """The inverse where there is one; later than t_max, or NaN, where there is none."""
+        raise TypeError(f"{type(self).__name__} does not define _time_of_level(level)")
 
     def log_snr(self, t: Time) -> Tensor:
         """Log signal-to-noise ratio log(alpha^2 / sigma^2) at time t, shape of t."""
@@ -154,8 +175,8 @@ class OU(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.ones_like(self._time(t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return softplus(-_as_level(log_snr))
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        return softplus(-level)
 
 
 @dataclass(frozen=True)
@@ -191,8 +212,8 @@ class VPLinear(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        integral = softplus(-_as_level(log_snr))
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        integral = softplus(-level)
         # The root of the quadratic in the form without cancellation at small t.
         root = torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * integral)
         return 2 * integral / (self.beta_min + root)
@@ -255,12 +276,11 @@ class DDPM(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        log_snr = _as_level(log_snr)
-        wanted = -softplus(-log_snr.double())
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        wanted = -softplus(-level.double())
         table = _ddpm_log_alpha2(self.steps, self.beta_first, self.beta_last).to(wanted.device)
         k = torch.searchsorted(-table, -wanted.detach(), right=True).sub(1).clamp(0, self.steps - 1)
-        return ((k + (wanted - table[k]) / (table[k + 1] - table[k])) / self.steps).to(log_snr.dtype)
+        return ((k + (wanted - table[k]) / (table[k + 1] - table[k])) / self.steps).to(level.dtype)
 
 
 @dataclass(frozen=True)
@@ -297,11 +317,10 @@ class VPCosine(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))  # sigma^2 = 1 - alpha^2, so d sigma^2/dt = -2 drift alpha^2
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        l = _as_level(log_snr)
+    def _time_of_level(self, level: Tensor) -> Tensor:
         start = self.s * self._rate
-        sin2 = torch.sigmoid(-l) * math.cos(start) ** 2 + math.sin(start) ** 2
-        cos2 = torch.sigmoid(l) * math.cos(start) ** 2
+        sin2 = torch.sigmoid(-level) * math.cos(start) ** 2 + math.sin(start) ** 2
+        cos2 = torch.sigmoid(level) * math.cos(start) ** 2
         return (torch.atan2(sin2.sqrt(), cos2.sqrt()) / self._rate - self.s).clamp(min=0)
 
 
@@ -331,8 +350,8 @@ class VE(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(2 * self._time(t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return torch.exp(-_as_level(log_snr) / 2)
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        return torch.exp(-level / 2)
 
 
 @dataclass(frozen=True)
@@ -357,5 +376,5 @@ class Flow(Schedule):
         t = self._time(t)
         return torch.sqrt(2 * t / (1 - t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return torch.sigmoid(-_as_level(log_snr) / 2)
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        return torch.sigmoid(-level / 2)
