@@ -15,10 +15,16 @@ from .diffused import Diffused
 class Empirical(Diffused):
     """The training set as a distribution: n points, each with weight 1/n; diffused, n Gaussians of covariance sigma^2 I.
 
-    data: (n, *event_shape), a floating-point tensor on any device or a numpy array, which may be a memory map larger than
-    memory. It is read in blocks: a query of m points takes O(m * block) memory (gradients through x: O(m * n)). The score is
-    the global minimiser of the denoising loss (Ye et al. 2026, section 3). All queries need t > 0.
-    Raises ValueError for data with NaN, with no rows, or not floating point.
+    The score is the global minimiser of the denoising loss (Ye et al. 2026, section 3). All queries need t > 0. The data are read
+    in blocks: a query of m points takes O(m * block) memory (gradients through x: O(m * n)).
+
+    Args:
+        data: (n, *event_shape), a floating-point tensor on any device or a numpy array, which may be a memory map larger than memory.
+        block: rows read at a time; by default as many as are fast.
+        schedule: that the law owns; None for a law of OU() that follows another where one is given.
+
+    Raises:
+        ValueError: for data with NaN, with no rows, or not floating point.
     """
 
     def __init__(self, data: Tensor | np.ndarray, *, block: int | None = None, schedule: Schedule | None = None):

@@ -20,12 +20,19 @@ from .diffused import Diffused, widened
 
 
 class GaussianMixture(Diffused):
-    """Mixture of K Gaussians: means (K, *event_shape), one covariance for all or one per component, weights (K,).
+    """Mixture of K Gaussians, one covariance for all or one per component, all at t = 0.
 
-    cov: a number; (d,) variances; (d, d) a shared matrix; (K, 1), (K, d) or (K, d, d) per component. A (d, d) array is
-    read as a shared matrix, also where K = d: give (K, d, d) then. cov may be singular or 0; log_prob, score and
-    hessian then need t > 0. Memory of a query: m * K * d numbers in pieces of at most `piece`.
-    Raises ValueError for shapes that do not fit, a cov that is not positive semi-definite, weights that are not positive.
+    Args:
+        means: (K, *event_shape), floating point.
+        cov: a number; (d,) variances; (d, d) a shared matrix; (K, 1), (K, d) or (K, d, d) per component. A (d, d) array is
+            read as a shared matrix, also where K = d: give (K, d, d) then. It may be singular or 0; log_prob, score and
+            hessian then need t > 0.
+        weights: (K,), positive; they are normalised. Equal ones by default.
+        piece: numbers of a query, m * K * d, that are computed at a time.
+        schedule: that the law owns; None for a law of OU() that follows another where one is given.
+
+    Raises:
+        ValueError: for shapes that do not fit, a cov that is not positive semi-definite, weights that are not positive.
     """
 
     def __init__(
@@ -163,9 +170,18 @@ class GaussianMixture(Diffused):
 
 
 def spread_means(K: int, d: int, distance: float) -> Tensor:
-    """K means about the origin, `distance` >= 0 apart: any two of them for K <= d + 1, the nearest two for more, (K, d), float64.
+    """K means about the origin: a regular simplex where there is room for one, a cubic grid otherwise.
 
-    A regular simplex where there is room for one, along the first K axes if K <= d; on a cubic grid, side by side, otherwise.
+    Args:
+        K: number of means.
+        d: dimension. For K <= d + 1 any two means are `distance` apart, along the first K axes if K <= d; for more the nearest two.
+        distance: >= 0, in the unit of the data.
+
+    Returns:
+        (K, d), float64.
+
+    Raises:
+        ValueError: for counts below 1, a distance that is negative or not finite.
     """
     K, d, distance = check_count(K, "K"), check_count(d, "d"), as_real(distance, "distance")
     if not 0 <= distance < math.inf:

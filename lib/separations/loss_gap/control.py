@@ -89,7 +89,12 @@ class KnownPosterior:
 
 @dataclass(frozen=True)
 class NoiseLength:
-    """||z||^2 / sigma^2, mean d / sigma^2 for every truth: at small t nearly all the scatter of the gap is the length of the noise."""
+    """||z||^2 / sigma^2, mean d / sigma^2 for every truth: at small t nearly all the scatter of the gap is the length of the noise.
+
+    Args:
+        d: dimension of the data.
+        schedule: what noise at time t means.
+    """
 
     d: int
     schedule: Schedule

@@ -26,11 +26,28 @@ def generate(
     batch: int = 512,
     progress: Callable | None = None,
 ) -> Tensor:
-    """m samples of a model by one call, (m, *shape): from noise at log_snr[0] to data at log_snr[1], equal steps in log-SNR.
+    """m samples of a model by one call: from noise at log_snr[0] to data at log_snr[1], equal steps in log-SNR.
 
-    last_denoise: replace the end by the model's E[X_0 | X_t], a last step to no noise at all (Karras et al. 2022); without it the
-    end should lie at less noise. shape and schedule: by default the model's own event_shape and schedule. sampler: one of this module. batch: samples at a
-    time; the start is drawn for all of them first, so the result does not depend on it. progress: a wrapper of the loop over batches.
+    Args:
+        model: anything with .score or .denoise.
+        m: number of samples.
+        shape: of one sample; by default the model's event_shape.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        steps: of the sampler.
+        log_snr: of the start and of the end, the lower first.
+        last_denoise: whether to replace the end by the model's E[X_0 | X_t], a last step to no noise at all (Karras et al. 2022);
+            without it the end should lie at less noise.
+        sampler: one of this room.
+        generator: of the random numbers; None for torch's own.
+        batch: samples at a time; the start is drawn for all of them first, so the result does not depend on it.
+        progress: a wrapper of the loop over batches, as tqdm.
+
+    Returns:
+        (m, *shape), in the dtype and on the device of the model's parameters, float32 where it has none.
+
+    Raises:
+        ValueError: for a model without such a method, counts below 1, log-SNRs that do not rise or that the schedule never
+            reaches, more samples than memory holds.
     """
     m, batch, steps = check_count(m), check_count(batch, "batch"), check_count(steps, "steps")
     check_model(model, "score", "denoise", either=True)

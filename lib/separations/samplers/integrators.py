@@ -17,7 +17,17 @@ from ..schedules import Schedule, schedule_of
 
 
 def denoised(model, x: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
-    """E[X_0 | X_t = x] of the model: its own ``denoise`` if it has one, Tweedie's formula on its score otherwise."""
+    """E[X_0 | X_t = x] of the model: its own ``denoise`` if it has one, Tweedie's formula on its score otherwise.
+
+    Args:
+        model: anything with .denoise or .score.
+        x: (m, *event_shape).
+        t: time > 0, a tensor without dimensions.
+        schedule: what noise at time t means.
+
+    Returns:
+        The shape of x.
+    """
     if hasattr(model, "denoise"):
         return model.denoise(x, t, schedule=schedule)
     alpha, sigma = schedule.alpha(t).to(x), schedule.sigma(t).to(x)
@@ -49,7 +59,20 @@ def _watched(pairs: Iterable, progress: Callable | None, total: int) -> Iterator
 def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=False, progress=None) -> Tensor:
     """Euler-Maruyama on the reverse SDE dX = [f X - g^2 score] dt + g dB, t falling (Anderson 1982).
 
-    progress: a wrapper of the loop over steps, as tqdm.
+    Args:
+        model: anything with .score.
+        x: (m, *event_shape), a draw of X at times[0], see `prior`; 16 bits are taken as float32.
+        times: falling, (T,) with T >= 2, in (0, t_max], see `uniform_times` and `log_snr_times`.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        generator: of the random numbers; None for torch's own.
+        trajectory: whether to return the whole path.
+        progress: a wrapper of the loop over steps, as tqdm.
+
+    Returns:
+        X at times[-1], the shape of x; with `trajectory` the path, (T, *x.shape).
+
+    Raises:
+        ValueError: for a model without such a method, times that do not fall or leave the schedule, x that is not finite.
     """
     check_model(model, "score")
     schedule = schedule_of(schedule, model)
@@ -65,7 +88,22 @@ def reverse_sde(model, x, times, *, schedule=None, generator=None, trajectory=Fa
 
 @torch.no_grad()
 def probability_flow(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
-    """Euler on the probability-flow ODE dX = [f X - g^2 score / 2] dt: same marginals, no noise (Song et al. 2021)."""
+    """Euler on the probability-flow ODE dX = [f X - g^2 score / 2] dt: same marginals, no noise (Song et al. 2021).
+
+    Args:
+        model: anything with .score.
+        x: (m, *event_shape), a draw of X at times[0], see `prior`; 16 bits are taken as float32.
+        times: falling, (T,) with T >= 2, in (0, t_max], see `uniform_times` and `log_snr_times`.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        trajectory: whether to return the whole path.
+        progress: a wrapper of the loop over steps, as tqdm.
+
+    Returns:
+        X at times[-1], the shape of x; with `trajectory` the path, (T, *x.shape).
+
+    Raises:
+        ValueError: for a model without such a method, times that do not fall or leave the schedule, x that is not finite.
+    """
     check_model(model, "score")
     schedule = schedule_of(schedule, model)
 
@@ -84,6 +122,22 @@ def ddim(
 
     eta = 0 is deterministic (the probability-flow ODE with its linear part solved exactly); eta = 1 is ancestral sampling,
     where c is the posterior standard deviation sigma_s sqrt(1 - (alpha_t sigma_s / (alpha_s sigma_t))^2).
+
+    Args:
+        model: anything with .score or .denoise.
+        x: (m, *event_shape), a draw of X at times[0], see `prior`; 16 bits are taken as float32.
+        times: falling, (T,) with T >= 2, in (0, t_max], see `uniform_times` and `log_snr_times`.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        eta: share of the noise of ancestral sampling, in [0, 1].
+        generator: of the random numbers; None for torch's own.
+        trajectory: whether to return the whole path.
+        progress: a wrapper of the loop over steps, as tqdm.
+
+    Returns:
+        X at times[-1], the shape of x; with `trajectory` the path, (T, *x.shape).
+
+    Raises:
+        ValueError: for a model without such a method, times that do not fall or leave the schedule, x that is not finite, eta outside [0, 1].
     """
     schedule = schedule_of(schedule, model)
     check_generator(generator)
@@ -104,7 +158,22 @@ def ddim(
 
 @torch.no_grad()
 def heun(model, x, times, *, schedule=None, trajectory=False, progress=None) -> Tensor:
-    """Second-order Heun on the probability-flow ODE in y = x / alpha, r = sigma / alpha: dy/dr = eps (Karras et al. 2022)."""
+    """Second-order Heun on the probability-flow ODE in y = x / alpha, r = sigma / alpha: dy/dr = eps (Karras et al. 2022).
+
+    Args:
+        model: anything with .score or .denoise.
+        x: (m, *event_shape), a draw of X at times[0], see `prior`; 16 bits are taken as float32.
+        times: falling, (T,) with T >= 2, in (0, t_max], see `uniform_times` and `log_snr_times`.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        trajectory: whether to return the whole path.
+        progress: a wrapper of the loop over steps, as tqdm.
+
+    Returns:
+        X at times[-1], the shape of x; with `trajectory` the path, (T, *x.shape).
+
+    Raises:
+        ValueError: for a model without such a method, times that do not fall or leave the schedule, x that is not finite, and where alpha(times[0]) = 0.
+    """
     schedule = schedule_of(schedule, model)
     times = schedule.check_time(as_numbers(times, "times"))
     if schedule.alpha(first := times.flatten()[0]) <= 0:
@@ -131,6 +200,20 @@ def dpm_solver_2m(model, x, times, *, schedule=None, trajectory=False, progress=
 
     With l = log(alpha / sigma), from t to s: x_s = sigma_s / sigma_t x_t + alpha_s (1 - e^(-h)) D, h = l_s - l_t, where D is the
     denoised sample continued along a line through the last two of them to the middle of the step; the first step has one only.
+
+    Args:
+        model: anything with .score or .denoise.
+        x: (m, *event_shape), a draw of X at times[0], see `prior`; 16 bits are taken as float32.
+        times: falling, (T,) with T >= 2, in (0, t_max], see `uniform_times` and `log_snr_times`.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        trajectory: whether to return the whole path.
+        progress: a wrapper of the loop over steps, as tqdm.
+
+    Returns:
+        X at times[-1], the shape of x; with `trajectory` the path, (T, *x.shape).
+
+    Raises:
+        ValueError: for a model without such a method, times that do not fall or leave the schedule, x that is not finite.
     """
     schedule, last = schedule_of(schedule, model), []
 

@@ -21,9 +21,19 @@ def owned_by(owner: object) -> Schedule | None:
 
 
 def schedule_of(given: object, *owners: object) -> Schedule:
-    """The one schedule of a computation: the given one, else that of the owners, laws or networks; OU() where nobody has one.
+    """The one schedule of a computation: the given one, else that of the owners; OU() where nobody has one.
 
-    ValueError that names both where two disagree, and for what is no schedule. A law that was made without a schedule follows.
+    A law that was made without a schedule follows the others.
+
+    Args:
+        given: a schedule, or None.
+        owners: laws, networks or hybrids that take part.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: where two disagree, naming both, and for what is no schedule.
     """
     found = [] if given is None else [("schedule", check_schedule(given))]
     found += [(type(owner).__name__, own) for owner in owners if (own := owned_by(owner))]

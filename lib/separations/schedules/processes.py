@@ -40,7 +40,15 @@ class OU(Schedule):
 
 @dataclass(frozen=True)
 class VPLinear(Schedule):
-    """Variance preserving, beta(t) = beta_min + (beta_max - beta_min) t on [0, 1] (Ho et al. 2020; Song et al. 2021)."""
+    """Variance preserving, beta(t) = beta_min + (beta_max - beta_min) t on [0, 1] (Ho et al. 2020; Song et al. 2021).
+
+    Args:
+        beta_min: beta(0) > 0, per unit of time.
+        beta_max: beta(1) >= beta_min.
+
+    Raises:
+        ValueError: unless 0 < beta_min <= beta_max < inf.
+    """
 
     beta_min: float = 0.1
     beta_max: float = 20.0
@@ -91,6 +99,14 @@ class DDPM(Schedule):
 
     beta_i rises evenly from beta_first to beta_last. Between two steps log alpha^2 is linear, so that every t has a noise level;
     `timesteps.DiscreteTimes` draws whole steps only. VPLinear() is its limit, nowhere more than 0.1 away in log-SNR.
+
+    Args:
+        steps: number of steps, a whole number >= 1.
+        beta_first: beta_1 > 0.
+        beta_last: beta of the last step, < 1.
+
+    Raises:
+        ValueError: unless steps >= 1 and 0 < beta_first <= beta_last < 1.
     """
 
     steps: int = 1000
