@@ -93,10 +93,18 @@ class Schedule:
         return 2 * (self.alpha(t).log() - self.sigma(t).log())
 
     def add_noise(self, x0: Tensor, t: Time, eps: Tensor) -> Tensor:
-        """X_t = alpha(t) x0 + sigma(t) eps in the dtype of x0, shape of x0.
+        """X_t = alpha(t) x0 + sigma(t) eps in the dtype of x0: the one place where noise is added.
 
-        t: a number, (m,) for the m rows of x0, or of as many dimensions as x0 or one less, and then it broadcasts against it.
-        ValueError where eps has another shape than x0, or t has not one time for each row.
+        Args:
+            x0: data, (m, *event_shape).
+            t: a number, (m,) for the m rows of x0, or of as many dimensions as x0 or one less, and then it broadcasts against it.
+            eps: standard normal noise, the shape of x0.
+
+        Returns:
+            The shape of x0.
+
+        Raises:
+            ValueError: where eps has another shape than x0, t has not one time for each row, or leaves [0, t_max].
         """
         if eps.shape != x0.shape:
             raise ValueError(f"eps has shape {tuple(eps.shape)}: the shape of x0, {tuple(x0.shape)}, is needed")
@@ -110,7 +118,18 @@ class Schedule:
         return self.alpha(t).to(x0) * x0 + self.sigma(t).to(x0) * eps
 
     def check_time(self, t: Time, *, zero: bool = False) -> Tensor:
-        """t as a float64 tensor, after checking 0 < t <= t_max (0 <= t where `zero`). Raises ValueError."""
+        """t, if 0 < t <= t_max and finite.
+
+        Args:
+            t: a number or a tensor.
+            zero: whether t = 0 is allowed as well.
+
+        Returns:
+            t as a float64 tensor of its shape.
+
+        Raises:
+            ValueError: for another t, naming the first one.
+        """
         t = as_numbers(t, "t", nan=True)
         low, high = ends(t)
         if not ((low >= 0 if zero else low > 0) and high <= self.t_max and math.isfinite(high)):
