@@ -2,8 +2,10 @@
 
 import ast
 import importlib
+import inspect
 import io
 import re
+import textwrap
 from pathlib import Path
 
 import docutils.core
@@ -83,6 +85,52 @@ def test_docstrings_become_restructuredtext_without_a_complaint():
 )
 def test_signs_lose_their_meaning_and_names_become_code(text, rst):
     assert as_rst([text]) == [rst, ""]
+
+
+def test_sections_become_lists_with_an_entry_a_name():
+    text = "Args:\n    x: (m, d),\n        finite.\n    t0, t1: ends.\n\nReturns:\n    The shape of x."
+    assert as_rst(text.split("\n")) == [
+        "**Args:**", "", "* ``x``: (m, d), finite.", "* ``t0, t1``: ends.", "", "**Returns:**", "", "* The shape of x.", "",
+    ]  # fmt: skip
+
+
+# Rooms whose public names say what they take, give and refuse in sections; others join the list as they are written.
+SECTIONED = ("schedules", "samplers", "parameterizations", "losses", "distributions", "relu", "loss_gap")
+PUBLIC = [(room, name) for room in SECTIONED for name in api.public(room)]
+
+
+def sections(text: str) -> dict[str, str]:
+    """Sections of a docstring in Google's style, by name."""
+    found = re.findall(r"^(Args|Attributes|Returns|Raises):\n((?: {4}.*\n?)+)", text, re.MULTILINE)
+    assert len(found) == len(dict(found)), "a section stands there twice"
+    return dict(found)
+
+
+def raises(one) -> bool:
+    """Whether the code of a function, or of a class as it is made, refuses anything itself or by a check."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+    if isinstance(tree, ast.ClassDef):
+        made = ("__init__", "__post_init__")
+        tree = ast.Module([node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in made], [])
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = {getattr(call, "id", getattr(call, "attr", "")) for call in calls}
+    return any(isinstance(node, ast.Raise) for node in ast.walk(tree)) or any(
+        name.startswith("check_") for name in named
+    )
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC, ids=[".".join(one) for one in PUBLIC])
+def test_a_public_name_with_two_arguments_says_what_it_takes_gives_and_refuses(room, name):
+    one = getattr(importlib.import_module(f"separations.{room}"), name)
+    arguments = list(inspect.signature(one).parameters)
+    if len(arguments) < 2:
+        return
+    found = sections(inspect.getdoc(one))
+    entries = re.findall(r"^ {4}(\w[\w, ]*): ", found.get("Args", found.get("Attributes", "")), re.MULTILINE)
+    assert [word for entry in entries for word in entry.split(", ")] == arguments
+    assert inspect.isclass(one) or "Returns" in found
+    assert "Raises" in found or not raises(one)
+    assert "Raises" not in found or "ValueError: " in found["Raises"]
 
 
 def test_indented_paragraphs_are_blocks():

@@ -167,3 +167,21 @@ def test_noise_is_added_to_each_row_at_its_own_time():
         VP.add_noise(x0, t, eps[:3])
     with pytest.raises(ValueError, match="t must lie in"):
         VP.add_noise(x0, 1.5, eps)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_log_snr_of_the_schedule_has_its_time_and_no_other_has_one(schedule, dtype):
+    last = schedule.log_snr(torch.tensor(schedule.t_max, dtype=torch.float64)).to(dtype)
+    ends = schedule.time_from_log_snr(torch.stack([torch.tensor(math.inf, dtype=dtype), last]))
+    assert ends[0] == 0 and ends[1] <= schedule.t_max and ends.dtype == dtype
+    assert math.isinf(schedule.t_max) == math.isinf(ends[1])
+    torch.testing.assert_close(float(ends[1]), float(schedule.t_max), rtol=1e-6, atol=0)
+    if last == -math.inf:  # OU, cosine, flow: the noise leaves nothing
+        assert float(schedule.time_from_log_snr(-math.inf)) == schedule.t_max
+        return
+    for level in (-math.inf, float(last) - 1.0):
+        with pytest.raises(
+            ValueError, match=rf"log_snr = {level:g}: at least -\d+\.?\d*, that of the last time of \w+\("
+        ):
+            schedule.time_from_log_snr(torch.tensor([0.0, level], dtype=dtype))

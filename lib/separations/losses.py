@@ -17,9 +17,21 @@ from .schedules import Schedule, Time, schedule_of
 
 
 def fisher_divergence(model, truth, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Estimate:
-    """E ||truth.score(x, t) - model.score(x, t)||^2 over the samples x, (m, ...), drawn from the law it is taken under.
+    """E ||truth.score(x, t) - model.score(x, t)||^2 over samples x of the law that it is taken under.
 
     With x from P_t and truth = P_t it is Fisher(P_t, model); the factor 1/2 of some authors is left out.
+
+    Args:
+        model, truth: anything with .score.
+        x: (m, *event_shape).
+        t: time, a number or (m,).
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+
+    Returns:
+        An `Estimate` of m terms, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: for objects without a score, x that is not finite, schedules that disagree.
     """
     schedule = schedule_of(schedule, model, truth)
     check_shaped(x, "x"), check_model(model, "score"), check_model(truth, "score", name="truth")
@@ -39,8 +51,20 @@ def denoising_loss(
 ) -> Estimate:
     """Denoising score matching (Vincent 2011; Ye et al. 2026, eq. 3.1): weight * ||s(X_t, t) + eps / sigma||^2.
 
-    x0: data (m, ...); t > 0: a number or (m,); eps: the noise, of the shape of x0, drawn if None; weight: a number or (m,),
-    1 for the score loss, sigma^2 for the eps loss (see `parameterizations.loss_weight`).
+    Args:
+        model: anything with .score.
+        x0: data, (m, *event_shape).
+        t: time > 0, a number or (m,).
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        eps: the noise, of the shape of x0; drawn if None.
+        weight: a number or (m,), 1 for the score loss, sigma^2 for the eps loss (see `parameterizations.loss_weight`).
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        An `Estimate` of m terms, in the unit of weight / sigma^2.
+
+    Raises:
+        ValueError: for shapes that do not fit, values that are not finite, t outside (0, t_max].
     """
     schedule = schedule_of(schedule, model)
     check_shaped(x0, "x0")
@@ -65,9 +89,22 @@ def implicit_loss(
     weight=1.0,
     generator=None,
 ) -> Estimate:
-    """Vanilla score matching (Hyvarinen 2005): weight * (||s(x, t)||^2 + 2 div s(x, t)), x (m, ...) drawn from P_t.
+    """Vanilla score matching (Hyvarinen 2005): weight * (||s(x, t)||^2 + 2 div s(x, t)) for x drawn from P_t.
 
-    probes: None for the exact divergence (d backward passes), or a number of Hutchinson probes (one pass each).
+    Args:
+        model: anything with .score that is differentiable.
+        x: (m, *event_shape).
+        t: time, a number or (m,).
+        probes: None for the exact divergence (d backward passes), or a number of Hutchinson probes (one pass each).
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        weight: a number or (m,).
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        An `Estimate` of m terms; it may be negative.
+
+    Raises:
+        ValueError: as `score_and_divergence`, and for a weight of another shape.
     """
     score, divergence = score_and_divergence(model, x, t, probes=probes, schedule=schedule, generator=generator)
     return Estimate(_weighted(score.flatten(1).square().sum(1) + 2 * divergence, weight))
@@ -76,11 +113,24 @@ def implicit_loss(
 def score_and_divergence(
     model, x: Tensor, t: Time, *, probes: int | None = None, schedule: Schedule | None = None, generator=None
 ) -> tuple[Tensor, Tensor]:
-    """s(x, t), (m, ...), and its divergence sum_i ds_i/dx_i, (m,), by vector-Jacobian products.
+    """s(x, t) and its divergence sum_i ds_i/dx_i, by vector-Jacobian products.
 
-    probes None: exact, one product for each of the d coordinates. probes k: the mean of v^T (ds/dx) v over k random sign
-    vectors v (Hutchinson 1989), without bias. Gradients to the model's parameters flow unless grad mode is off.
-    Raises ValueError where the model's score is cut off from x, for then its divergence would silently be 0.
+    Gradients to the model's parameters flow unless grad mode is off.
+
+    Args:
+        model: anything with .score that is differentiable.
+        x: (m, *event_shape).
+        t: time, a number or (m,).
+        probes: None, exact: one product for each of the d coordinates. k: the mean of v^T (ds/dx) v over k random sign vectors v
+            (Hutchinson 1989), without bias.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        The score, shape of x, and the divergence, (m,).
+
+    Raises:
+        ValueError: for x that is not finite, probes < 1, and a score that is cut off from x: its divergence would silently be 0.
     """
     check_shaped(x, "x"), check_model(model, "score"), check_generator(generator)
     keep_graph = torch.is_grad_enabled()

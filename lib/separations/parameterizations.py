@@ -18,10 +18,18 @@ PREDICTIONS = ("score", "eps", "x0", "v")
 
 
 def coefficients(source: str, target: str, t: Time, *, schedule: Schedule | None = None) -> tuple[Tensor, Tensor]:
-    """a and b of target = a X_t + b source, float64, each of the shape of t.
+    """a and b of target = a X_t + b source.
 
-    source, target: names out of PREDICTIONS. Raises ValueError for another name, for t outside (0, t_max], and where the
-    conversion does not exist because alpha(t) = 0.
+    Args:
+        source, target: names out of PREDICTIONS.
+        t: time in (0, t_max], of any shape.
+        schedule: what noise at time t means, OU() by default.
+
+    Returns:
+        a and b, float64, each of the shape of t.
+
+    Raises:
+        ValueError: for another name, t outside (0, t_max], and where alpha(t) = 0 so that the conversion does not exist.
     """
     for name, value in (("source", source), ("target", target)):
         if value not in PREDICTIONS:
@@ -55,9 +63,20 @@ def coefficients(source: str, target: str, t: Time, *, schedule: Schedule | None
 
 
 def convert(value: Tensor, x: Tensor, t: Time, *, source: str, target: str, schedule: Schedule | None = None) -> Tensor:
-    """The target that belongs to the source `value` at X_t = x; value and x (m, ...), t a number or (m,) -> (m, ...).
+    """The target that belongs to the source `value` at X_t = x, in the dtype of x.
 
-    The dtype of x decides the precision. Raises ValueError as `coefficients` does, and for shapes that do not fit.
+    Args:
+        value: the source, (m, *event_shape).
+        x: X_t, the shape of value.
+        t: time in (0, t_max], a number or (m,).
+        source, target: names out of PREDICTIONS.
+        schedule: what noise at time t means, OU() by default.
+
+    Returns:
+        The shape of x.
+
+    Raises:
+        ValueError: as `coefficients`, and for shapes that do not fit.
     """
     check_shaped(x), check_shaped(value, source if source in PREDICTIONS else "value")
     if value.shape != x.shape:
@@ -74,13 +93,37 @@ def convert(value: Tensor, x: Tensor, t: Time, *, source: str, target: str, sche
 
 
 def loss_weight(source: str, target: str, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """b^2: a squared error of the target is loss_weight times that of the source, float64, shape of t.
+    """b^2: a squared error of the target is loss_weight times that of the source.
 
     loss_weight("score", "eps", t) = sigma^2: the eps loss is the score loss times sigma^2.
+
+    Args:
+        source, target: names out of PREDICTIONS.
+        t: time in (0, t_max], of any shape.
+        schedule: what noise at time t means, OU() by default.
+
+    Returns:
+        float64, shape of t.
+
+    Raises:
+        ValueError: as `coefficients`.
     """
     return coefficients(source, target, t, schedule=schedule)[1] ** 2
 
 
 def score_from_eps(eps: Tensor, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """score = -eps / sigma, (m, ...)."""
+    """score = -eps / sigma.
+
+    Args:
+        eps: (m, *event_shape).
+        x: X_t, the shape of eps.
+        t: time in (0, t_max], a number or (m,).
+        schedule: what noise at time t means, OU() by default.
+
+    Returns:
+        The shape of x.
+
+    Raises:
+        ValueError: as `convert`.
+    """
     return convert(eps, x, t, source="eps", target="score", schedule=schedule)

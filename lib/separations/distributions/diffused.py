@@ -70,8 +70,7 @@ class Diffused:
         t = schedule.check_time(t, zero=True)
         if not t.any():
             return x0
-        alpha, sigma = self._noise(t, m, schedule, x0)
-        return (alpha * x0.reshape(m, -1) + sigma * randn((m, self.d), x0, generator)).to(x0.dtype).reshape(x0.shape)
+        return schedule.add_noise(x0, t, randn(tuple(x0.shape), x0, generator))
 
     def denoise(self, x: Tensor, t: Time, *, schedule: Schedule | None = None) -> Tensor:
         """Posterior mean E[X_0 | X_t = x], (m, *event_shape)."""

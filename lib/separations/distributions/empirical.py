@@ -24,7 +24,7 @@ class Empirical(Diffused):
         data: (n, *event_shape), a floating-point tensor on any device or a numpy array, which may be a memory map larger than memory;
             or 8-bit images (uint8), which stay 8-bit: their values are 2 / 255 number - 1, in [-1, 1].
         block: points read at a time; None: what suits the cache.
-        schedule: the noise that the law owns; None: that of each call.
+        schedule: that the law owns; None for a law of OU() that follows another where one is given.
         index: a file that keeps the norms of the points, see `numerics.rows_index`.
         group: processes that hold the other points of the set, see `numerics.shards`; samples are of this one's.
 

@@ -13,9 +13,15 @@ from .diffused import Diffused
 class FittedGaussian(Diffused):
     """N(mean, covariance) of n points, diffused; the covariance in its at most n - 1 principal axes, so that d may be far above n.
 
-    data: (n, *event_shape), n >= 2, of which at least two differ. Outside of the span of the points the law has no variance:
-    log_prob, score and hessian need t > 0. Where n > d it is the `GaussianMixture` of one component with the sample covariance.
-    ValueError for fewer points, or points that are all equal.
+    Outside of the span of the points the law has no variance: log_prob, score and hessian need t > 0. Where n > d it is the
+    `GaussianMixture` of one component with the sample covariance.
+
+    Args:
+        data: (n, *event_shape), n >= 2, of which at least two differ.
+        schedule: that the law owns; None for a law of OU() that follows another where one is given.
+
+    Raises:
+        ValueError: for fewer points, or points that are all equal.
     """
 
     def __init__(self, data: Tensor, *, schedule: Schedule | None = None):

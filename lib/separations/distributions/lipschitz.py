@@ -110,7 +110,7 @@ def gaussian_lipschitz(truth: GaussianMixture, t: Time, *, schedule: Schedule | 
     """1 / (sigma^2 + alpha^2 lambda_min), shape of t: the Lipschitz constant of the score of one Gaussian, O(1) for every t."""
     if not isinstance(truth, GaussianMixture) or truth.K != 1:
         raise ValueError(f"truth = {shown(truth)}: a GaussianMixture with K = 1 is needed")
-    schedule, least = schedule_of(schedule, truth), truth.variances.double().min()
+    schedule, least = schedule_of(schedule, truth), truth.covariance.eigenvalues.double().min()
     t = schedule.check_time(t, zero=bool(least > 0)).to(least.device)
     return 1 / (schedule.sigma(t) ** 2 + schedule.alpha(t) ** 2 * least)
 

@@ -11,8 +11,16 @@ class LocalGaussians:
     """K groups of points by k-means; in each a Gaussian with the group's mean and covariance, cut to `rank` directions.
 
     With n = K every group is a single point and sampling returns training points; with more points a group, a sample is a
-    random mix of the points of one group. data: (n, *event_shape), in 16 bits taken as float32. ValueError if there are fewer
-    than K distinct points, or K groups cannot be told apart, or rank < 0.
+    random mix of the points of one group.
+
+    Args:
+        data: (n, *event_shape), in 16 bits taken as float32.
+        K: number of groups.
+        rank: directions that are kept, >= 0.
+        seed: of k-means, below 2^32.
+
+    Raises:
+        ValueError: for fewer than K distinct points, groups that cannot be told apart in the dtype of the data, rank < 0.
     """
 
     def __init__(self, data: Tensor, K: int, rank: int, *, seed: int = 0):

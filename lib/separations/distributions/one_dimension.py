@@ -25,8 +25,8 @@ def _components(mixture: GaussianMixture, t: float, schedule: Schedule | None) -
     schedule = schedule_of(schedule, mixture)
     t = schedule.check_time(as_real(t, "t"), zero=True)
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    variance = alpha**2 * mixture.variances[:, 0].double() + sigma**2
-    return alpha * mixture.means.double().mT, variance.sqrt().expand(mixture.K)[None]
+    std = (alpha**2 * mixture.covariance.to(torch.float64) + sigma**2).sqrt().expand(mixture.K)
+    return alpha * mixture.means.double().mT, std.eigenvalues.mT
 
 
 def cdf(mixture: GaussianMixture, x: Tensor, t: float = 0.0, *, schedule: Schedule | None = None) -> Tensor:

@@ -174,7 +174,17 @@ class StudentMixture(ProductMixture):
     and hessian also answer at t = 0. Relative error of a coordinate's diffused density in float64: below 1e-10, also far in
     the tails. Nodes of the quadrature: about 170 for df = 1, 100 for 3, 40 for 30, more for |x| far beyond the scale and
     like sqrt(df) beyond. Samples of df < 1/2 may overflow float32.
-    Raises ValueError for shapes that do not fit, NaN, and scale, df or weights that are not positive.
+
+    Args:
+        means: (K, *event_shape), floating point.
+        scale: a number or (d,), positive, in the unit of the data.
+        df: degrees of freedom, positive.
+        weights: (K,), positive; they are normalised. Equal ones by default.
+        piece: numbers of a query that are computed at a time.
+        schedule: that the law owns; None for a law of OU() that follows another where one is given.
+
+    Raises:
+        ValueError: for shapes that do not fit, NaN, and scale, df or weights that are not positive.
     """
 
     at_zero = True
@@ -211,10 +221,19 @@ class StudentMixture(ProductMixture):
 
 
 class UniformMixture(ProductMixture):
-    """Coordinates uniform on mu_kj +- half_width_j (a number or (d,)): bounded support, variance half_width^2 / 3.
+    """Coordinates uniform on mu_kj +- half_width_j: bounded support, variance half_width^2 / 3.
 
     All questions need t > 0, log_prob too: at t = 0 the density has jumps and no score.
-    Raises ValueError for shapes that do not fit, NaN, and half_width or weights that are not positive.
+
+    Args:
+        means: (K, *event_shape), floating point.
+        half_width: a number or (d,), positive, in the unit of the data.
+        weights: (K,), positive; they are normalised. Equal ones by default.
+        piece: numbers of a query that are computed at a time.
+        schedule: that the law owns; None for a law of OU() that follows another where one is given.
+
+    Raises:
+        ValueError: for shapes that do not fit, NaN, and half_width or weights that are not positive.
     """
 
     def __init__(

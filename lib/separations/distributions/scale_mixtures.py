@@ -19,9 +19,17 @@ MASS = 1e-9  # left outside on either side
 
 
 def radial_student(d: int, df: float) -> GaussianMixture:
-    """The multivariate Student law in dimension d: V = df / chi^2_df, density like |x|^-(d + df) far out, df = 1 Cauchy.
+    """The multivariate Student law: V = df / chi^2_df, density like |x|^-(d + df) far out, df = 1 Cauchy.
 
-    ValueError for df that is not in [0.5, 1000].
+    Args:
+        d: dimension.
+        df: degrees of freedom, in [0.5, 1000].
+
+    Returns:
+        A mixture of Gaussians about 0 with one variance each, float64.
+
+    Raises:
+        ValueError: for d < 1 or df outside [0.5, 1000].
     """
     df = as_real(df, "df")
     if not 0.5 <= df <= 1000:

@@ -23,8 +23,8 @@ def as_empirical(data, truth: Diffused, allow_singular: bool = False) -> Empiric
             f"data has points of shape {tuple(empirical.event_shape)}, truth of shape {tuple(truth.event_shape)}: "
             "the same shape is needed"
         )
-    if isinstance(truth, GaussianMixture) and not allow_singular and not (truth.variances > 0).all():
-        component = int((truth.variances <= 0).any(1).nonzero()[0])
+    if isinstance(truth, GaussianMixture) and not allow_singular and (singular := truth.covariance.singular).any():
+        component = int(singular.nonzero()[0])
         raise ValueError(
             f"truth has a singular covariance (component {component}): positive variances are needed, or allow_singular=True"
         )
@@ -52,41 +52,31 @@ class KnownPosterior:
         if not isinstance(truth, GaussianMixture) or empirical.n * empirical.d > MAX_KEPT:
             return None
         rows, t = empirical.rows, 0.0
-        if not (truth.variances > 0).all():
+        if truth.covariance.singular.any():
             t = float(schedule.time_from_log_snr(12.0))
         home, dtype = rows.squared_norms.device, torch.as_tensor(empirical.data[:1]).dtype
-        labels, centred = [], []
+        labels, centred, axes = [], [], truth.covariance.to(home, dtype)
         for _, block in rows.blocks(home, dtype):
             points = block.reshape(-1, *empirical.event_shape)
             k = truth.responsibilities(points, t, schedule=schedule).argmax(1)
-            labels.append(k), centred.append(cls._rotate(truth, block - truth.means.to(block)[k], k))
+            labels.append(k), centred.append(axes.to_axes(block - truth.means.to(block)[k], k))
         labels, centred = torch.cat(labels), torch.cat(centred)
         counts = torch.bincount(labels, minlength=truth.K).double()
         second = torch.zeros(truth.K, empirical.d, dtype=torch.float64, device=home)
         second = second.index_add(0, labels, centred.double().square()) / counts.clamp(min=1)[:, None]
         return cls(labels, centred, second, counts / len(labels), truth, schedule)
 
-    @staticmethod
-    def _rotate(truth: GaussianMixture, x: Tensor, k: Tensor) -> Tensor:
-        """Into the principal axes of component k; x: (..., m, d), k: (m,)."""
-        if truth.axes is None:
-            return x
-        out, axes = torch.empty_like(x), truth.axes.to(x).expand(truth.K, -1, -1)
-        for c in k.unique().tolist():
-            out[..., k == c, :] = x[..., k == c, :] @ axes[c]
-        return out
-
     def _coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """a, b of (a z + b c): a = -1/sigma + sigma/v, b = alpha/v; (..., K, d) float64, for t of shape (...)."""
-        alpha, sigma = (f(t)[..., None, None] for f in (self.schedule.alpha, self.schedule.sigma))
-        signal = alpha**2 * self.truth.variances.double().cpu().expand(self.truth.K, -1)
-        v = signal + sigma**2
-        return -signal / (sigma * v), alpha / v
+        alpha, sigma = (f(t)[..., None] for f in (self.schedule.alpha, self.schedule.sigma))
+        signal = alpha**2 * self.truth.covariance.to("cpu", torch.float64).expand(self.truth.K)
+        v = (signal + sigma**2).eigenvalues
+        return -signal.eigenvalues / (sigma[..., None] * v), alpha[..., None] / v
 
     def terms(self, index: Tensor, z: Tensor, times: Tensor) -> Tensor:
         """(T, copies, m) for training points `index` (m,) and noise z (copies, m, d)."""
         k = self.labels[index.to(self.labels.device)]
-        noise, centred = self._rotate(self.truth, z, k), self.centred[index.to(self.labels.device)]
+        noise, centred = self.truth.covariance.to(z).to_axes(z, k), self.centred[index.to(self.labels.device)]
         a, b = (c.to(z)[:, k] for c in self._coefficients(times))  # (T, m, d)
         return (a[:, None] * noise + b[:, None] * centred).square().sum(-1)
 
@@ -99,7 +89,12 @@ class KnownPosterior:
 
 @dataclass(frozen=True)
 class NoiseLength:
-    """||z||^2 / sigma^2, mean d / sigma^2 for every truth: at small t nearly all the scatter of the gap is the length of the noise."""
+    """||z||^2 / sigma^2, mean d / sigma^2 for every truth: at small t nearly all the scatter of the gap is the length of the noise.
+
+    Args:
+        d: dimension of the data.
+        schedule: what noise at time t means.
+    """
 
     d: int
     schedule: Schedule

@@ -33,10 +33,14 @@ from .terms import Draws, best_terms, check_samples, check_times, curves, dtype_
 
 @dataclass(frozen=True)
 class LossGap:
-    """What `loss_gap` finds. t: as given; each curve has the shape of t, in units of 1 / (units of the data)^2.
+    """What `loss_gap` finds; each curve has the shape of t, in units of 1 / (units of the data)^2.
 
-    value, se: the best estimate (controlled, from 64 terms on; the Fisher side otherwise); fisher, difference: the two
-    sides of Proposition 4.1; truth_loss, empirical_loss: the two denoising losses; samples: noisy points used, (T,).
+    Attributes:
+        t: as given.
+        best: the best estimate, `value` and `se`: controlled, from 64 terms on; the Fisher side otherwise.
+        fisher, difference: the two sides of Proposition 4.1.
+        truth_loss, empirical_loss: the two denoising losses.
+        samples: noisy points used, (T,).
     """
 
     t: Tensor
@@ -72,12 +76,27 @@ def loss_gap(
 ) -> LossGap:
     """Both sides of Proposition 4.1 for one training set, at one or many times, from the same noise.
 
-    data: (n, *event_shape), or an `Empirical`; truth: anything with sample, log_prob and score; t > 0: a number or (T,).
-    samples: noisy points for each t (a mirrored pair counts as two). relative_error: go on, at the times that need it,
-    until se / value is below it or max_samples is reached. The dtype of the data decides the precision. Memory: a few
-    hundred MB beside the data; n = 100,000 in d = 64 is no problem.
-    Raises ValueError for data that do not fit the truth, sigma(t) below the rounding error of the data, a truth with a
-    singular covariance unless allow_singular (its score is then unbounded as t -> 0), fewer than 8 samples.
+    Memory: a few hundred MB beside the data; n = 100,000 in d = 64 is no problem.
+
+    Args:
+        data: the training set, (n, *event_shape), or an `Empirical`; its dtype decides the precision.
+        truth: anything with sample, log_prob and score, of the same event_shape.
+        t: time in (0, t_max], a number or (T,).
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        samples: noisy points for each t (a mirrored pair counts as two), at least 8.
+        relative_error: go on, at the times that need it, until se / value is below it or max_samples is reached; None for no more.
+        max_samples: noisy points for each t, at most.
+        antithetic: whether each noise is used with its mirror image.
+        stratified: whether training points are drawn without replacement.
+        allow_singular: whether a truth with a singular covariance is accepted; its score is unbounded as t -> 0.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        A `LossGap`.
+
+    Raises:
+        ValueError: for data that do not fit the truth, sigma(t) below the rounding error of the data, a truth with a
+            singular covariance unless allow_singular, fewer than 8 samples, a relative_error that is not positive.
     """
     schedule, empirical = schedule_of(schedule, data, truth), as_empirical(data, truth, allow_singular)
     times = check_times(t, empirical, schedule)
@@ -129,10 +148,25 @@ def generalization_error(
     generator: torch.Generator | None = None,
 ) -> Curve:
     """The other direction, E_{X ~ P_t} || grad log p-hat_t(X) - grad log p_t(X) ||^2: the error of the empirical score on
-    fresh points, Fisher(P_t, P-hat_t) of Ye et al. (2026, section 4). A `Curve` of the shape of t.
+    fresh points, Fisher(P_t, P-hat_t) of Ye et al. (2026, section 4).
 
     It is not the loss gap: as t -> 0 it grows like alpha^2 sigma^-4 times the squared distance to the nearest training point.
-    Common noise for all t. Raises ValueError as `loss_gap` does.
+    Common noise for all t.
+
+    Args:
+        data: the training set, (n, *event_shape), or an `Empirical`; its dtype decides the precision.
+        truth: anything with sample, log_prob and score, of the same event_shape.
+        t: time in (0, t_max], a number or (T,).
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        samples: fresh points for each t, at least 8.
+        allow_singular: whether a truth with a singular covariance is accepted; its score is unbounded as t -> 0.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        A `Curve` of the shape of t, in units of 1 / (units of the data)^2.
+
+    Raises:
+        ValueError: as `loss_gap`.
     """
     schedule, empirical = schedule_of(schedule, data, truth), as_empirical(data, truth, allow_singular)
     times = check_times(t, empirical, schedule)

@@ -18,7 +18,12 @@ from .terms import Draws, best_terms, check_samples, check_times, gap_terms
 
 @dataclass(frozen=True)
 class IntegratedGap:
-    """An integral over time. estimate: with the standard error of the sampling; quadrature_error: of the rule in time."""
+    """An integral of the gap over time.
+
+    Attributes:
+        estimate: with the standard error of the sampling.
+        quadrature_error: of the rule in time.
+    """
 
     estimate: Estimate
     quadrature_error: float
@@ -47,10 +52,26 @@ def integrated_gap(
 ) -> IntegratedGap:
     """The gap integrated over training times, int_{t0}^{t1} weight(t) Loss-Gap_t dt, with its errors.
 
-    weight: None for 1 (eq. 3.1 of Ye et al. 2026), or a function of t (T,); `likelihood_weight` gives the diffusion squared, for
-    which the integral is known (`kl_gap`). Gauss-Legendre in log t with common noise for all nodes, so the standard error is
-    that of the whole integral; quadrature_error is the change against the rule with two thirds of the nodes.
-    Raises ValueError unless 0 < t0 < t1 <= t_max, and as `loss_gap` does.
+    Gauss-Legendre in log t with common noise for all nodes, so the standard error is that of the whole integral; its
+    quadrature_error is the change against the rule with two thirds of the nodes.
+
+    Args:
+        data: the training set, (n, *event_shape), or an `Empirical`; its dtype decides the precision.
+        truth: anything with sample, log_prob and score, of the same event_shape.
+        t0, t1: ends of the integral, 0 < t0 < t1 <= t_max.
+        weight: None for 1 (eq. 3.1 of Ye et al. 2026), or a function of t (T,); `likelihood_weight` gives the diffusion squared,
+            for which the integral is known (`kl_gap`).
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        samples: noisy points for each time, at least 8.
+        nodes: of the rule in time.
+        allow_singular: whether a truth with a singular covariance is accepted; its score is unbounded as t -> 0.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        An `IntegratedGap`.
+
+    Raises:
+        ValueError: as `loss_gap`, and unless 0 < t0 < t1 <= t_max.
     """
     schedule, empirical = schedule_of(schedule, data, truth), as_empirical(data, truth, allow_singular)
     _check_interval(t0, t1)
@@ -95,8 +116,24 @@ def kl_gap(
 ) -> Estimate:
     """2 [KL(P-hat_t0, P_t0) - KL(P-hat_t1, P_t1)] in nats: the integrated gap under likelihood weighting, without a time grid.
 
-    From d/dt KL(P-hat_t, P_t) = -g^2 / 2 Loss-Gap_t (Song et al. 2021). For OU, g = 1 and it is the plain integral; t1 None leaves
-    out the second term, that is t1 = inf for OU. Common points and noise in both terms.
+    From d/dt KL(P-hat_t, P_t) = -g^2 / 2 Loss-Gap_t (Song et al. 2021). For OU, g = 1 and it is the plain integral. Common
+    points and noise in both terms.
+
+    Args:
+        data: the training set, (n, *event_shape), or an `Empirical`; its dtype decides the precision.
+        truth: anything with sample, log_prob and score, of the same event_shape.
+        t0: start of the integral, > 0.
+        t1: its end; None leaves out the second term, that is t1 = inf for OU.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        samples: noisy points for each time, at least 8.
+        allow_singular: whether a truth with a singular covariance is accepted; its score is unbounded as t -> 0.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        An `Estimate`, in nats.
+
+    Raises:
+        ValueError: as `loss_gap`, and unless 0 < t0 < t1 <= t_max.
     """
     schedule, empirical = schedule_of(schedule, data, truth), as_empirical(data, truth, allow_singular)
     as_real(t0, "t0"), check_model(truth, "log_prob", name="truth")
@@ -106,7 +143,7 @@ def kl_gap(
     _, x0, z = Draws(empirical, True, True, generator).take(check_samples(samples, True))
     total = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
     for sign, t in zip((2, -2), times.tolist()):
-        points = (schedule.alpha(t).to(x0) * x0 + schedule.sigma(t).to(x0) * z).reshape(-1, *empirical.event_shape)
+        points = schedule.add_noise(x0.expand_as(z), t, z).reshape(-1, *empirical.event_shape)
         ratio = empirical.log_prob(points, t, schedule=schedule) - truth.log_prob(points, t, schedule=schedule)
         total = total + sign * ratio.double().reshape(z.shape[:2]).mean(0)
     return Estimate(total)

@@ -28,7 +28,19 @@ def quadrature_gap(
 ) -> float:
     """The loss gap Fisher(P-hat_t, P_t) in d = 1 by quadrature, to a relative `tolerance`.
 
-    data: (n, 1). Raises ValueError for d > 1, as `loss_gap` does, and where 2^20 grid points are too few for the tolerance.
+    Args:
+        data: (n, 1), or an `Empirical`.
+        truth: anything with sample, log_prob and score in d = 1.
+        t: time in (0, t_max], a number.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        tolerance: relative, in (0, 1).
+        allow_singular: whether a truth with a singular covariance is accepted; its score is unbounded as t -> 0.
+
+    Returns:
+        The value, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: as `loss_gap`; for d > 1, and where 2^20 grid points are too few for the tolerance.
     """
     return _integrate(data, truth, t, schedule_of(schedule, data, truth), tolerance, allow_singular, under_truth=False)
 
@@ -42,7 +54,22 @@ def quadrature_error(
     tolerance: float = 1e-8,
     allow_singular: bool = False,
 ) -> float:
-    """The generalisation error Fisher(P_t, P-hat_t) of the empirical score in d = 1; arguments as `quadrature_gap`."""
+    """The generalisation error Fisher(P_t, P-hat_t) of the empirical score in d = 1 by quadrature, to a relative `tolerance`.
+
+    Args:
+        data: (n, 1), or an `Empirical`.
+        truth: anything with sample, log_prob and score in d = 1.
+        t: time in (0, t_max], a number.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        tolerance: relative, in (0, 1).
+        allow_singular: whether a truth with a singular covariance is accepted; its score is unbounded as t -> 0.
+
+    Returns:
+        The value, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: as `loss_gap`; for d > 1, and where 2^20 grid points are too few for the tolerance.
+    """
     return _integrate(data, truth, t, schedule_of(schedule, data, truth), tolerance, allow_singular, under_truth=True)
 
 

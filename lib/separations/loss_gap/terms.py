@@ -80,8 +80,8 @@ def gap_terms(draws, empirical: Empirical, truth: Diffused, times: Tensor, sched
 
 @torch.no_grad()
 def _piece(index, x0, z, empirical, truth, times, schedule, control) -> Tensor:
-    alpha, sigma = (f(times).to(x0)[:, None, None, None] for f in (schedule.alpha, schedule.sigma))
-    x = alpha * x0 + sigma * z  # (T, copies, m, d)
+    column, shape = times[:, None, None, None], (len(times), *z.shape)  # (T, copies, m, d)
+    x, sigma = schedule.add_noise(x0.expand(shape), column, z.expand(shape)), schedule.sigma(column).to(x0)
     t = times.to(x.device)[:, None, None].expand(x.shape[:3]).flatten()
     points = x.reshape(-1, *empirical.event_shape)
     true, fitted = (law.score(points, t, schedule=schedule).reshape(x.shape) for law in (truth, empirical))

@@ -31,12 +31,24 @@ MORE_NOISE = "a larger t is needed"
 def small_t_limit(
     truth: Diffused, t: Time, *, data: Tensor | Empirical | None = None, schedule: Schedule | None = None
 ) -> Tensor:
-    """The loss gap where points and components are far apart on the scale of the noise: tr(I / sigma^2 - V_k^-1), shape of t.
+    """The loss gap where points and components are far apart on the scale of the noise: tr(I / sigma^2 - V_k^-1).
 
     Averaged over components k, V_k = alpha^2 Sigma_k + sigma^2 I: for each principal variance lambda the term
-    alpha^2 lambda / (sigma^2 (alpha^2 lambda + sigma^2)). It is the expectation over training sets; with `data`, the value for these
-    points, each counted to its likeliest component. truth: a GaussianMixture, or a law with `component_information`.
-    It needs no separation to be a lower bound of the plateau (`fisher_information` is convex in P).
+    alpha^2 lambda / (sigma^2 (alpha^2 lambda + sigma^2)). It needs no separation to be a lower bound of the plateau
+    (`fisher_information` is convex in P).
+
+    Args:
+        truth: a GaussianMixture, or a law with `component_information`.
+        t: time in (0, t_max], of any shape.
+        data: None for the expectation over training sets; a training set, (n, *event_shape) or an `Empirical`, for the value of
+            these points, each counted to its likeliest component.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+
+    Returns:
+        float64, shape of t, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: for another truth, with data one that is no GaussianMixture, t outside (0, t_max].
     """
     schedule = schedule_of(schedule, truth)
     times = schedule.check_time(t)
@@ -50,16 +62,31 @@ def small_t_limit(
             raise ValueError(f"truth = {truth}: a GaussianMixture, or a law with component_information(t), is needed")
         own = [float(truth.component_information(float(s), schedule=schedule)) for s in times.reshape(-1)]
         return truth.d / schedule.sigma(times) ** 2 - torch.tensor(own, dtype=torch.float64).reshape(times.shape)
-    a2, s2 = (f(times)[..., None, None] ** 2 for f in (schedule.alpha, schedule.sigma))
-    signal = a2 * truth.variances.double().cpu()  # (..., K or 1, d)
-    per_component = (signal / (s2 * (signal + s2))).sum(-1).expand(*times.shape, truth.K)
+    a2, s2 = (f(times)[..., None] ** 2 for f in (schedule.alpha, schedule.sigma))
+    signal = a2 * truth.covariance.to("cpu", torch.float64)  # (..., K or 1, d) eigenvalues
+    per_axis = signal.eigenvalues / (s2[..., None] * (signal + s2).eigenvalues)
+    per_component = per_axis.sum(-1).expand(*times.shape, truth.K)
     return (per_component * truth.weights.double().cpu()).sum(-1)
 
 
 def fisher_information(
     truth: Diffused, t: Time, *, samples: int = 20_000, schedule: Schedule | None = None, generator=None
 ) -> Curve:
-    """J(P_t) = E_{X ~ P_t} ||grad log p_t(X)||^2 by Monte Carlo with common, mirrored noise, shape of t."""
+    """J(P_t) = E_{X ~ P_t} ||grad log p_t(X)||^2 by Monte Carlo.
+
+    Args:
+        truth: anything with sample and score.
+        t: time in (0, t_max], of any shape.
+        samples: fresh points for each t.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        A `Curve` of the shape of t, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: for a law without these methods, samples < 1, t outside (0, t_max].
+    """
     schedule = schedule_of(schedule, truth)
     return _over_times(t, schedule, lambda s: _squared_scores(truth, s, samples, schedule, generator))
 
@@ -70,7 +97,20 @@ def plateau(
     """d / sigma^2 - J(P_t) = alpha^2 / sigma^4 mmse(P, t): the loss of the true score on fresh data, and the largest expected gap.
 
     The gap stays here while noise does not confuse training points. Estimated by E||-z/sigma - grad log p_t(X)||^2, whose terms
-    vanish with the noise's own fluctuation (better conditioned than the difference). A `Curve` of the shape of t.
+    vanish with the noise's own fluctuation (better conditioned than the difference).
+
+    Args:
+        truth: anything with sample and score.
+        t: time in (0, t_max], of any shape.
+        samples: fresh points for each t.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        A `Curve` of the shape of t, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: for a law without these methods, samples < 1, t outside (0, t_max].
     """
     schedule = schedule_of(schedule, truth)
 
@@ -82,13 +122,25 @@ def plateau(
 
 
 def gap_lower_bound(truth: GaussianMixture, t: Time, n: int, *, schedule: Schedule | None = None) -> Tensor:
-    """Below the expected loss gap for every Gaussian mixture, n and t, separated or not: closed form, shape of t.
+    """Below the expected loss gap for every Gaussian mixture, n and t, separated or not: closed form.
 
         small_t_limit - (n - 1) alpha^2 / (2 sigma^4) E[ D^2 exp(-alpha^2 D^2 / (8 sigma^2)) ],  D the distance of two data points.
 
     Proof: J is convex, which gives the first term; the posterior mean of the training set errs less than the nearest
     training point does, and noise takes x_i nearer to another point at distance D with probability Q(alpha D / (2 sigma)).
     Worth something while log n < about d/2 log(1 + alpha^2 lambda / (2 sigma^2)); it may be negative beyond.
+
+    Args:
+        truth: the mixture.
+        t: time in (0, t_max], of any shape.
+        n: number of training points.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+
+    Returns:
+        float64, shape of t, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: for another truth, n < 1, t outside (0, t_max] or so small that the bound overflows.
     """
     schedule = schedule_of(schedule, truth)
     times = schedule.check_time(t)
@@ -100,7 +152,7 @@ def gap_lower_bound(truth: GaussianMixture, t: Time, n: int, *, schedule: Schedu
 
 def _pair_moment(truth: GaussianMixture, rate: Tensor) -> Tensor:
     """E[D^2 exp(-c D^2)] over two independent draws, D their distance: Gaussian integrals, pair of components by pair."""
-    cov = _covariances(truth)
+    cov = truth.covariance.to("cpu", torch.float64).expand(truth.K).matrix()
     total = torch.zeros_like(rate)
     c = rate[..., None]
     for k in range(truth.K):
@@ -115,15 +167,6 @@ def _pair_moment(truth: GaussianMixture, rate: Tensor) -> Tensor:
     return total
 
 
-def _covariances(truth: GaussianMixture) -> Tensor:
-    """Sigma_k as (K, d, d), float64."""
-    variances = truth.variances.double().cpu()
-    if truth.axes is None:
-        return torch.diag_embed(variances).expand(truth.K, -1, -1)
-    axes = truth.axes.double().cpu()
-    return ((axes * variances[: len(axes), None, :]) @ axes.mT).expand(truth.K, -1, -1)
-
-
 def predicted_gap(
     truth: Diffused,
     t: float,
@@ -133,11 +176,25 @@ def predicted_gap(
     schedule: Schedule | None = None,
     generator=None,
 ) -> Curve:
-    """The expected loss gap for any n, without a training set: E[ ||grad_x i||^2 / (1 + (n - 1) exp(-i)) ], shape of n.
+    """The expected loss gap for any n, without a training set: E[ ||grad_x i||^2 / (1 + (n - 1) exp(-i)) ].
 
     i(x_0, X) = log p(X | x_0) - log p_t(X) is the information density, grad_x i = -z/sigma - grad log p_t(X), and the fraction
     the posterior weight of the point that X was made from, with the weights of the others at their mean. An approximation: exact as n
     stays and t -> 0 (the plateau) and as n -> inf at fixed t (the 1/n law); in between low by up to a third (chapter 22).
+
+    Args:
+        truth: anything with sample, log_prob and score.
+        t: time in (0, t_max], a number.
+        n: numbers of training points >= 1, of any shape; they need not be whole.
+        samples: fresh points.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        A `Curve` of the shape of n, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: for n < 1, samples < 1, t outside (0, t_max].
     """
     schedule = schedule_of(schedule, truth)
     n = as_numbers(n, "n")
@@ -152,15 +209,38 @@ def predicted_gap(
 
 
 def information_density(truth: Diffused, x: Tensor, z: Tensor, sigma, t: float, schedule: Schedule) -> Tensor:
-    """log p(X | x_0) - log p_t(X) in nats at X = alpha x_0 + sigma z, (m,); its mean is the mutual information I(X_0; X_t)."""
+    """log p(X | x_0) - log p_t(X) in nats at X = alpha x_0 + sigma z; its mean is the mutual information I(X_0; X_t).
+
+    Args:
+        truth: anything with log_prob.
+        x: noisy points X, (m, *event_shape).
+        z: their noise, the shape of x.
+        sigma: its standard deviation at t, a number.
+        t: time, a number.
+        schedule: what noise at time t means.
+
+    Returns:
+        (m,), float64.
+    """
     conditional = -z.flatten(1).square().sum(1).double() / 2 - truth.d * (math.log(2 * math.pi) / 2 + math.log(sigma))
     return conditional - truth.log_prob(x, t, schedule=schedule).double()
 
 
 def gaussian_information(truth: GaussianMixture, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """I(X_0; X_t) = 1/2 sum_j log(1 + alpha^2 lambda_j / sigma^2) in nats for one Gaussian, closed form, shape of t.
+    """I(X_0; X_t) = 1/2 sum_j log(1 + alpha^2 lambda_j / sigma^2) for one Gaussian, closed form.
 
     The gap of n points stays near its plateau while log n is below it: the sample size that a noise level asks for is exp(I).
+
+    Args:
+        truth: a mixture of one component.
+        t: time in (0, t_max], of any shape.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+
+    Returns:
+        float64, shape of t, in nats.
+
+    Raises:
+        ValueError: for another truth, t outside (0, t_max].
     """
     schedule = schedule_of(schedule, truth)
     snr = torch.exp(schedule.log_snr(schedule.check_time(t)))[..., None]
@@ -168,9 +248,20 @@ def gaussian_information(truth: GaussianMixture, t: Time, *, schedule: Schedule 
 
 
 def large_n_constant(truth: GaussianMixture, t: Time, *, schedule: Schedule | None = None) -> Tensor:
-    """lim n E_D[Loss-Gap_t] as n -> inf for one Gaussian: small_t_limit * exp(2 I(X_0; X_t)), closed form, shape of t.
+    """lim n E_D[Loss-Gap_t] as n -> inf for one Gaussian: small_t_limit * exp(2 I(X_0; X_t)), closed form.
 
     First order of p-hat_t around p_t: E||grad (p-hat_t - p_t) / p_t||^2 under P_t, summed in Hermite polynomials.
+
+    Args:
+        truth: a mixture of one component.
+        t: time in (0, t_max], of any shape.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+
+    Returns:
+        float64, shape of t, in 1 / (unit of the data)^2.
+
+    Raises:
+        ValueError: for another truth, t outside (0, t_max] or so small that the constant overflows.
     """
     growth = torch.exp(2 * gaussian_information(truth, t, schedule=schedule))
     return check_result(small_t_limit(truth, t, schedule=schedule) * growth, "the constant", MORE_NOISE)
@@ -184,7 +275,7 @@ def _check_mixture(truth: object) -> None:
 def _one_gaussian(truth: GaussianMixture) -> Tensor:
     if not isinstance(truth, GaussianMixture) or truth.K != 1:
         raise ValueError(f"truth = {truth}: a GaussianMixture with one component is needed")
-    return truth.variances[0].double().cpu()
+    return truth.covariance.eigenvalues[0].double().cpu()
 
 
 def _noisy(truth: Diffused, t: float, samples: int, schedule: Schedule, generator) -> tuple[Tensor, Tensor, float]:

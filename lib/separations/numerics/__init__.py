@@ -1,5 +1,6 @@
-"""Numbers without diffusion: checks of arguments, random streams, estimates with intervals, data read in blocks, eigenvalues, costs."""
+"""Numbers without diffusion: checks of arguments, random streams, estimates with intervals, data read in blocks, covariances, eigenvalues, costs."""
 
+from .covariance import Covariance
 from .estimates import Curve, Estimate
 from .intervals import (
     IntervalEstimate,
@@ -14,6 +15,7 @@ from .rows import Rows
 from .seeds import numpy_seeded, seeded, stream
 
 __all__ = [
+    "Covariance",
     "Curve",
     "Estimate",
     "IntervalEstimate",

@@ -27,9 +27,16 @@ from .softmax import division, gaussian_tail
 class HolderLaw:
     """Density proportional to exp(-rate |x|^2 / 2) factor(x) in d = 1 or 2: samples by rejection, score by quadrature.
 
-    factor: (m, d) -> (m,), float64, with bounds[0] <= factor <= bounds[1], 0 < bounds[0]. nodes: points of the trapezoidal rule an
-    axis over 9 deviations of the noise, exact to rounding where the factor is smooth on their spacing. Raises ValueError for
-    a factor that leaves its bounds.
+    Args:
+        factor: (m, d) -> (m,), float64.
+        bounds: low and high with 0 < low <= factor <= high; where the factor leaves them, the law's answers are a ValueError.
+        d: dimension, 1 or 2.
+        rate: > 0, one over the variance of the Gaussian.
+        nodes: points of the trapezoidal rule an axis over 9 deviations of the noise, exact to rounding where the factor is smooth
+            on their spacing; by default 1801, in two dimensions 73.
+
+    Raises:
+        ValueError: for another dimension, bounds or a rate that are not positive.
     """
 
     def __init__(
@@ -69,9 +76,9 @@ class HolderLaw:
 
     def sample(self, m: int, t: Time = 0.0, *, schedule: Schedule | None = None, generator=None) -> Tensor:
         """m samples of X_t, (m, d), float64, at one time t."""
-        alpha, sigma = _levels(t, schedule, zero=True)
+        _, sigma = _levels(t, schedule, zero=True)
         x0 = self._sample0(check_count(m), generator)
-        return alpha * x0 + sigma * randn((m, self.d), x0, generator) if sigma else x0
+        return schedule_of(schedule).add_noise(x0, t, randn((m, self.d), x0, generator)) if sigma else x0
 
     def smoothed(self, x: Tensor, alpha: float, sigma: float) -> tuple[Tensor, Tensor]:
         """h (m,) and grad h (m, d) at x (m, d)."""
@@ -110,7 +117,20 @@ def holder_score_network(
     linearly: error O(cell^3). The number of cells is the smallest
     (to 10 %) for which the mean square error of the polynomials, by quadrature, is at most 0.4 error; the bricks add at most
     0.3 sqrt(error) in norm, by their bounds, and what lies outside of the window 0.1 error: (sqrt 0.4 + 0.3)^2 + 0.1 < 1.
-    Raises ValueError where more than `most` cells an axis would be needed.
+
+    Args:
+        law: the truth.
+        t: a time in (0, t_max].
+        error: > 0, of the theorem, in units of sigma^-2.
+        beta: the smoothness that the polynomials use, in (0, 3] for d = 1, in (0, 2] for d = 2.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+        most: cells an axis that are allowed.
+
+    Returns:
+        A `ScoreNetwork` with power 2.
+
+    Raises:
+        ValueError: for another law, a beta or an error out of range, and where more than `most` cells would be needed.
     """
     schedule = schedule_of(schedule, law)
     error, most = check_error(error), check_count(most, "most")

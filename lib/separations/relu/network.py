@@ -27,9 +27,14 @@ DENSE_LIMIT = 2**25  # numbers that `dense` may store: 256 MiB
 class ReLUNetwork(torch.nn.Module):
     """Affine maps with ReLUs between them: (m, inputs) -> (m, outputs), float64.
 
-    layers: pairs of a weight (outputs, inputs) and a bias (outputs,). error: the guaranteed bound on what the network
-    approximates, on valid = (low, high), the box of inputs; None where nothing is approximated or every input is allowed.
-    nonnegative: whether the outputs are >= 0 for valid inputs. Raises ValueError for layers that do not fit.
+    Args:
+        layers: pairs of a weight (outputs, inputs) and a bias (outputs,).
+        error: the guaranteed bound on what the network approximates, on `valid`; None where nothing is approximated.
+        valid: (low, high), the box of inputs; None where every input is allowed.
+        nonnegative: whether the outputs are >= 0 for valid inputs.
+
+    Raises:
+        ValueError: for no layers, or layers that do not fit.
     """
 
     def __init__(self, layers: Sequence, *, error: float | None = None, valid=None, nonnegative: bool = False):
@@ -129,7 +134,18 @@ def _numbers(values, name: str) -> np.ndarray:
 
 
 def affine(weight, bias=None) -> ReLUNetwork:
-    """x -> weight x + bias, depth 1. weight: (outputs, inputs), dense or sparse; bias: (outputs,), 0 if None."""
+    """x -> weight x + bias, depth 1.
+
+    Args:
+        weight: (outputs, inputs), dense or sparse.
+        bias: (outputs,), 0 if None.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: for what are no finite numbers, or shapes that do not fit.
+    """
     weight = weight if sparse.issparse(weight) else np.atleast_2d(_numbers(weight, "weight"))
     return ReLUNetwork([(weight, np.zeros(weight.shape[0]) if bias is None else np.atleast_1d(_numbers(bias, "bias")))])
 

@@ -28,8 +28,14 @@ from .timed import timed_score
 class ScoreNetwork(torch.nn.Module):
     """A ReLU network that is a score: `.score(x, t, schedule=)` for the samplers and losses, sizes as of the network.
 
-    network: from x, or from (x, t) where t is a range (t0, T), to the score. error: guaranteed bound on
-    E sigma_t^power ||network - score||^2 at each t. Raises ValueError for a time or schedule that it is not built for.
+    `score` raises ValueError for a time or schedule that it is not built for.
+
+    Args:
+        network: from x, or from (x, t) where t is a range, to the score.
+        t: the time that it is built for, or a range (t0, T).
+        error: guaranteed bound on E sigma_t^power ||network - score||^2 at each t.
+        power: of sigma in that bound, 4 for an empirical score and 2 for that of a mixture.
+        schedule: what noise at time t means.
     """
 
     def __init__(
@@ -60,9 +66,20 @@ class ScoreNetwork(torch.nn.Module):
 
 
 def theorem_error(network: ScoreNetwork, law, t: float, m: int, generator=None) -> Estimate:
-    """E sigma_t^power ||network - score of the law||^2 over m samples of the law at t, to be compared with network.error.
+    """E sigma_t^power ||network - score of the law||^2 over samples of the law at t, to be compared with network.error.
 
-    law: what the network stands for, an Empirical (power 4) or a mixture (power 2). Gaussian noise only.
+    Args:
+        network: as built in this room.
+        law: what the network stands for, an Empirical (power 4) or a mixture (power 2).
+        t: a time that the network is built for.
+        m: number of samples.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        An `Estimate` of m terms, float64.
+
+    Raises:
+        ValueError: for m < 1, and a time that the network is not built for.
     """
     x = law.sample(check_count(m), t, schedule=network.schedule, generator=generator).double()
     terms = fisher_divergence(network, law, x, t, schedule=network.schedule).terms
@@ -83,14 +100,26 @@ def _with_carried_input(mean: ReLUNetwork, on_mean: np.ndarray, on_input: np.nda
 
 
 def empirical_score_network(data, t, error: float, *, schedule: Schedule | None = None) -> ScoreNetwork:
-    """A ReLU network with E ||network - grad log p-hat_t||^2 <= error / sigma^4 (theorem 5.1, s_1). data: (n, d).
+    """A ReLU network with E ||network - grad log p-hat_t||^2 <= error / sigma^4 (theorem 5.1, s_1).
 
-    t: a time, or a range (t0, T) for a network that also reads t (see `relu.timed`). At one t the score is
-    (alpha m - x) / sigma^2, m the softmax mean of the points with the logits alpha x . x_i / sigma^2 - alpha^2 |x_i|^2 / (2 sigma^2):
-    sqrt(error) / alpha for m is enough, for every x. Equal points are merged, so n counts distinct points; n = 1 is affine.
+    At one t the score is (alpha m - x) / sigma^2, m the softmax mean of the points with the logits
+    alpha x . x_i / sigma^2 - alpha^2 |x_i|^2 / (2 sigma^2): sqrt(error) / alpha for m is enough, for every x. Equal points are
+    merged, so n counts distinct points; n = 1 is affine.
     N = O(n log(n/error)^2), L = O(log(n/error)^2), whatever t is, and at one t W = max(4 n, 6 d) + 2 d for n > 1: 4 n for the
     exponentials or 6 d for the products, whichever is more, and 2 d that carry x. (The reciprocal takes 8 and 2 d, which is
     more for n = 2, d = 1 only; a coordinate in which all points agree needs no product.)
+
+    Args:
+        data: (n, d), or an `Empirical`.
+        t: a time, or a range (t0, T) for a network that also reads t (OU() only, see `relu.timed`).
+        error: > 0, of the theorem, in units of sigma^-4.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+
+    Returns:
+        A `ScoreNetwork` with power 4.
+
+    Raises:
+        ValueError: for data that are no flat vectors, a time outside of the schedule, an error that is not positive or not within reach.
     """
     schedule = schedule_of(schedule, data)
     check_error(error)
@@ -130,6 +159,18 @@ def mixture_score_network(
 
     With one covariance for all, P = (alpha^2 Sigma + sigma^2)^-1, the score is alpha P m - P x, m the softmax mean of the
     centres: the network of the empirical score with K terms. Covariances of their own: see `relu.quadratic`.
+
+    Args:
+        truth: of flat vectors.
+        t: a time in (0, t_max].
+        error: > 0, of the theorem, in units of sigma^-2.
+        schedule: what noise at time t means; by default that of the laws and networks, OU() where none has its own.
+
+    Returns:
+        A `ScoreNetwork` with power 2.
+
+    Raises:
+        ValueError: for another law, a time outside of the schedule, an error that is not positive or not within reach.
     """
     schedule = schedule_of(schedule, truth)
     check_error(error)
@@ -137,7 +178,8 @@ def mixture_score_network(
         raise ValueError(f"truth = {truth!r}: a GaussianMixture of flat vectors (d,) is needed")
     time = schedule.check_time(_one_time(t))
     alpha, sigma = float(schedule.alpha(time)), float(schedule.sigma(time))
-    precision = _precision(truth, alpha, sigma)
+    covariance = alpha**2 * truth.covariance.to("cpu", torch.float64) + sigma**2
+    precision = covariance.inv().expand(truth.K).matrix().numpy()
     weights, centres = truth.weights.double().cpu().numpy(), alpha * truth.means.double().cpu().numpy()
     goal = math.sqrt(error) / sigma
     if np.ptp(precision, axis=0).max() > 1e-12 * np.abs(precision).max():
@@ -148,11 +190,3 @@ def mixture_score_network(
         mean = softmax_mean(pulls, np.log(weights) - (pulls * centres).sum(1) / 2, pulls, goal)
         network = _with_carried_input(mean, np.eye(len(P)), -P)
     return ScoreNetwork(network, float(time), float(error), 2, schedule)
-
-
-def _precision(truth: GaussianMixture, alpha: float, sigma: float) -> np.ndarray:
-    """(alpha^2 Sigma_k + sigma^2 I)^-1 of each component, (K, d, d)."""
-    variances = (alpha**2 * truth.variances.double() + sigma**2).expand(truth.K, -1)
-    axes = torch.eye(truth.d, dtype=torch.float64) if truth.axes is None else truth.axes.double()
-    axes = axes.cpu().expand(truth.K, -1, -1)
-    return ((axes / variances.cpu()[:, None]) @ axes.mT).numpy()

@@ -20,9 +20,21 @@ from .network import ReLUNetwork, affine, compose, copies, identity, maximum, ro
 def softmax_mean(slopes: np.ndarray, offsets: np.ndarray, values: np.ndarray, error: float) -> ReLUNetwork:
     """y -> sum_i w_i(y) values_i, w = softmax(slopes y + offsets), at most `error` off in the Euclidean norm, for every y.
 
-    slopes: (n, p), offsets: (n,), values: (n, k). With c the middle of the values and r the largest |values_i - c|: let each
+    With c the middle of the values and r the largest |values_i - c|: let each
     e_i be off by at most R e^-v + A, and K = R + n A. Since D >= 1, the mean is off by at most 2 r K / (1 - K), which takes
     half of the error; a relative error of the reciprocal counts r times, the products count each for itself: a quarter each.
+
+    Args:
+        slopes: (n, p).
+        offsets: (n,).
+        values: (n, k).
+        error: > 0, in the unit of the values.
+
+    Returns:
+        A network (m, p) -> (m, k) that is certified for every input.
+
+    Raises:
+        ValueError: for an error that is not positive, or too small for float64.
     """
     n, k = values.shape
     middle = (values.min(0) + values.max(0)) / 2

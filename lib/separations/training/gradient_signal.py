@@ -55,18 +55,18 @@ def per_sample_gradients(
         v.to(like)
         for v in (schedule.alpha(t), schedule.sigma(t), schedule.log_snr(t), loss_factor(weight, t, schedule))
     )
+    x0, eps = x0.to(like), eps.to(like)
     a, b = (v.to(like) for v in coefficients(model.prediction, "eps", t, schedule=schedule))
     scale = (alpha**2 * model.data_std**2 + sigma**2).rsqrt()
 
-    def loss(weights: dict, x0: Tensor, eps: Tensor) -> Tensor:
-        xt = alpha * x0 + sigma * eps
+    def loss(weights: dict, xt: Tensor, eps: Tensor) -> Tensor:
         z = ((xt - alpha * model.mean.to(like)) * scale).reshape(1, *net.event_shape)
-        out = functional_call(net, (weights, buffers), (z, log_snr.reshape(1))).reshape(x0.shape)
+        out = functional_call(net, (weights, buffers), (z, log_snr.reshape(1))).reshape(xt.shape)
         return factor * (a * xt + b * out - eps).square().sum()
 
     each = vmap(grad_and_value(loss), in_dims=(None, 0, 0), chunk_size=check_count(chunk, "chunk"))
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no batching rule
-        found, values = each(weights, x0.to(like), eps.to(like))
+        found, values = each(weights, schedule.add_noise(x0, t, eps), eps)
     return torch.cat([g.flatten(1) for g in found.values()], 1), values
 
 

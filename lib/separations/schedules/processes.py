@@ -1,12 +1,4 @@
-"""Noise schedules: what noise at time t means. X_t = alpha(t) X_0 + sigma(t) eps, with eps standard normal.
-
-Every schedule is a linear forward process dX = drift(t) X dt + diffusion(t) dB (Song et al. 2021), so that
-
-    drift(t) = d log alpha / dt,        diffusion(t)^2 = d sigma^2 / dt - 2 drift(t) sigma^2.
-
-Time runs from 0 (data) to ``t_max`` (noise). All methods take a number or a tensor and return a tensor of the same
-shape; numbers give float64. The formulas avoid 1 - (something close to 1), so sigma is right to full precision as t -> 0.
-"""
+"""The forward processes of the field: Ornstein-Uhlenbeck, variance preserving, variance exploding, flow matching."""
 
 import math
 from dataclasses import dataclass
@@ -16,120 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from .numerics.checks import as_numbers, as_real, check_whole, ends, is_plain, shown
-
-Time = float | Tensor
-
-
-def _as_level(log_snr: Time) -> Tensor:
-    """log_snr as it is where it is a floating-point tensor, else as float64. ValueError for what is no number."""
-    if not isinstance(log_snr, Tensor) or not log_snr.is_floating_point():
-        return as_numbers(log_snr, "log_snr")
-    if log_snr.device.type == "cpu" and log_snr.isnan().any():
-        raise ValueError("log_snr has NaN: numbers are needed")
-    return log_snr
-
-
-def check_schedule(schedule: object) -> "Schedule":
-    """schedule, if it is one; ValueError otherwise."""
-    if not isinstance(schedule, Schedule):
-        raise ValueError(f"schedule = {shown(schedule)}: a Schedule, as OU(), is needed")
-    return schedule
-
-
-def owned_by(owner: object) -> "Schedule | None":
-    """The schedule that a law, a network or a hybrid was given; None where it has none of its own. ValueError for what is no schedule."""
-    own = owner.own_schedule if hasattr(owner, "own_schedule") else getattr(owner, "schedule", None)
-    if own is not None and not isinstance(own, Schedule):
-        raise ValueError(f"{type(owner).__name__}.schedule = {shown(own)}: a Schedule, as OU(), or None is needed")
-    return own
-
-
-def schedule_of(given: object, *owners: object) -> "Schedule":
-    """The one schedule of a computation: the given one, else that of the owners, laws or networks; OU() where nobody has one.
-
-    ValueError that names both where two disagree, and for what is no schedule. A law that was made without a schedule follows.
-    """
-    found = [] if given is None else [("schedule", check_schedule(given))]
-    found += [(type(owner).__name__, own) for owner in owners if (own := owned_by(owner))]
-    for (first, one), (second, other) in zip(found, found[1:]):
-        if (type(one), vars(one)) != (type(other), vars(other)):
-            raise ValueError(
-                f"schedule: {first} has {one} and {second} has {other}; one is needed, and law.under(schedule) gives a law another"
-            )
-    return found[0][1] if found else OU()
-
-
-class Schedule:
-    """Base of all schedules. A subclass gives alpha, sigma, drift, diffusion and time_from_log_snr."""
-
-    t_max: float = math.inf
-
-    def _time(self, t: Time) -> Tensor:
-        """t as it is where it is a floating-point tensor, else as float64. ValueError outside [0, t_max]; on a GPU not looked at."""
-        if not is_plain(t) or not t.is_floating_point():
-            t = as_numbers(t, "t", nan=True)
-        if t.device.type == "cpu" and t.numel():
-            (low, high), last = ends(t), self.t_max * (1 + 1e-6)  # a grid in float32 may end a rounding error late
-            if not (low >= 0 and high <= last):
-                self._refuse(t[~((t >= 0) & (t <= last))].flatten()[0].item(), "[")
-            if high > self.t_max:
-                return t.clamp(max=self.t_max)
-        return t
-
-    def _refuse(self, t: float, bracket: str):
-        end = "inf)" if math.isinf(self.t_max) else f"{self.t_max:g}]"
-        raise ValueError(f"t = {t:g} is not allowed: t must lie in {bracket}0, {end} for {self}")
-
-    def alpha(self, t: Time) -> Tensor:
-        """Factor on the data at time t, shape of t."""
-        raise TypeError(f"{type(self).__name__} does not define alpha(t)")
-
-    def sigma(self, t: Time) -> Tensor:
-        """Standard deviation of the noise at time t, shape of t."""
-        raise TypeError(f"{type(self).__name__} does not define sigma(t)")
-
-    def drift(self, t: Time) -> Tensor:
-        """Coefficient of X dt in the forward process, d log alpha / dt (per unit of t), shape of t."""
-        raise TypeError(f"{type(self).__name__} does not define drift(t)")
-
-    def diffusion(self, t: Time) -> Tensor:
-        """Coefficient of dB in the forward process (per square root of the unit of t), shape of t."""
-        raise TypeError(f"{type(self).__name__} does not define diffusion(t)")
-
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        """Inverse of log_snr: the time at which alpha^2 / sigma^2 is exp(log_snr), shape of log_snr."""
-        raise TypeError(f"{type(self).__name__} does not define time_from_log_snr(l)")
-
-    def log_snr(self, t: Time) -> Tensor:
-        """Log signal-to-noise ratio log(alpha^2 / sigma^2) at time t, shape of t."""
-        return 2 * (self.alpha(t).log() - self.sigma(t).log())
-
-    def add_noise(self, x0: Tensor, t: Time, eps: Tensor) -> Tensor:
-        """X_t = alpha(t) x0 + sigma(t) eps in the dtype of x0, shape of x0.
-
-        t: a number, (m,) for the m rows of x0, or of as many dimensions as x0 or one less, and then it broadcasts against it.
-        ValueError where eps has another shape than x0, or t has not one time for each row.
-        """
-        if eps.shape != x0.shape:
-            raise ValueError(f"eps has shape {tuple(eps.shape)}: the shape of x0, {tuple(x0.shape)}, is needed")
-        t = as_numbers(t, "t", nan=True).to(x0.device)
-        if t.ndim == 1:
-            if t.shape != x0.shape[:1]:
-                raise ValueError(
-                    f"t has shape {tuple(t.shape)}: a number, or shape ({len(x0)},), one time per row, is needed"
-                )
-            t = t.reshape(-1, *[1] * (x0.ndim - 1))
-        return self.alpha(t).to(x0) * x0 + self.sigma(t).to(x0) * eps
-
-    def check_time(self, t: Time, *, zero: bool = False) -> Tensor:
-        """t as a float64 tensor, after checking 0 < t <= t_max (0 <= t where `zero`). Raises ValueError."""
-        t = as_numbers(t, "t", nan=True)
-        low, high = ends(t)
-        if not ((low >= 0 if zero else low > 0) and high <= self.t_max and math.isfinite(high)):
-            good = (t >= 0 if zero else t > 0) & (t <= self.t_max) & t.isfinite()
-            self._refuse(t[~good].flatten()[0].item(), "[" if zero else "(")
-        return t
+from ..numerics.checks import as_real, check_whole
+from .base import Schedule, Time
 
 
 @dataclass(frozen=True)
@@ -154,13 +34,21 @@ class OU(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.ones_like(self._time(t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return softplus(-_as_level(log_snr))
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        return softplus(-level)
 
 
 @dataclass(frozen=True)
 class VPLinear(Schedule):
-    """Variance preserving, beta(t) = beta_min + (beta_max - beta_min) t on [0, 1] (Ho et al. 2020; Song et al. 2021)."""
+    """Variance preserving, beta(t) = beta_min + (beta_max - beta_min) t on [0, 1] (Ho et al. 2020; Song et al. 2021).
+
+    Args:
+        beta_min: beta(0) > 0, per unit of time.
+        beta_max: beta(1) >= beta_min.
+
+    Raises:
+        ValueError: unless 0 < beta_min <= beta_max < inf.
+    """
 
     beta_min: float = 0.1
     beta_max: float = 20.0
@@ -191,8 +79,8 @@ class VPLinear(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        integral = softplus(-_as_level(log_snr))
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        integral = softplus(-level)
         # The root of the quadratic in the form without cancellation at small t.
         root = torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * integral)
         return 2 * integral / (self.beta_min + root)
@@ -211,6 +99,14 @@ class DDPM(Schedule):
 
     beta_i rises evenly from beta_first to beta_last. Between two steps log alpha^2 is linear, so that every t has a noise level;
     `timesteps.DiscreteTimes` draws whole steps only. VPLinear() is its limit, nowhere more than 0.1 away in log-SNR.
+
+    Args:
+        steps: number of steps, a whole number >= 1.
+        beta_first: beta_1 > 0.
+        beta_last: beta of the last step, < 1.
+
+    Raises:
+        ValueError: unless steps >= 1 and 0 < beta_first <= beta_last < 1.
     """
 
     steps: int = 1000
@@ -255,12 +151,11 @@ class DDPM(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        log_snr = _as_level(log_snr)
-        wanted = -softplus(-log_snr.double())
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        wanted = -softplus(-level.double())
         table = _ddpm_log_alpha2(self.steps, self.beta_first, self.beta_last).to(wanted.device)
         k = torch.searchsorted(-table, -wanted.detach(), right=True).sub(1).clamp(0, self.steps - 1)
-        return ((k + (wanted - table[k]) / (table[k + 1] - table[k])) / self.steps).to(log_snr.dtype)
+        return ((k + (wanted - table[k]) / (table[k + 1] - table[k])) / self.steps).to(level.dtype)
 
 
 @dataclass(frozen=True)
@@ -297,11 +192,10 @@ class VPCosine(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(-2 * self.drift(t))  # sigma^2 = 1 - alpha^2, so d sigma^2/dt = -2 drift alpha^2
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        l = _as_level(log_snr)
+    def _time_of_level(self, level: Tensor) -> Tensor:
         start = self.s * self._rate
-        sin2 = torch.sigmoid(-l) * math.cos(start) ** 2 + math.sin(start) ** 2
-        cos2 = torch.sigmoid(l) * math.cos(start) ** 2
+        sin2 = torch.sigmoid(-level) * math.cos(start) ** 2 + math.sin(start) ** 2
+        cos2 = torch.sigmoid(level) * math.cos(start) ** 2
         return (torch.atan2(sin2.sqrt(), cos2.sqrt()) / self._rate - self.s).clamp(min=0)
 
 
@@ -331,8 +225,8 @@ class VE(Schedule):
     def diffusion(self, t: Time) -> Tensor:
         return torch.sqrt(2 * self._time(t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return torch.exp(-_as_level(log_snr) / 2)
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        return torch.exp(-level / 2)
 
 
 @dataclass(frozen=True)
@@ -357,5 +251,5 @@ class Flow(Schedule):
         t = self._time(t)
         return torch.sqrt(2 * t / (1 - t))
 
-    def time_from_log_snr(self, log_snr: Time) -> Tensor:
-        return torch.sigmoid(-_as_level(log_snr) / 2)
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        return torch.sigmoid(-level / 2)
