@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from separations.distributions import Empirical
+from separations.metrics import memorization_ratio
 from separations.numerics import Rows, nearest
 
 G = torch.Generator().manual_seed(0)
@@ -158,6 +159,7 @@ RESIDENT = """
 import sys
 from pathlib import Path
 import numpy as np, torch
+from separations.metrics import memorization_ratio
 from separations.numerics import Rows, nearest
 from separations.distributions import Empirical
 
@@ -194,3 +196,33 @@ def test_the_index_speaks_in_plain_words(tmp_path):
     with safe_open(tmp_path / "x.index", "pt") as file:
         words = json.loads(file.metadata()["words"])
     assert words["about"]["n"] == 500 and len(words["sha256"]) == 64
+
+
+# ------------------------------------------------------------------------------------------------------------------- ratio
+def test_the_memorization_ratio_of_images_as_they_are_stored(tmp_path):
+    """Bytes, a memory map, and rows: the ratio, the rows and the duplicates of the same values in floating point."""
+    data = torch.cat([BYTES.view(500, -1), BYTES.view(500, -1)[:40].repeat(3, 1)])
+    values = data.double() * (2 / 255) - 1
+    g = torch.Generator().manual_seed(4)
+    samples = torch.cat(
+        [values[:30] + 0.01 * torch.randn(30, 108, generator=g), torch.rand(30, 108, generator=g) * 2 - 1]
+    )
+    want = memorization_ratio(samples, values)
+    assert want.ratio == 0.5 and want.n == 500 and want.duplicates == 120
+    for train in (data, data.view(620, 3, 6, 6), mapped(tmp_path / "x.npy", data.numpy()), Rows(data), Rows(values)):
+        found = memorization_ratio(samples, train)
+        assert (found.ratio, found.n, found.duplicates) == (want.ratio, want.n, want.duplicates)
+        assert torch.equal(found.nearest, want.nearest)
+        torch.testing.assert_close(found.d1, want.d1)
+        torch.testing.assert_close(found.d2, want.d2)
+    plain = memorization_ratio(samples, data, merge_duplicates=False)
+    assert plain.ratio == 0.0 and plain.n == 620
+
+
+@pytest.mark.parametrize("train, message", [
+    (np.zeros((3, 2), dtype="int32"), "train is int32"), (np.zeros((0, 2), dtype="uint8"), r"train has shape \(0, 2\)"),
+    (torch.zeros(3, 5, dtype=torch.uint8), r"samples has shape \(4, 2\)"), (torch.zeros(3, 2, dtype=torch.uint8), "train has 3 points, 1 distinct"),
+])  # fmt: skip
+def test_training_sets_without_a_ratio(train, message):
+    with pytest.raises(ValueError, match=message):
+        memorization_ratio(torch.zeros(4, 2), train)

@@ -1,5 +1,7 @@
 """The memorization ratio: the share of samples that lie much nearer to one training point than to any other."""
 
+import hashlib
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +11,7 @@ from torch import Tensor
 from ..numerics.checks import as_real, check_points
 from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
 from ..numerics.nearest_rows import nearest_distances
-from ..numerics.rows import Rows
+from ..numerics.rows import Rows, kind
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def check_sets(train: object, **others: object) -> None:
 
 def memorization_ratio(
     samples: Tensor,
-    train: Tensor,
+    train: Tensor | np.ndarray | Rows,
     threshold: float = 1 / 9,
     *,
     merge_duplicates: bool = True,
@@ -66,36 +68,84 @@ def memorization_ratio(
 ) -> MemorizationRatio:
     """Share of samples with |x - x_(1)|^2 <= threshold |x - x_(2)|^2, x_(k) the k-th nearest training point.
 
-    Ye et al. (2026), section 6, after Yoon et al. (2023). samples: (m, *event_shape), train: (n, *event_shape), n >= 2.
-    A training point that stands twice makes x_(1) and x_(2) equal, and even a near-perfect copy of it would pass as new:
-    with merge_duplicates (default) equal training points count once; without, the rule is taken to the letter.
+    Ye et al. (2026), section 6, after Yoon et al. (2023). A training point that stands twice makes x_(1) and x_(2) equal, and even a
+    near-perfect copy of it would pass as new: equal training points count once, unless the rule is to be taken to the letter.
     A sample at the same distance from two distinct training points (a tie) is not memorized, unless both are 0.
-    The interval is Wilson's, for the draw of the samples: see `wilson_interval`.
     Distances are exact in float64, whatever the dtypes of the two sets, and in any unit: the ratio does not depend on it.
+
+    Args:
+        samples: (m, *event_shape), floating point, in the values of the training set.
+        train: (n, *event_shape), n >= 2, a tensor or an array, which may be a memory map larger than memory; floating point, or 8-bit
+            images, which mean values in [-1, 1]. Or `numerics.Rows` of such.
+        threshold: on the ratio of the squared distances, in (0, 1).
+        merge_duplicates: whether equal training points count once.
+        confidence: of the interval, Wilson's, for the draw of the samples.
+
+    Returns:
+        `MemorizationRatio`: the share with its interval, and what each sample's nearest points are.
+
+    Raises:
+        ValueError: for other shapes, fewer than two distinct training points, or values that are not finite.
     """
-    check_sets(train, samples=samples)
+    rows, x = _rows_and_samples(train, samples)
     threshold, confidence = _check_threshold(threshold), check_confidence(confidence)
-    flat, first = train.reshape(len(train), -1), torch.arange(len(train))
-    if merge_duplicates:
-        first = _first_of_equal(flat)
-    if len(first) < 2:
-        raise ValueError(
-            f"train has {len(train)} points, {len(first)} distinct: at least 2 are needed to have a second nearest"
-        )
-    kept = flat if len(first) == len(flat) else flat[first.to(flat.device)]
-    distance, index = nearest_distances(samples.reshape(len(samples), -1), Rows(kept), k=2)
-    d1, d2 = distance.unbind(1)
+    d1, d2, nearest, n = _two_nearest(x, rows, merge_duplicates)
     memorized = _is_memorized(d1, d2, threshold)
-    share = wilson_interval(int(memorized.sum()), len(samples), confidence)
+    share = wilson_interval(int(memorized.sum()), len(x), confidence)
     return MemorizationRatio(
-        share.value, *share.ends, confidence, len(samples), len(first), len(train) - len(first), threshold, memorized,
-        first.to(index.device)[index[:, 0]], d1, d2,
-    )  # fmt: skip
+        share.value, *share.ends, confidence, len(x), n, rows.total - n, threshold, memorized, nearest, d1, d2
+    )
 
 
-def _first_of_equal(flat: Tensor) -> Tensor:
-    """Row numbers of the first of each group of equal rows, rising, (distinct,)."""
-    plain = (flat.detach() + 0.0).cpu()  # + 0.0 turns -0.0 into 0.0: they are equal
-    rows = np.ascontiguousarray((plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy())
-    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
-    return torch.from_numpy(np.sort(np.unique(keys, return_index=True)[1]))
+def _rows_and_samples(train, samples) -> tuple[Rows, Tensor]:
+    """The training set as rows, and the samples (m, d)."""
+    if isinstance(train, Tensor) and kind(train) != "bytes":
+        check_sets(train, samples=samples)
+    elif not isinstance(train, Rows) and not kind(train):
+        raise ValueError(
+            f"train is {getattr(train, 'dtype', type(train).__name__)}: floating-point values, or uint8, are needed"
+        )
+    elif not isinstance(train, Rows) and (train.ndim < 2 or 0 in train.shape):
+        raise ValueError(f"train has shape {tuple(train.shape)}: (n, d, ...) with n >= 2 is needed")
+    rows = train if isinstance(train, Rows) else Rows(train.reshape(len(train), -1))
+    if not isinstance(samples, Tensor) or samples.ndim < 2 or math.prod(samples.shape[1:]) != rows.d:
+        raise ValueError(
+            f"samples has shape {tuple(getattr(samples, 'shape', ()))}: (m, ...) with {rows.d} values each is needed"
+        )
+    return rows, check_points(samples, tuple(samples.shape[1:]), "samples").reshape(len(samples), -1)
+
+
+def _two_nearest(x: Tensor, rows: Rows, merge: bool) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Distances to the nearest point and to the next distinct one, (m,) each, the row of the former, and the number of points that count."""
+    group = _groups(rows) if merge else torch.arange(rows.total)
+    counts = torch.bincount(group)
+    if len(counts) < 2:
+        raise ValueError(
+            f"train has {rows.total} points, {len(counts)} distinct: at least 2 are needed to have a second nearest"
+        )
+    distance, index = nearest_distances(x, rows, k=2)
+    d1, d2, nearest = distance[:, 0], distance[:, 1].clone(), index[:, 0]
+    group = group.to(index.device)
+    twice = (group[index[:, 1]] == group[nearest]).nonzero()[:, 0] if merge else index.new_zeros(0)
+    for some in (
+        twice.split(256) if len(twice) else ()
+    ):  # so many rows are equal to the nearest that the next distinct one comes right after them
+        equal = group[nearest[some]]
+        distance, index = nearest_distances(x[some], rows, k=int(counts.to(equal.device)[equal].max()) + 1)
+        other = (group[index] != equal[:, None]).to(torch.uint8).argmax(1, keepdim=True)
+        d2[some] = distance.gather(1, other)[:, 0]
+    return d1, d2, nearest, len(counts)
+
+
+def _groups(rows: Rows) -> Tensor:
+    """A number for each row, equal for equal rows, (n,): by their digests, so that no copy of the set is made."""
+    if rows.group is not None:
+        raise ValueError(
+            "merge_duplicates = True: equal rows in several processes are not found, merge_duplicates=False is needed"
+        )
+    found = np.empty((rows.n, 2), dtype=np.uint64)
+    for part in rows.parts():
+        block = rows.bits(part)
+        found[part] = [np.frombuffer(hashlib.blake2b(row, digest_size=16).digest(), np.uint64) for row in block]
+        rows.forget(part)
+    return torch.from_numpy(np.unique(found.view("u8,u8")[:, 0], return_inverse=True)[1].reshape(-1).astype(np.int64))

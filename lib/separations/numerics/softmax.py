@@ -103,7 +103,7 @@ def softmax_moments(x: Tensor, rows: Rows, a: Tensor, s: Tensor, *, log_sum: boo
 
 def _in_pieces(x: Tensor, rows: Rows, a: Tensor, s: Tensor, log_sum: bool) -> Moments:
     """So many queries at a time that a block of logits stays in the cache: up to four times faster for large m."""
-    step = _queries_at_once(x, rows)
+    step = len(x) if _fusible(x, rows, log_sum) else _queries_at_once(x, rows)
     if len(x) <= step:
         return _softmax_moments(x, rows, a, s, log_sum)
     pieces = zip(x.split(step), a.split(step), s.split(step))
@@ -189,7 +189,7 @@ def _dense(x: Tensor, rows: Rows, a: Tensor, s: Tensor, log_sum: bool, explicit:
     """Online softmax: one pass, two matrix products a block; running maximum, sum z and weighted sum."""
     if (torch.is_grad_enabled() and (x.requires_grad or a.requires_grad or s.requires_grad)) or explicit:
         return _dense_with_gradients(x, rows, a, s, log_sum, explicit)
-    if not log_sum and rows.d <= FUSED and rows.n * rows.d <= FUSED_NUMBERS and x.dtype == torch.float32:
+    if _fusible(x, rows, log_sum):
         return Moments(None, _fused(x, rows, a, s))
     m, rate = len(x), (a / s**2 / math.log(2))[:, None]  # logits in units of log 2: exp2 is twice as fast as exp
     asked, half = (rate * x).to(x.dtype), (a[:, None] * rate / 2).to(x.dtype)
@@ -215,6 +215,11 @@ def _dense(x: Tensor, rows: Rows, a: Tensor, s: Tensor, log_sum: bool, explicit:
         top = new_top
     total = _anchor(x, rows, a, s, best) + z[:, 0].log() if log_sum else None
     return Moments(total, mean.div_(z))
+
+
+def _fusible(x: Tensor, rows: Rows, log_sum: bool) -> bool:
+    """Whether one call of fused attention gives what is asked for: the mean alone, few dimensions, rows that fit into memory at once."""
+    return not log_sum and rows.d <= FUSED and rows.n * rows.d <= FUSED_NUMBERS and x.dtype == torch.float32
 
 
 def _fused(x: Tensor, rows: Rows, a: Tensor, s: Tensor) -> Tensor:
