@@ -25,7 +25,8 @@ from ..networks.mlp import Generators
 from ..numerics.checks import check_count, check_positive, check_real, check_weights, check_whole, uniform
 from ..schedules import OU, Schedule
 from ..timesteps.times import LogSNRUniform
-from .state import EMA, Record, TrainingRun
+from .average import EMA
+from .state import Record, TrainingRun
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 

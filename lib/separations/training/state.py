@@ -1,6 +1,5 @@
 """The state of a training run and its step: what `training.train` drives, and all that a checkpoint has to hold."""
 
-import copy
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +11,11 @@ from torch import Tensor, nn
 
 from ..networks.denoiser import Denoiser
 from ..networks.mlp import Generators, one_each
-from ..numerics.checks import check_finite, check_real, randn, uniform
+from ..numerics.checks import check_finite, randn, uniform
 from ..parameterizations import PREDICTIONS, loss_weight
 from ..schedules import Schedule
 from ..timesteps.times import LogSNRUniform
+from .average import EMA
 from .checkpoints import read_state, write_state
 from .run_identity import check_same_run, words_of_run
 
@@ -30,20 +30,6 @@ class Record:
     lr: float  # learning rate of the last step
     seconds: float  # spent in training so far, without what the caller does between records
     ema: nn.Module | None  # the averaged model, live: copy it to keep it
-
-
-class EMA:
-    """Exponential moving average of the weights, mean <- decay mean + (1 - decay) weights, begun at the weights at hand."""
-
-    def __init__(self, model: nn.Module, decay: float):
-        self.decay = check_real(decay, "ema", "a decay in [0, 1)", low=0, high=1, open_high=True)
-        self.model = copy.deepcopy(model).requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """One step of the average."""
-        for mean, weight in zip(self.model.parameters(), model.parameters()):
-            mean.lerp_(weight, 1 - self.decay)
 
 
 def denoising_terms(
