@@ -4,11 +4,10 @@ import math
 import time
 from collections.abc import Callable
 
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from .checks import check_count
+from .private_operators import LINEAR_POINTWISE, TorchDispatchMode
 
 
 def _onednn_product(x, weight, *_, **__) -> int:
@@ -18,12 +17,16 @@ def _onednn_product(x, weight, *_, **__) -> int:
 
 LEAST = 0.05  # seconds of a measurement
 
-_FORMULAS = dict(flop_registry)
-if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-    _FORMULAS[torch.ops.mkldnn._linear_pointwise] = _onednn_product
+_FORMULAS = {**flop_registry, LINEAR_POINTWISE: _onednn_product}
 
 
 class _Count(TorchDispatchMode):
+    """Adds up the formulas of `torch.utils.flop_counter`.
+
+    Not its `FlopCounterMode`: the hooks by which that follows modules stop a gradient that is taken inside of a backward pass
+    (torch 2.14: RuntimeError, "A leaf node was passed to _will_engine_execute_node"), which implicit score matching needs.
+    """
+
     def __init__(self):
         super().__init__()
         self.flops = 0
