@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from separations.networks import MLP, Denoiser, DiT, DiTConfig
 from separations.schedules import VPCosine, VPLinear
 from separations.timesteps import LogNormal
-from separations.training import checkpoints, random_flip, recipes, train
+from separations.training import checkpoints, random_flip, recipe_data, recipes, train
 
 CONFIG = DiTConfig(image=(1, 4, 4), patch=2, width=16, depth=2, heads=2)
 
@@ -346,7 +346,7 @@ def test_a_recipe_is_trained_once_and_kept(tmp_path):
 
 def test_the_images_of_a_recipe():
     small, other, large = (
-        recipes.named("mnist-memorizing", n=n, seed=s).data() for n, s in ((20, 0), (20, 1), (4000, 0))
+        recipe_data(recipes.named("mnist-memorizing", n=n, seed=s)) for n, s in ((20, 0), (20, 1), (4000, 0))
     )
     assert torch.equal(small.held_out_set.index, large.held_out_set.index) and len(small.held_out) == 1000
     assert not torch.equal(small.train_set.index, other.train_set.index)
@@ -355,4 +355,4 @@ def test_the_images_of_a_recipe():
     torch.testing.assert_close(small.to_images(small.train), small.train_set.x, atol=1e-5, rtol=0)
     assert small.train_set.labels.bincount().tolist() == [2] * 10
     with pytest.raises(ValueError, match="n = 4001"):
-        recipes.named("mnist-memorizing", n=4001).data()
+        recipe_data(recipes.named("mnist-memorizing", n=4001))
