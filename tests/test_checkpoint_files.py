@@ -23,6 +23,7 @@ from separations.timesteps import LogNormal, Uniform
 from separations.training import checkpoints, log_snr_uniform, recipe_data, recipes, train, untrained
 from separations.training.checkpoints import load_model, save_model
 from separations.training.recipe import stream
+from separations.training.sealed_file import FORMAT, KEY
 
 DATA = torch.randn(32, 2, generator=torch.Generator().manual_seed(1))
 
@@ -234,7 +235,7 @@ def test_a_file_depends_on_its_content_only(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert {done.stdout.strip()} == digests, done.stderr
     with safe_open(str(tmp_path / "0.safetensors"), framework="pt") as file:
-        assert list(file.metadata()) == [checkpoints.KEY]
+        assert list(file.metadata()) == [KEY]
 
 
 @pytest.mark.parametrize("facts", [{"x": float("nan")}, {"x": object()}, {"x": {1, 2}}, {1: 2, "a": 3}], ids=str)
@@ -314,10 +315,10 @@ STRANGE = {
     "a header without tensors": header_of(b"{}"),
     "a pickle": lambda path: torch.save({"a": torch.zeros(2)}, path),
     "another's": lambda path: save_file({"a": torch.zeros(2)}, path, {"format": "pt"}),
-    "our key, no JSON": lambda path: save_file({"a": torch.zeros(2)}, path, {checkpoints.KEY: "{"}),
-    "our key, a list": lambda path: save_file({"a": torch.zeros(2)}, path, {checkpoints.KEY: "[1]"}),
+    "our key, no JSON": lambda path: save_file({"a": torch.zeros(2)}, path, {KEY: "{"}),
+    "our key, a list": lambda path: save_file({"a": torch.zeros(2)}, path, {KEY: "[1]"}),
     "our key, no digest": lambda path: save_file(
-        {"a": torch.zeros(2)}, path, {checkpoints.KEY: json.dumps({"format": checkpoints.FORMAT, "kind": "model"})}
+        {"a": torch.zeros(2)}, path, {KEY: json.dumps({"format": FORMAT, "kind": "model"})}
     ),
     "an older one": old_format,
     "a folder": lambda path: path.mkdir(),

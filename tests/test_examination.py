@@ -5,7 +5,8 @@ import torch
 
 from separations.examination import along_training, denoising_losses, examine, noise_yardstick, reference_features
 from separations.metrics import extractor_for, sees
-from separations.metrics.features import DEFAULT, EXTRACTORS
+from separations.metrics.extractors import DEFAULT
+from separations.metrics.features import EXTRACTORS
 from separations.training import denoising_terms, recipe_data, recipes, train_recipe, untrained
 
 TINY = {"n": 6, "steps": 12, "warmup": 2, "depth": 1, "width": 32, "heads": 2, "batch": 4, "ema": 0.5}

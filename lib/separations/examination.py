@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .metrics.features import DEFAULT, Features, features_of
+from .metrics.extractors import DEFAULT
+from .metrics.features import Features, features_of
 from .metrics.images import quantised
 from .metrics.memorization import MemorizationRatio, memorization_ratio
 from .metrics.quality import ImageQuality, image_quality
@@ -14,10 +15,10 @@ from .networks.denoiser import Denoiser
 from .numerics.checks import check_count, check_generator, check_real
 from .numerics.seeds import MAX_STREAM, check_seed
 from .samplers import generate
+from .training.objective import denoising_terms
 from .training.recipe import Recipe
 from .training.recipe_data import Images
 from .training.recipe_training import train_recipe, untrained
-from .training.state import denoising_terms
 
 BATCH = 256  # noisy images at a time
 

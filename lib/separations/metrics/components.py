@@ -26,7 +26,7 @@ from ..numerics.streaming import (
     size_exponent,
     squared_differences,
 )
-from .features import principal_axes
+from .axes import principal_axes
 from .half_sampling import RESAMPLES, half_sample_interval, half_samples
 from .memorization import check_sets
 

@@ -3,11 +3,12 @@
 from .average import EMA
 from .gradient_signal import per_sample_gradients
 from .loop import log_snr_uniform, random_flip, train
+from .objective import denoising_terms
 from .per_copy import PerCopyAdamW
 from .recipe import Recipe
 from .recipe_data import Images, recipe_data
 from .recipe_training import fine_tune, train_recipe, untrained
-from .state import Record, denoising_terms
+from .state import Record
 
 __all__ = [
     "EMA",

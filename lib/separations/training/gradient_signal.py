@@ -23,7 +23,7 @@ from ..numerics.estimates import Curve, check_confidence
 from ..numerics.seeds import resampling
 from ..parameterizations import coefficients
 from ..schedules import Time
-from .state import loss_factor
+from .objective import loss_factor
 
 
 def per_sample_gradients(

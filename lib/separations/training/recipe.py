@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import schedules, timesteps
 from ..numerics import seeds
 from ..numerics.checks import check_real, check_whole
-from .checkpoints import as_json
+from .sealed_file import as_json
 
 WHOLE = {"n": 1, "n_held_out": 1, "patch": 1, "width": 1, "depth": 1, "heads": 1, "steps": 1, "batch": 1, "warmup": 0}
 SPLIT, START, TRAINING, FINE_TUNING = range(4)  # what a stream of random numbers is for
