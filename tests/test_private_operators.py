@@ -13,7 +13,6 @@ from separations.numerics import private_operators
 from separations.numerics.costs import count_flops
 
 HOME = "numerics/private_operators.py"
-PARTS = ("_linear_pointwise", "_are_functorch_transforms_active", "_softmax_backward_data")
 
 
 @pytest.fixture(params=["present", "missing"])
@@ -22,8 +21,7 @@ def operators(request, monkeypatch):
     with monkeypatch.context() as patch:
         if request.param == "missing":
             patch.setattr(torch.ops, "mkldnn", SimpleNamespace())
-            patch.delattr(torch._C, PARTS[1])
-            patch.delattr(torch, PARTS[2])
+            patch.delattr(torch._C, "_are_functorch_transforms_active")
         importlib.reload(private_operators)
     yield request.param  # PyTorch itself has them again
     importlib.reload(private_operators)
@@ -38,11 +36,6 @@ def test_each_does_what_its_public_form_does(operators):
         torch.testing.assert_close(private_operators.linear_pointwise(x, weight, b), want)
         hidden = private_operators.linear_pointwise(x, weight, b, gelu=True)
         torch.testing.assert_close(hidden, torch.nn.functional.gelu(want, approximate="tanh"))
-    logits, slope = x.clone().requires_grad_(), torch.randn(5, 8, generator=g)
-    p = torch.softmax(logits, -1)
-    torch.testing.assert_close(
-        private_operators.softmax_gradient(slope, p.detach()), torch.autograd.grad(p, logits, slope)[0]
-    )
     assert private_operators.transforms_active() == (operators == "missing")
     inside = torch.func.vmap(lambda row: row * private_operators.transforms_active())(torch.ones(2))
     assert inside.tolist() == [1.0, 1.0]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ..numerics.private_operators import linear_pointwise, softmax_gradient, transforms_active
+from ..numerics.private_operators import linear_pointwise, transforms_active
 
 FEW_TOKENS = 64  # up to here attention by two batched products is faster than the streaming kernel, its gradient by far
 PIECE = 1 << 18  # numbers of a hidden layer worked on at a time: they fit in the cache of a core
@@ -144,7 +144,8 @@ class _Attention(torch.autograd.Function):
         m, heads, N, size = g.shape
         g, found = g.reshape(m * heads, N, size), torch.empty(3, m * heads, N, size)
         torch.bmm(weights.mT, g, out=found[2])
-        slope = softmax_gradient(torch.bmm(g, v.mT), weights).mul_(size**-0.5)
+        slope = torch.bmm(g, v.mT)
+        slope = slope.sub_((weights * slope).sum(-1, keepdim=True)).mul_(weights).mul_(size**-0.5)
         torch.bmm(slope, k, out=found[0])
         torch.bmm(slope.mT, q, out=found[1])
         return found.view(3, m, heads, N, size).permute(1, 3, 0, 2, 4).reshape(m, N, -1), None

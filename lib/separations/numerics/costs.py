@@ -43,6 +43,12 @@ def count_flops(step: Callable[[], object]) -> int:
     """Floating-point operations in the matrix products and convolutions that step() runs, backward passes included.
 
     A product of (a, b) with (b, c) counts 2 a b c. What is done element by element is not counted.
+
+    Args:
+        step: a function without arguments, run once.
+
+    Returns:
+        The count.
     """
     with _Count() as count:
         step()
@@ -50,10 +56,20 @@ def count_flops(step: Callable[[], object]) -> int:
 
 
 def seconds(step: Callable[[], object], repeats: int = 5) -> list[float]:
-    """Processor seconds of step(), `repeats` times after one run to warm up, in rising order; what else the machine does does not count.
+    """Processor seconds of step(), of all threads of this process together; what else the machine does does not count.
 
-    Of all threads of this process together. A short step is run as often as fills `LEAST` seconds: under a limit of processor time (`ulimit -t`)
-    the clock goes in steps of some milliseconds. A step that waits for a GPU has few: time it by its events.
+    A short step is run as often as fills `LEAST` seconds: under a limit of processor time (`ulimit -t`) the clock goes in steps of some
+    milliseconds. A step that waits for a GPU has few: time it by its events.
+
+    Args:
+        step: a function without arguments.
+        repeats: measurements, after one run to warm up.
+
+    Returns:
+        `repeats` numbers, in seconds, in rising order.
+
+    Raises:
+        ValueError: a step that is no function, repeats that are no count.
     """
     repeats = check_count(repeats, "repeats")
     if not callable(step):

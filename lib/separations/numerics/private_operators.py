@@ -1,15 +1,19 @@
-"""Operators of PyTorch behind an underscore, each with the public form that stands in where a version lacks it; no other module names one."""
+"""Operators of PyTorch behind an underscore, each with the public form that stands in where a version lacks it; no other module names one.
+
+What they gain, with and without in turn (torch 2.14, float32, one thread of an AMD EPYC, medians of pairs), on the network of the recipe
+mnist-memorizing: `linear_pointwise` saves 4 % of a call without gradient and costs 2 % of a training step at the recipe's batch of 64, and
+saves 20 % and 5 % at a batch of 256. `transforms_active` says when the forms of `networks.dit_kernels` must step aside.
+"""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["LINEAR_POINTWISE", "TorchDispatchMode", "linear_pointwise", "softmax_gradient", "transforms_active"]
+__all__ = ["LINEAR_POINTWISE", "TorchDispatchMode", "linear_pointwise", "transforms_active"]
 
 LINEAR_POINTWISE = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # None: this build has no oneDNN
 _TRANSFORMS_ACTIVE = getattr(torch._C, "_are_functorch_transforms_active", None)
-_SOFTMAX_GRADIENT = getattr(torch, "_softmax_backward_data", None)
 
 
 def linear_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False) -> Tensor:
@@ -33,10 +37,3 @@ def linear_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, g
 def transforms_active() -> bool:
     """Whether a transform of torch.func (vmap, grad, ...) is at work; True where PyTorch cannot say, so that the plain forms are taken."""
     return _TRANSFORMS_ACTIVE is None or _TRANSFORMS_ACTIVE()
-
-
-def softmax_gradient(g: Tensor, p: Tensor) -> Tensor:
-    """Gradient in the logits of p = softmax over the last axis, p (g - sum p g), from g, that in p; all of one shape."""
-    if _SOFTMAX_GRADIENT is None:
-        return p * (g - (p * g).sum(-1, keepdim=True))
-    return _SOFTMAX_GRADIENT(g, p, -1, p.dtype)

@@ -14,12 +14,22 @@ from ..schedules import Schedule
 def denoising_terms(
     model: Denoiser, x0: Tensor, t: Tensor | float, *, eps: Tensor | None = None, weight="eps", generator=None
 ) -> Tensor:
-    """Loss of each sample: ||eps_model(x_t, t) - eps||^2, x_t = alpha x0 + sigma eps, times a factor; (m,) or (c, m).
+    """Loss of each sample: ||eps_model(x_t, t) - eps||^2, x_t = alpha x0 + sigma eps, times a factor (Vincent 2011).
 
-    x0: (m, *event_shape), or (c, m, *event_shape) for a stack (`expand` a set that all copies share); t: a number, (m,) or
-    (c, m); eps: the noise, of the shape of x0, drawn if None. weight: what is to be counted, a name out of PREDICTIONS
-    ("eps", "score", "x0", "v") or a function of t that multiplies the *score* loss, as in `losses.denoising_loss`;
-    "eps" is sigma^2 times the score loss.
+    Args:
+        model: a single denoiser, or a stack of c.
+        x0: (m, *event_shape), or (c, m, *event_shape) for a stack (`expand` a set that all copies share).
+        t: a number, (m,) or (c, m).
+        eps: the noise, of the shape of x0, drawn if None.
+        weight: what is to be counted, "eps", "score", "x0" or "v", or a function of t that multiplies the *score* loss, as in
+            `losses.denoising_loss`; "eps" is sigma^2 times the score loss.
+        generator: of the noise.
+
+    Returns:
+        (m,) or (c, m).
+
+    Raises:
+        ValueError: shapes that do not fit, times that the schedule does not have, another weight.
     """
     schedule, events = model.schedule, len(model.event_shape)
     t = schedule.check_time(t).to(x0.device)

@@ -28,16 +28,17 @@ class Recipe:
 
     Args:
         name: of the model, and of the file that keeps it.
-        data_name, size: of a data set, as in `data.load`.
+        data_name: of a data set, as in `data.load`.
         n, n_held_out: training images, drawn with `seed` from what is not held out, and how many are held out.
+        size: pixels a side, as in `data.load`.
         seed: of the training images, the first weights, the training and the fine-tuning, each with a stream of its own.
         patch, width, depth, heads: of a `DiTConfig`.
-        unet: settings of a `UNet1DConfig` in its place, for signals; patch to heads then say nothing.
         schedule, prediction: class of `schedules`, and what the network predicts, as in `Denoiser`.
         times: class of `timesteps` and its arguments, on `schedule`.
         steps, batch, lr, warmup, decay, weight_decay, ema, clip: as in `train`.
         flip: whether images are mirrored at random.
-        note: for people; two recipes that differ in it are equal.
+        note: for people; two recipes that differ in it only are equal.
+        unet: settings of a `UNet1DConfig`, for signals, in place of a `DiTConfig`; patch to heads then say nothing.
 
     Raises:
         ValueError: a field that no model can have; data and shapes are checked where they are used.

@@ -11,11 +11,18 @@ from .recipe import SPLIT, Recipe, stream
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Training and held-out images of a recipe, shifted and scaled so that the training set has mean 0 and variance 1."""
+    """Training and held-out images (or signals) of a recipe, shifted and scaled so that the training set has mean 0 and variance 1.
 
-    train: Tensor  # (n, C, H, W)
-    held_out: Tensor  # (n_held_out, C, H, W), never trained on by any model of this data set
-    train_set: DataSet  # the same images as they came, with labels and source
+    Attributes:
+        train: (n, C, H, W), or (n, length).
+        held_out: (n_held_out, C, H, W), never trained on by any model of this data set.
+        train_set, held_out_set: the same as they came, with labels and source.
+        mean, std: of train_set, which `to_images` brings back.
+    """
+
+    train: Tensor
+    held_out: Tensor
+    train_set: DataSet
     held_out_set: DataSet
     mean: float
     std: float

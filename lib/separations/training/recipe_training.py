@@ -24,6 +24,9 @@ def untrained(recipe: Recipe, shape: tuple[int, ...]) -> Denoiser:
         recipe: whose model.
         shape: (C, H, W) of an image, or (length,) of a signal.
 
+    Returns:
+        A denoiser on the CPU.
+
     Raises:
         ValueError: a shape that its network does not take.
     """

@@ -21,14 +21,23 @@ from .saved_run import read_state, write_state
 
 @dataclass(frozen=True)
 class Record:
-    """What training tells. loss, grad_norm: a number for a single network, (c,) for a stack, on the device of the model."""
+    """What training tells.
 
-    step: int  # updates done
-    loss: Tensor  # mean over the steps since the last record
-    grad_norm: Tensor  # Euclidean norm of the gradient of the last step, weights and biases together
-    lr: float  # learning rate of the last step
-    seconds: float  # spent in training so far, without what the caller does between records
-    ema: nn.Module | None  # the averaged model, live: copy it to keep it
+    Attributes:
+        step: updates done.
+        loss: mean over the steps since the last record; a number, or (c,) for a stack, on the device of the model.
+        grad_norm: Euclidean norm of the gradient of the last step, weights and biases together; as loss.
+        lr: learning rate of the last step.
+        seconds: spent in training so far, without what the caller does between records.
+        ema: the averaged model, live: copy it to keep it.
+    """
+
+    step: int
+    loss: Tensor
+    grad_norm: Tensor
+    lr: float
+    seconds: float
+    ema: nn.Module | None
 
 
 class TrainingRun:
