@@ -17,10 +17,13 @@ from safetensors.torch import save_file
 
 from separations import files, shipped_models
 from separations.networks import MLP, Denoiser, DiT, DiTConfig
+from separations.numerics.seeds import MAX_SEED
 from separations.schedules import OU, Schedule, VPLinear
 from separations.timesteps import LogNormal, Uniform
-from separations.training import checkpoints, log_snr_uniform, recipes, train
+from separations.training import checkpoints, log_snr_uniform, recipe_data, recipes, train, untrained
 from separations.training.checkpoints import load_model, save_model
+from separations.training.recipe import stream
+from separations.training.sealed_file import FORMAT, KEY
 
 DATA = torch.randn(32, 2, generator=torch.Generator().manual_seed(1))
 
@@ -232,12 +235,12 @@ def test_a_file_depends_on_its_content_only(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert {done.stdout.strip()} == digests, done.stderr
     with safe_open(str(tmp_path / "0.safetensors"), framework="pt") as file:
-        assert list(file.metadata()) == [checkpoints.KEY]
+        assert list(file.metadata()) == [KEY]
 
 
 @pytest.mark.parametrize("facts", [{"x": float("nan")}, {"x": object()}, {"x": {1, 2}}, {1: 2, "a": 3}], ids=str)
 def test_facts_that_are_no_json_are_refused_and_nothing_is_written(tmp_path, facts):
-    net = recipes.named("mnist-memorizing", depth=1, width=12, heads=1).untrained((1, 28, 28))
+    net = untrained(recipes.named("mnist-memorizing", depth=1, width=12, heads=1), (1, 28, 28))
     with pytest.raises(ValueError, match="facts cannot be written as JSON"):
         save_model(tmp_path / "m.safetensors", net, facts=facts)
     assert not list(tmp_path.iterdir())
@@ -312,10 +315,10 @@ STRANGE = {
     "a header without tensors": header_of(b"{}"),
     "a pickle": lambda path: torch.save({"a": torch.zeros(2)}, path),
     "another's": lambda path: save_file({"a": torch.zeros(2)}, path, {"format": "pt"}),
-    "our key, no JSON": lambda path: save_file({"a": torch.zeros(2)}, path, {checkpoints.KEY: "{"}),
-    "our key, a list": lambda path: save_file({"a": torch.zeros(2)}, path, {checkpoints.KEY: "[1]"}),
+    "our key, no JSON": lambda path: save_file({"a": torch.zeros(2)}, path, {KEY: "{"}),
+    "our key, a list": lambda path: save_file({"a": torch.zeros(2)}, path, {KEY: "[1]"}),
     "our key, no digest": lambda path: save_file(
-        {"a": torch.zeros(2)}, path, {checkpoints.KEY: json.dumps({"format": checkpoints.FORMAT, "kind": "model"})}
+        {"a": torch.zeros(2)}, path, {KEY: json.dumps({"format": FORMAT, "kind": "model"})}
     ),
     "an older one": old_format,
     "a folder": lambda path: path.mkdir(),
@@ -427,7 +430,7 @@ def test_a_model_whose_file_cannot_be_written_is_delivered_then_and_later(tmp_pa
 
 def test_a_kept_model_is_another_after_a_change_of_code_or_data(tmp_path, monkeypatch):
     recipe = recipes.named("mnist-memorizing", **TINY)
-    images = recipe.data()
+    images = recipe_data(recipe)
     recipes.trained(recipe, folder=tmp_path, data=images)
     seen = []
     again = functools.partial(recipes.trained, recipe, folder=tmp_path, progress=lambda r: seen.append(r.step))
@@ -445,10 +448,10 @@ def test_a_kept_model_is_another_after_a_change_of_code_or_data(tmp_path, monkey
 
 
 def test_streams_of_recipes_never_meet():
-    seeds = (*range(40), *range(980, 1100), 2000, 3000, 10**6, recipes.seeds.MAX_SEED)
-    numbers = {recipes.stream(seed, purpose) for seed in seeds for purpose in range(4)}
+    seeds = (*range(40), *range(980, 1100), 2000, 3000, 10**6, MAX_SEED)
+    numbers = {stream(seed, purpose) for seed in seeds for purpose in range(4)}
     assert len(numbers) == 4 * len(seeds) and max(numbers) < 2**32
-    assert [recipes.stream(7, purpose) for purpose in range(4)] == [7, 1007, 2007, 3007]
+    assert [stream(7, purpose) for purpose in range(4)] == [7, 1007, 2007, 3007]
 
 
 @pytest.mark.parametrize(
@@ -477,7 +480,7 @@ def test_the_data_of_a_recipe_do_not_depend_on_the_threads():
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(recipe.data().train)
+            found.append(recipe_data(recipe).train)
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from separations.networks import MLP, Denoiser, DiT, DiTConfig
 from separations.schedules import VPCosine, VPLinear
 from separations.timesteps import LogNormal
-from separations.training import checkpoints, random_flip, recipes, train
+from separations.training import checkpoints, random_flip, recipe_data, recipes, train
+from separations.training.sealed_file import read_sealed, write_sealed
 
 CONFIG = DiTConfig(image=(1, 4, 4), patch=2, width=16, depth=2, heads=2)
 
@@ -80,7 +81,7 @@ def test_sigkill_at_any_moment_loses_nothing(tmp_path):
     torch.set_num_threads(1)
     try:
         resumed, whole = model(), model()
-        reached = checkpoints._read(path)[1]["facts"]["step"]
+        reached = read_sealed(path)[1]["facts"]["step"]
         for _ in run(resumed, steps=400, checkpoint=path, save_every=400):
             pass
         for _ in run(whole, steps=400):
@@ -161,7 +162,7 @@ def test_a_loss_that_is_not_finite_names_the_checkpoint_that_is_left(tmp_path):
 
     with pytest.raises(FloatingPointError, match=r"step 11: .*checkpoint of step 8 in .*run\.safetensors"):
         list(run(model(), checkpoint=path, save_every=4, weight=poison))
-    assert checkpoints._read(path)[1]["facts"]["step"] == 8
+    assert read_sealed(path)[1]["facts"]["step"] == 8
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path, processes):
     torch.testing.assert_close(found["weights"], weights(alone), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found["ema"], weights(record.ema), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found["loss"], record.loss, rtol=1e-4, atol=1e-4)
-    assert checkpoints._read(path)[1]["facts"]["step"] == 24
+    assert read_sealed(path)[1]["facts"]["step"] == 24
 
 
 class _Fake:
@@ -310,7 +311,7 @@ def test_files_that_are_no_models(tmp_path):
     with pytest.raises(ValueError, match="format"):
         checkpoints.load_model(tmp_path / "other.safetensors")
     about = {"model": {"schedule": {"name": "OS"}}, "facts": {}}
-    checkpoints._write(tmp_path / "wrong.safetensors", "model", {"mean": torch.zeros(())}, about)
+    write_sealed(tmp_path / "wrong.safetensors", "model", {"mean": torch.zeros(())}, about)
     with pytest.raises(ValueError, match="no model of this library"):
         checkpoints.load_model(tmp_path / "wrong.safetensors")
     with pytest.raises(ValueError, match="Denoiser of a DiT"):
@@ -346,7 +347,7 @@ def test_a_recipe_is_trained_once_and_kept(tmp_path):
 
 def test_the_images_of_a_recipe():
     small, other, large = (
-        recipes.named("mnist-memorizing", n=n, seed=s).data() for n, s in ((20, 0), (20, 1), (4000, 0))
+        recipe_data(recipes.named("mnist-memorizing", n=n, seed=s)) for n, s in ((20, 0), (20, 1), (4000, 0))
     )
     assert torch.equal(small.held_out_set.index, large.held_out_set.index) and len(small.held_out) == 1000
     assert not torch.equal(small.train_set.index, other.train_set.index)
@@ -355,4 +356,4 @@ def test_the_images_of_a_recipe():
     torch.testing.assert_close(small.to_images(small.train), small.train_set.x, atol=1e-5, rtol=0)
     assert small.train_set.labels.bincount().tolist() == [2] * 10
     with pytest.raises(ValueError, match="n = 4001"):
-        recipes.named("mnist-memorizing", n=4001).data()
+        recipe_data(recipes.named("mnist-memorizing", n=4001))

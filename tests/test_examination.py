@@ -5,8 +5,9 @@ import torch
 
 from separations.examination import along_training, denoising_losses, examine, noise_yardstick, reference_features
 from separations.metrics import extractor_for, sees
-from separations.metrics.features import DEFAULT, EXTRACTORS
-from separations.training import denoising_terms, recipes
+from separations.metrics.extractors import DEFAULT
+from separations.metrics.features import EXTRACTORS
+from separations.training import denoising_terms, recipe_data, recipes, train_recipe, untrained
 
 TINY = {"n": 6, "steps": 12, "warmup": 2, "depth": 1, "width": 32, "heads": 2, "batch": 4, "ema": 0.5}
 
@@ -14,15 +15,15 @@ TINY = {"n": 6, "steps": 12, "warmup": 2, "depth": 1, "width": 32, "heads": 2, "
 @pytest.fixture(scope="module")
 def setting():
     recipe = recipes.named("mnist-memorizing", **TINY)
-    return recipe, recipe.data()
+    return recipe, recipe_data(recipe)
 
 
 def test_along_training_is_training_and_then_examining(setting):
     recipe, images = setting
     moments = list(along_training(recipe, images, [4, 12], 5, steps=3, draws=8, seed=7))
     assert [moment.step for moment in moments] == [4, 12]
-    model = recipe.untrained(tuple(images.train.shape[1:]))
-    (record,) = recipe.training(model, images.train, every=[12])
+    model = untrained(recipe, tuple(images.train.shape[1:]))
+    (record,) = train_recipe(recipe, model, images.train, every=[12])
     for mine, net in ((moments[-1].averaged, record.ema), (moments[-1].raw, model)):
         by_hand = examine(net, images, 5, steps=3, generator=torch.Generator().manual_seed(7))
         assert torch.equal(mine.samples, by_hand.samples) and mine.memorization.ratio == by_hand.memorization.ratio
@@ -36,14 +37,14 @@ def test_rows_have_quality_only_where_it_was_measured(setting):
     (moment,) = along_training(recipe, images, [12], 14, steps=2, draws=8)
     assert moment.row()["step"] == 12 and "kernel" not in moment.row()
     seen = examine(
-        recipe.untrained(tuple(images.train.shape[1:])), images, 14, reference=reference, extractor="pixels", steps=2
+        untrained(recipe, tuple(images.train.shape[1:])), images, 14, reference=reference, extractor="pixels", steps=2
     )
     assert {"ratio", "kernel", "precision_low", "coverage_high"} <= set(seen.row())
 
 
 def test_the_loss_of_an_untrained_network_is_the_mean_square_of_v(setting):
     recipe, images = setting
-    model = recipe.untrained(tuple(images.train.shape[1:]))  # says v = 0
+    model = untrained(recipe, tuple(images.train.shape[1:]))  # says v = 0
     ours = denoising_losses(model, recipe, images, 600, generator=torch.Generator().manual_seed(0))
     g = torch.Generator().manual_seed(0)
     t = recipe.time_distribution().sample(600, g)

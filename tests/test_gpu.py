@@ -13,7 +13,7 @@ from separations.metrics import memorization_ratio
 from separations.pruning import choose_heads, head_importance, prune_heads
 from separations.samplers import heun, log_snr_times, prior, reverse_sde
 from separations.timesteps import Uniform
-from separations.training import recipes
+from separations.training import fine_tune, recipe_data, recipes
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -61,14 +61,14 @@ def test_loss_gap_on_the_device():
 
 def test_training_pruning_and_fine_tuning_on_the_device():
     recipe = recipes.named("mnist-memorizing", n=8, steps=12, warmup=2, depth=2, batch=8)
-    images, found = recipe.data(), {}
+    images, found = recipe_data(recipe), {}
     for device in ("cpu", "cuda"):
         model, _ = recipes.trained(recipe, data=images, device=device)
         importance = head_importance(
             model, images.train, Uniform(), samples=64, generator=torch.Generator().manual_seed(0)
         )
         smaller = prune_heads(model, choose_heads(importance, 0.2))
-        *_, record = recipe.fine_tuning(smaller, images.train, steps=3, lr=1e-3)
+        *_, record = fine_tune(recipe, smaller, images.train, steps=3, lr=1e-3)
         assert next(record.ema.parameters()).device.type == device
         seen = examine(record.ema, images, 4, steps=3, generator=torch.Generator(device).manual_seed(1))
         found[device] = importance.score, seen.samples

@@ -7,7 +7,7 @@ import torch
 
 from separations.interval_study import Experiment, Job, continued, interval_job, interval_pairs, run_jobs
 from separations.interval_study.jobs import epoch_updates, run_job
-from separations.training import recipes
+from separations.training import recipe_data, recipes, untrained
 
 SMALL = replace(
     recipes.named("mnist-memorizing"), name="small", n=12, n_held_out=40, depth=1, width=48, heads=2, patch=14, steps=6,
@@ -30,7 +30,7 @@ def test_the_grid_has_45_pairs_and_each_is_an_interval():
 
 
 def test_no_epoch_leaves_the_model_as_it_was_and_an_epoch_has_its_updates(tmp_path):
-    setting, images = experiment(tmp_path), SMALL.data()
+    setting, images = experiment(tmp_path), recipe_data(SMALL)
     untouched, losses = run_job(setting, Job("none", epochs=0))
     assert losses == [] and untouched["low"] is None
     model, _ = recipes.trained(SMALL, folder=tmp_path)
@@ -42,7 +42,7 @@ def test_no_epoch_leaves_the_model_as_it_was_and_an_epoch_has_its_updates(tmp_pa
 
 def test_the_interval_decides_which_times_are_drawn(tmp_path):
     """Training on late times alone must lower the loss there, not elsewhere; and the other way round."""
-    recipe, images = replace(SMALL, lr=1e-3, steps=30), SMALL.data()
+    recipe, images = replace(SMALL, lr=1e-3, steps=30), recipe_data(SMALL)
     model, _ = recipes.trained(recipe, folder=tmp_path)
     from separations.training import denoising_terms
 
@@ -100,7 +100,7 @@ def test_signals_with_a_unet_and_its_checkpoint(tmp_path):
     assert len(list(tmp_path.glob("small-*.safetensors"))) == 1  # the pretrained model was kept, and is read again
     again, facts = recipes.trained(SIGNALS, folder=tmp_path)
     assert facts["recipe"]["unet"]["width"] == 8 and again.event_shape == (140,)
-    images = SIGNALS.data()
+    images = recipe_data(SIGNALS)
     assert float(images.to_images(images.train).max()) > 1.5  # a signal is not cut
 
 
@@ -118,8 +118,8 @@ def test_signals_with_a_unet_and_its_checkpoint(tmp_path):
         (lambda: Experiment(SMALL, m=0), "m = 0"),
         (lambda: list(run_jobs(Experiment(SMALL), [])), "jobs is empty"),
         (lambda: list(run_jobs(Experiment(SMALL), [Job("x")], workers=0)), "workers = 0"),
-        (lambda: replace(SMALL, unet={"width": 8}).untrained((1, 28, 28)), "signals are needed"),
-        (lambda: SIGNALS.untrained((141,)), "length = 141"),
+        (lambda: untrained(replace(SMALL, unet={"width": 8}), (1, 28, 28)), "signals are needed"),
+        (lambda: untrained(SIGNALS, (141,)), "length = 141"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(make, word):

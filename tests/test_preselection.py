@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from separations.numerics import Rows, nearest, nearest_rows, preselection
+from separations.numerics import Rows, nearest, nearest_rows, preselection, private_operators
 
 FORMS = ["int8", "bfloat16", "float32", "float64"]
 
@@ -139,7 +139,7 @@ def test_what_is_known_of_rows_is_used_again():
 
 
 def test_without_a_product_of_bytes_float32_does_it(monkeypatch):
-    monkeypatch.delattr(torch, "_int_mm")
+    monkeypatch.setattr(private_operators, "_BYTE_PRODUCT", None)
     preselection.format_for.cache_clear()
     try:
         assert preselection.byte_product(torch.ones(2, 3, dtype=torch.int8), torch.ones(2, 3, dtype=torch.int8)) is None

@@ -16,7 +16,7 @@ from separations.metrics import (
     precision_recall,
     quality,
 )
-from separations.metrics.features import Pixels
+from separations.metrics.extractors import Pixels
 from separations.metrics.half_sampling import half_sample_interval, half_samples
 from separations.metrics.neighbourhoods import coverage_curve, reachable_coverage
 

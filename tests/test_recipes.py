@@ -12,7 +12,7 @@ from separations import shipped_models
 from separations.examination import examine
 from separations.metrics import digit_features, excess_ratio
 from separations.pruning import prune_heads
-from separations.training import checkpoints, recipes, train
+from separations.training import checkpoints, fine_tune, recipe_data, recipes, train, train_recipe, untrained
 
 ASSETS = checkpoints.SHIPPED
 RECORD = json.loads((ASSETS / shipped_models.RECORD).read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ def test_one_shipped_model_memorizes_and_the_other_does_not():
     found = {}
     for name in ("mnist-memorizing", "mnist-generalizing"):
         recipe = recipes.named(name)
-        images, (model, _) = recipe.data(), recipes.trained(recipe)
+        images, (model, _) = recipe_data(recipe), recipes.trained(recipe)
         seen = examine(model, images, 200, generator=torch.Generator().manual_seed(1))
         found[name] = seen.memorization.ratio, excess_ratio(seen.samples, images.train, images.held_out)
     # 0.65 in the mean over starts, +-0.034 (one standard error) with 200: this start gives 0.72
@@ -61,10 +61,10 @@ def test_one_shipped_model_memorizes_and_the_other_does_not():
 
 def first_steps(steps: int = 20) -> tuple[list[float], dict]:
     recipe = recipes.named("mnist-memorizing")
-    images = recipe.data()
-    model = recipe.untrained(tuple(images.train.shape[1:]))
+    images = recipe_data(recipe)
+    model = untrained(recipe, tuple(images.train.shape[1:]))
     losses = []
-    for record in recipe.training(model, images.train, every=1):
+    for record in train_recipe(recipe, model, images.train, every=1):
         losses.append(float(record.loss))
         if record.step == steps:
             break
@@ -85,10 +85,10 @@ def test_the_recipe_begins_the_same_every_time_and_as_it_did_when_the_model_was_
 
 def test_fine_tuning_trains_a_copy_at_a_constant_rate_with_draws_of_its_own():
     recipe = recipes.named("mnist-memorizing", n=4, steps=6, warmup=0, depth=1, batch=2)
-    images = recipe.data()
+    images = recipe_data(recipe)
     model, _ = recipes.trained(recipe, data=images)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    records = list(recipe.fine_tuning(model, images.train, steps=3, lr=1e-3, every=1))
+    records = list(fine_tune(recipe, model, images.train, steps=3, lr=1e-3, every=1))
     assert [record.lr for record in records] == pytest.approx([5e-4, 1e-3, 1e-3])  # the warm-up is cut to fit
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     by_hand = copy.deepcopy(model).requires_grad_(True)
@@ -98,16 +98,16 @@ def test_fine_tuning_trains_a_copy_at_a_constant_rate_with_draws_of_its_own():
     )  # fmt: skip
     for (name, mine), theirs in zip(records[-1].ema.state_dict().items(), last.ema.state_dict().values()):
         assert torch.equal(mine, theirs) and not (name.endswith("bias") and torch.equal(mine, before[name])), name
-    other = recipe.fine_tuning(model, images.train, steps=3, lr=1e-3, generator=torch.Generator().manual_seed(9))
+    other = fine_tune(recipe, model, images.train, steps=3, lr=1e-3, generator=torch.Generator().manual_seed(9))
     assert float(list(other)[-1].loss) != float(sum(record.loss for record in records) / 3)
 
 
 def test_fine_tuning_takes_a_pruned_model():
     recipe = recipes.named("mnist-memorizing", n=4, steps=6, warmup=0, depth=2, batch=2)
-    images = recipe.data()
+    images = recipe_data(recipe)
     model, _ = recipes.trained(recipe, data=images)
     smaller = prune_heads(model, [(0, 1), (1, 0), (1, 5)])
-    *_, record = recipe.fine_tuning(smaller, images.train, steps=1, lr=1e-3)
+    *_, record = fine_tune(recipe, smaller, images.train, steps=1, lr=1e-3)
     assert record.ema.network.config.heads == smaller.network.config.heads == (5, 4)
     assert record.step == 1
 
@@ -117,7 +117,7 @@ def test_fine_tuning_takes_a_pruned_model():
     not os.environ.get("SEPARATIONS_RETRAIN"), reason="eight minutes of training: set SEPARATIONS_RETRAIN=1"
 )
 def test_a_retrained_model_memorizes_as_the_shipped_one(tmp_path):
-    recipe, images = recipes.named("mnist-memorizing"), recipes.named("mnist-memorizing").data()
+    recipe, images = recipes.named("mnist-memorizing"), recipe_data(recipes.named("mnist-memorizing"))
     start = [torch.Generator().manual_seed(1) for _ in range(2)]
     shipped, _ = recipes.trained(recipe)
     model, facts = recipes.trained(recipe, folder=tmp_path, data=images, shipped=False)

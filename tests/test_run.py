@@ -372,6 +372,22 @@ def test_a_second_signal_of_either_kind_does_not_cut_the_clean_up_short():
             signal.signal(signum, handler)
 
 
+EARLY = """
+import runpy, signal, sys
+class Early:
+    def find_spec(self, name, *_):
+        if name == "separations.run.execute":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Early())
+runpy.run_module("separations.run", run_name="__main__")
+"""
+
+
+def test_a_signal_while_the_library_is_imported_is_one_line():
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "separations.run: stopped by SIGINT\n")
+
+
 def test_a_signal_is_sent_again_where_its_exception_was_lost(monkeypatch):
     class Dying:
         def __del__(self):  # what falls in here is dropped by Python, with a note on standard error

@@ -19,8 +19,8 @@ from separations.timesteps import (
     contribution,
 )
 from separations.training import denoising_terms, train
+from separations.training.objective import loss_factor
 from separations.training.recipes import named
-from separations.training.state import loss_factor
 
 GRID = [(100 * i, 100 * j) for i in range(1, 11) for j in range(i + 1, 11)]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .metrics.features import DEFAULT, Features, features_of
+from .metrics.extractors import DEFAULT
+from .metrics.features import Features, features_of
 from .metrics.images import quantised
 from .metrics.memorization import MemorizationRatio, memorization_ratio
 from .metrics.quality import ImageQuality, image_quality
@@ -14,8 +15,10 @@ from .networks.denoiser import Denoiser
 from .numerics.checks import check_count, check_generator, check_real
 from .numerics.seeds import MAX_STREAM, check_seed
 from .samplers import generate
-from .training.recipes import Images, Recipe
-from .training.state import denoising_terms
+from .training.objective import denoising_terms
+from .training.recipe import Recipe
+from .training.recipe_data import Images
+from .training.recipe_training import train_recipe, untrained
 
 BATCH = 256  # noisy images at a time
 
@@ -156,13 +159,13 @@ def along_training(
     seed: of the starts, and the next number of `denoising_losses`. progress: called with each `Record` of training before it is examined.
     """
     seed = check_seed(seed, most=MAX_STREAM - 1)
-    model = recipe.untrained(tuple(images.train.shape[1:])).to(device)
+    model = untrained(recipe, tuple(images.train.shape[1:])).to(device)
 
     def look(which: Denoiser, features: Features | None) -> Examination:
         start = torch.Generator().manual_seed(seed)
         return examine(which, images, m, reference=features, extractor=extractor, steps=steps, generator=start)
 
-    for record in recipe.training(model, images.train, every=marks):
+    for record in train_recipe(recipe, model, images.train, every=marks):
         if progress is not None:
             progress(record)
         losses = denoising_losses(record.ema, recipe, images, draws, generator=torch.Generator().manual_seed(seed + 1))

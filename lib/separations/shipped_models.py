@@ -13,7 +13,8 @@ from .metrics import digit_features
 from .numerics.checks import check_count
 from .training import checkpoints
 from .training.checkpoints import RECORD
-from .training.recipes import NAMES, Recipe, named, trained
+from .training.recipe import Recipe
+from .training.recipes import NAMES, named, trained
 from .training.state import Record
 
 

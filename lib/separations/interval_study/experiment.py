@@ -15,7 +15,8 @@ from ..networks.denoiser import Denoiser
 from ..numerics.checks import check_count, check_real, check_whole
 from ..numerics.seeds import MAX_STREAM, check_seed
 from ..samplers import generate
-from ..training.recipes import Images, Recipe
+from ..training.recipe import Recipe
+from ..training.recipe_data import Images
 
 
 @dataclass(frozen=True)

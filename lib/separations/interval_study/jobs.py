@@ -27,6 +27,9 @@ from ..networks.denoiser import Denoiser
 from ..numerics import seeds
 from ..numerics.checks import check_count, check_positive, check_whole
 from ..training import recipes
+from ..training.recipe import Recipe
+from ..training.recipe_data import Images, recipe_data
+from ..training.recipe_training import fine_tune
 from ..training.state import Record
 from .experiment import Experiment, draw, features, measures
 
@@ -86,15 +89,13 @@ def epoch_updates(n: int, batch: int) -> int:
 def stream(job: Job) -> int:
     """Number of the random stream of a job's batches, times and noise: jobs with different seeds never share one.
 
-    The first 59 seeds lie among the streams of `Recipe.fine_tuning`, which trains on too: job seed s draws as a recipe of seed 17 s.
+    The first 59 seeds lie among the streams of `training.fine_tune`, which trains on too: job seed s draws as a recipe of seed 17 s.
     """
     first = 3_000 + 17 * job.seed
     return first if first < 4_000 else seeds.stream(job.seed, 17)
 
 
-def continued(
-    model: Denoiser, recipe: recipes.Recipe, data: Tensor, job: Job, *, ema: float = 0.98
-) -> Iterator[Record]:
+def continued(model: Denoiser, recipe: Recipe, data: Tensor, job: Job, *, ema: float = 0.98) -> Iterator[Record]:
     """Train a copy of a pretrained model as the job says; a record after each epoch, whose `ema` is the result.
 
     data: (n, *event_shape), on the scale of the model. At least one epoch: ValueError.
@@ -106,8 +107,8 @@ def continued(
     changes = {} if job.times is None else {"times": replace(recipe, times=job.times).time_distribution()}
     generator = torch.Generator().manual_seed(stream(job))
     steps = check_count(job.epochs, "epochs") * updates
-    return recipe.fine_tuning(
-        model, data, steps=steps, lr=job.lr, ema=ema, warmup=0, batch=job.batch, every=updates, weight=weight,
+    return fine_tune(
+        recipe, model, data, steps=steps, lr=job.lr, ema=ema, warmup=0, batch=job.batch, every=updates, weight=weight,
         generator=generator, **changes,
     )  # fmt: skip
 
@@ -115,11 +116,11 @@ def continued(
 _SHARED: dict[str, tuple] = {}  # of this process, for the experiment at work
 
 
-def _shared(experiment: Experiment) -> tuple[Denoiser, recipes.Images, Features | None]:
+def _shared(experiment: Experiment) -> tuple[Denoiser, Images, Features | None]:
     """Pretrained model, data and reference features, made once a process."""
     key = repr(experiment)
     if key not in _SHARED:
-        images = experiment.recipe.data()
+        images = recipe_data(experiment.recipe)
         model, _ = recipes.trained(experiment.recipe, folder=experiment.folder, data=images, device=experiment.device)
         reference = features(images.held_out, images, experiment, "held-out") if experiment.quality else None
         _SHARED.clear()

@@ -1,8 +1,9 @@
 """Copies and quality of generated samples, with intervals."""
 
+from .axes import principal_axes
 from .baselines import against_held_out, chance_level, excess_ratio, intrinsic_dimension, memorized_distinct
 from .components import component_distances, distance_parts, mean_distance
-from .features import Features, extractor_for, features_of, principal_axes, sees
+from .features import Features, extractor_for, features_of, sees
 from .memorization import MemorizationRatio, memorization_ratio
 from .neighbourhoods import coverage_curve, density_coverage, precision_recall, reachable_coverage
 from .patches import patch_matches

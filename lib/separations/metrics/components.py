@@ -19,7 +19,7 @@ from ..numerics.intervals import IntervalEstimate, bootstrap_interval, check_con
 from ..numerics.nearest_rows import difference_rounding, nearest_distances, squared_differences
 from ..numerics.rows import Rows
 from ..numerics.scale import peak, scaled, size_exponent
-from .features import principal_axes
+from .axes import principal_axes
 from .half_sampling import RESAMPLES, HalfSampled, half_sample_interval, half_samples
 from .memorization import check_sets
 

@@ -22,7 +22,9 @@ from torch import Tensor
 
 from ..numerics.checks import check_count
 from ..numerics.scale import peak, scaled, size_exponent
-from .features import DEFAULT, Extractor, Features, features_of, principal_axes
+from .axes import principal_axes
+from .extractors import DEFAULT, Extractor
+from .features import Features, features_of
 from .half_sampling import RESAMPLES, Measure, check_pair, feature_values, half_samples, measured
 from .neighbourhoods import density_coverage, precision_recall, reachable_coverage
 

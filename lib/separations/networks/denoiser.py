@@ -32,10 +32,20 @@ class Denoiser(nn.Module):
     """A network as a diffused distribution: `score`, `denoise`, `eps`, each the same answer in other words.
 
     The network sees (x - alpha mean) / sqrt(alpha^2 data_std^2 + sigma^2) and the log-SNR, and returns `prediction`, one of
-    "eps", "x0", "v", "score"; `parameterizations` makes the others of it. event_shape: the shape of a sample, where it is not
-    the network's own (an MLP on images). A stack of c networks takes x (c, m, *event_shape) and t a number, (m,) or (c, m);
-    the samplers run all copies at once when they start from `prior((c, m, *event_shape), ...)`.
+    "eps", "x0", "v", "score"; `parameterizations` makes the others of it. A stack of c networks takes x (c, m, *event_shape) and
+    t a number, (m,) or (c, m); the samplers run all copies at once when they start from `prior((c, m, *event_shape), ...)`.
     The network works in the dtype of its weights, everything around it in the dtype of x.
+
+    Args:
+        network: maps (x, log_snr) to the shape of x, and says its event_shape; see above.
+        schedule: of the noise; None for the Ornstein-Uhlenbeck process.
+        prediction: what the network returns.
+        data_std: standard deviation of the data, a positive number.
+        mean: of the data, a number or a tensor of the event_shape.
+        event_shape: shape of a sample, where it is not the network's own (an MLP on images).
+
+    Raises:
+        ValueError: another prediction, a network without an event_shape, shapes that do not fit, numbers that are not finite.
     """
 
     def __init__(

@@ -20,8 +20,16 @@ from .dit_blocks import DiTBlock, DiTConfig, FinalLayer, PatchEmbed, TimestepEmb
 class DiT(nn.Module):
     """Diffusion transformer on images (m, C, H, W) with log_snr (m,); made as in the DiT paper, so that it begins as zero.
 
-    generator: draws the start; None takes torch's own. `forward(x, log_snr, head_mask)`: head_mask (m, L, H) weighs the output
-    of head h of layer l for each sample, or (m, L, H, N) for each sample and token, H the largest number of heads of a block.
+    `forward(x, log_snr, head_mask)`: head_mask (m, L, H) weighs the output of head h of layer l for each sample, or (m, L, H, N) for
+    each sample and token, H the largest number of heads of a block.
+
+    Args:
+        config: its size; None for that of the book's digits.
+        generator: draws the start; None takes PyTorch's own stream.
+
+    Raises:
+        ValueError: a generator of another kind.
+        MemoryError: weights that would not fit in memory, with gradients and moments.
     """
 
     copies = None

@@ -14,10 +14,19 @@ from .dit_kernels import attention, linear, mlp
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """Size of a DiT. heads: a number, or one number a block, for a network that has lost heads; head_dim = width / heads as made.
+    """Size of a DiT.
 
-    image: (channels, height, width); patch: side of a patch, must divide height and width; mlp_ratio: hidden width of the MLP
-    over the width. Raises ValueError for sizes that do not fit.
+    Args:
+        image: (channels, height, width).
+        patch: side of a patch, which divides height and width.
+        width: of a token, a multiple of 4.
+        depth: blocks.
+        heads: a number, or one number a block, for a network that has lost heads.
+        head_dim: width of a head; None for width / heads, as a network is made.
+        mlp_ratio: hidden width of the MLP over the width.
+
+    Raises:
+        ValueError: sizes that do not fit.
     """
 
     image: tuple[int, int, int] = (1, 28, 28)
@@ -74,7 +83,19 @@ SIZES = {"laptop": (6, 96, 6), "S": (12, 384, 6), "B": (12, 768, 12), "L": (24, 
 
 
 def dit_config(size: str, *, image: tuple[int, int, int], patch: int = 2) -> DiTConfig:
-    """Configuration by name: "laptop", "S", "B" or "L" (Peebles and Xie 2023, table 1), for images (channels, height, width)."""
+    """Configuration by name (Peebles and Xie 2023, table 1).
+
+    Args:
+        size: "S", "B" or "L" of the paper, or "laptop", which is ours; see `SIZES`.
+        image: (channels, height, width).
+        patch: side of a patch.
+
+    Returns:
+        The `DiTConfig`.
+
+    Raises:
+        ValueError: another size, or a patch that does not divide the image.
+    """
     if size not in SIZES:
         raise ValueError(f"size = {size!r}: one of {', '.join(SIZES)} is needed")
     depth, width, heads = SIZES[size]

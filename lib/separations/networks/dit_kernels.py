@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from ..numerics.private_operators import linear_pointwise, transforms_active
+
 FEW_TOKENS = 64  # up to here attention by two batched products is faster than the streaming kernel, its gradient by far
 PIECE = 1 << 18  # numbers of a hidden layer worked on at a time: they fit in the cache of a core
 # GELU, tanh form: h sigmoid(2 sqrt(2 / pi) (h + 0.044715 h^3))
@@ -26,7 +28,11 @@ def linear(x: Tensor, layer: nn.Linear | nn.Conv2d) -> Tensor:
     if not _fast(x, weight):
         return F.linear(x, weight, layer.bias)
     rows = x.reshape(-1, x.shape[-1])
-    out = _Linear.apply(rows, weight, layer.bias) if torch.is_grad_enabled() else _onednn(rows, weight, layer.bias)
+    out = (
+        _Linear.apply(rows, weight, layer.bias)
+        if torch.is_grad_enabled()
+        else linear_pointwise(rows, weight, layer.bias)
+    )
     return out.view(*x.shape[:-1], -1)
 
 
@@ -38,7 +44,7 @@ def mlp(x: Tensor, fc1: nn.Linear, fc2: nn.Linear) -> Tensor:
     if torch.is_grad_enabled():
         out = _MLP.apply(rows, fc1.weight, fc1.bias, fc2.weight, fc2.bias)
     else:
-        out = _onednn(_onednn(rows, fc1.weight, fc1.bias, "gelu"), fc2.weight, fc2.bias)
+        out = linear_pointwise(linear_pointwise(rows, fc1.weight, fc1.bias, gelu=True), fc2.weight, fc2.bias)
     return out.view(*x.shape[:-1], -1)
 
 
@@ -48,9 +54,8 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
     if N <= FEW_TOKENS and torch.is_grad_enabled() and qkv.requires_grad and _fast(qkv, qkv):
         return _Attention.apply(qkv, heads)
     q, k, v = qkv.view(m, N, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-    if (
-        not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
-    ):  # the streaming kernel knows no vmap: it would go row by row
+    # the streaming kernel knows no vmap: it would go row by row
+    if not torch.compiler.is_compiling() and transforms_active():
         return torch.softmax(q @ k.mT * k.shape[-1] ** -0.5, -1) @ v
     return F.scaled_dot_product_attention(q, k, v)
 
@@ -62,16 +67,10 @@ def _fast(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
         and x.numel() > 0
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
-        and not torch._C._are_functorch_transforms_active()
+        and not transforms_active()
     )
-
-
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none") -> Tensor:
-    """x weight^T + bias, x (rows, in), weight (out, in), then possibly a GELU (tanh form)."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], "tanh" if then == "gelu" else "")
 
 
 def _gelu_and_slope(h: Tensor) -> Tensor:
@@ -91,7 +90,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias):
         ctx.save_for_backward(x, weight)
-        return _onednn(x, weight, bias)
+        return linear_pointwise(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -103,7 +102,7 @@ class _Linear(torch.autograd.Function):
 def _gradients(g: Tensor, x: Tensor, weight: Tensor, asked) -> tuple[Tensor | None, ...]:
     """Of x, weight and bias, from that of the output g (rows, out); None for what is not asked for."""
     return (
-        _onednn(g, weight.t()) if asked[0] else None,
+        linear_pointwise(g, weight.t()) if asked[0] else None,
         g.t() @ x if asked[1] else None,
         g.sum(0) if asked[2] else None,
     )
@@ -112,10 +111,10 @@ def _gradients(g: Tensor, x: Tensor, weight: Tensor, asked) -> tuple[Tensor | No
 class _MLP(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight1, bias1, weight2, bias2):
-        slope = _onednn(x, weight1, bias1)
+        slope = linear_pointwise(x, weight1, bias1)
         hidden = _gelu_and_slope(slope)
         ctx.save_for_backward(x, weight1, slope, hidden, weight2)
-        return _onednn(hidden, weight2, bias2)
+        return linear_pointwise(hidden, weight2, bias2)
 
     @staticmethod
     @once_differentiable
@@ -145,7 +144,8 @@ class _Attention(torch.autograd.Function):
         m, heads, N, size = g.shape
         g, found = g.reshape(m * heads, N, size), torch.empty(3, m * heads, N, size)
         torch.bmm(weights.mT, g, out=found[2])
-        slope = torch._softmax_backward_data(torch.bmm(g, v.mT), weights, -1, weights.dtype).mul_(size**-0.5)
+        slope = torch.bmm(g, v.mT)
+        slope = slope.sub_((weights * slope).sum(-1, keepdim=True)).mul_(weights).mul_(size**-0.5)
         torch.bmm(slope, k, out=found[0])
         torch.bmm(slope.mT, q, out=found[1])
         return found.view(3, m, heads, N, size).permute(1, 3, 0, 2, 4).reshape(m, N, -1), None

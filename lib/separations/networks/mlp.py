@@ -34,9 +34,21 @@ class MLP(nn.Module):
     of 2^k pi l / 20, k = 0 ... features - 1, where l is the log-SNR, cut to [-20, 20].
 
     Start: A uniform in ±sqrt(6 / inputs) (He et al. 2015) and b uniform in ±1 / sqrt(inputs) in each hidden layer, the last
-    layer 0: every network begins as the zero function. copies=c makes c networks, weights (c, inputs, outputs);
-    `generator` is one generator, from which the copies are drawn in turn, or a list of c: then copy i is the single network
-    made from generator[i]. activation: any elementwise function.
+    layer 0: every network begins as the zero function.
+
+    Args:
+        d: dimension of x.
+        width: W, units of a hidden layer.
+        depth: L, affine maps.
+        copies: c, to make c networks with weights (c, inputs, outputs); None for a single one.
+        features: pairs of cosine and sine of the log-SNR.
+        activation: any elementwise function.
+        generator: draws the start; one, from which the copies are drawn in turn, or a list of c: then copy i is the single network made
+            from generator[i]. None takes PyTorch's own stream.
+
+    Raises:
+        ValueError: a size that is no count, an activation that is no function, another number of generators.
+        MemoryError: weights that would not fit in memory, with gradients and moments.
     """
 
     def __init__(

@@ -19,9 +19,17 @@ from .dit_blocks import Attention, TimestepEmbedder, positions
 
 @dataclass(frozen=True)
 class UNet1DConfig:
-    """Size of a UNet1D. length: of a signal, divisible by 2^(levels - 1); width: channels at the full length, a multiple of 8;
+    """Size of a UNet1D.
 
-    factors: channels at each level as multiples of width; blocks: residual blocks a level; heads: of the attention.
+    Args:
+        length: of a signal, divisible by 2^(levels - 1).
+        width: channels at the full length, a multiple of 8.
+        factors: channels at each level, as multiples of width.
+        blocks: residual blocks a level.
+        heads: of the attention.
+
+    Raises:
+        ValueError: sizes that do not fit.
     """
 
     length: int = 140
@@ -88,7 +96,16 @@ class AttentionBlock(nn.Module):
 
 
 class UNet1D(nn.Module):
-    """U-Net on signals (m, length) with log_snr (m,); it begins as the zero function. generator: draws the start."""
+    """U-Net on signals (m, length) with log_snr (m,); it begins as the zero function.
+
+    Args:
+        config: its size; None for that of the book's heartbeats.
+        generator: draws the start; None takes PyTorch's own stream.
+
+    Raises:
+        ValueError: a generator of another kind.
+        MemoryError: weights that would not fit in memory, with gradients and moments.
+    """
 
     copies = None
 

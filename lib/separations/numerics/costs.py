@@ -4,11 +4,10 @@ import math
 import time
 from collections.abc import Callable
 
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from .checks import check_count
+from .private_operators import LINEAR_POINTWISE, TorchDispatchMode
 
 
 def _onednn_product(x, weight, *_, **__) -> int:
@@ -18,12 +17,16 @@ def _onednn_product(x, weight, *_, **__) -> int:
 
 LEAST = 0.05  # seconds of a measurement
 
-_FORMULAS = dict(flop_registry)
-if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-    _FORMULAS[torch.ops.mkldnn._linear_pointwise] = _onednn_product
+_FORMULAS = {**flop_registry, LINEAR_POINTWISE: _onednn_product}
 
 
 class _Count(TorchDispatchMode):
+    """Adds up the formulas of `torch.utils.flop_counter`.
+
+    Not its `FlopCounterMode`: the hooks by which that follows modules stop a gradient that is taken inside of a backward pass
+    (torch 2.14: RuntimeError, "A leaf node was passed to _will_engine_execute_node"), which implicit score matching needs.
+    """
+
     def __init__(self):
         super().__init__()
         self.flops = 0
@@ -40,6 +43,12 @@ def count_flops(step: Callable[[], object]) -> int:
     """Floating-point operations in the matrix products and convolutions that step() runs, backward passes included.
 
     A product of (a, b) with (b, c) counts 2 a b c. What is done element by element is not counted.
+
+    Args:
+        step: a function without arguments, run once.
+
+    Returns:
+        The count.
     """
     with _Count() as count:
         step()
@@ -47,10 +56,20 @@ def count_flops(step: Callable[[], object]) -> int:
 
 
 def seconds(step: Callable[[], object], repeats: int = 5) -> list[float]:
-    """Processor seconds of step(), `repeats` times after one run to warm up, in rising order; what else the machine does does not count.
+    """Processor seconds of step(), of all threads of this process together; what else the machine does does not count.
 
-    Of all threads of this process together. A short step is run as often as fills `LEAST` seconds: under a limit of processor time (`ulimit -t`)
-    the clock goes in steps of some milliseconds. A step that waits for a GPU has few: time it by its events.
+    A short step is run as often as fills `LEAST` seconds: under a limit of processor time (`ulimit -t`) the clock goes in steps of some
+    milliseconds. A step that waits for a GPU has few: time it by its events.
+
+    Args:
+        step: a function without arguments.
+        repeats: measurements, after one run to warm up.
+
+    Returns:
+        `repeats` numbers, in seconds, in rising order.
+
+    Raises:
+        ValueError: a step that is no function, repeats that are no count.
     """
     repeats = check_count(repeats, "repeats")
     if not callable(step):

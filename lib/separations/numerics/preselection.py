@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .private_operators import byte_product
 from .rows import Rows
 from .scale import scaled
 
@@ -36,24 +37,6 @@ MANY = 24  # queries from which on rounding the rows is worth it
 FASTER = 1.5  # how much faster than float32 the product of a format has to be here
 CROWD = 16  # candidates held a query, in units of the limit, before those that have fallen behind are dropped
 LONGEST = 2**31 // SIGNED**2  # values of a row whose products in bytes fit in 32 bits
-
-
-def byte_product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor | None:
-    """Exact products of signed bytes, (m, d) and (n, d) -> (m, n) int32, in `out` if it is given; None where torch has no kernel for it.
-
-    There is no public operator for it in torch 2.14; its own one is asked for by name, here and nowhere else.
-    """
-    kernel = getattr(torch, "_int_mm", None)
-    if kernel is None or a.device.type != "cpu":  # on a GPU its shapes are restricted, and bfloat16 is as fast
-        return None
-    if (
-        a.shape[1] == 1
-    ):  # torch 2.14 gives wrong products of single columns (findings/torch_int8_product_of_one_column.sh)
-        return torch.mul(a.int(), b.T, out=out)
-    try:
-        return kernel(a, b.T) if out is None else kernel(a, b.T, out=out)
-    except (RuntimeError, NotImplementedError):
-        return None
 
 
 @functools.cache

@@ -25,12 +25,34 @@ def check_seed(seed: object, name: str = "seed", most: int = MAX_SEED) -> int:
 
 
 def stream(seed: int, purpose: int = 0) -> int:
-    """The number of a random stream, 1000 seed + purpose: another pair is another number, and all are below 2^32."""
+    """The number of a random stream, 1000 seed + purpose: another pair is another number, and all are below 2^32.
+
+    Args:
+        seed: 0 to 4,294,966.
+        purpose: 0 to 999, what the numbers are for.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: what would not fit.
+    """
     return PURPOSES * check_seed(seed) + check_seed(purpose, "purpose", PURPOSES - 1)
 
 
 def seeded(seed: int, purpose: int = 0, device: str | torch.device = "cpu") -> torch.Generator:
-    """torch's generator of the stream (seed, purpose). seed: 0 to 4,294,966; purpose: 0 to 999, what the numbers are for."""
+    """PyTorch's generator of the stream (seed, purpose).
+
+    Args:
+        seed, purpose: as in `stream`.
+        device: where it draws.
+
+    Returns:
+        A generator of its own.
+
+    Raises:
+        ValueError: as `stream`.
+    """
     return torch.Generator(device).manual_seed(stream(seed, purpose))
 
 
@@ -40,5 +62,15 @@ def resampling(generator: torch.Generator | None) -> torch.Generator:
 
 
 def numpy_seeded(seed: int, purpose: int = 0) -> np.random.Generator:
-    """NumPy's generator of the stream (seed, purpose)."""
+    """NumPy's generator of the stream (seed, purpose).
+
+    Args:
+        seed, purpose: as in `stream`.
+
+    Returns:
+        A generator of its own.
+
+    Raises:
+        ValueError: as `stream`.
+    """
     return np.random.default_rng(stream(seed, purpose))

@@ -21,7 +21,7 @@ from ..numerics.checks import (
     randn,
     shown,
 )
-from ..training.state import draw_times, loss_factor
+from ..training.objective import draw_times, loss_factor
 
 AVERAGES = ("sample", "batch", "token")
 ORDERS = ("lowest", "highest", "random")

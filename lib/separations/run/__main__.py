@@ -2,6 +2,10 @@
 
 import sys
 
-from .execute import main
+try:
+    from .execute import main
+except KeyboardInterrupt:  # while it is imported, before it listens to signals
+    sys.stderr.write("separations.run: stopped by SIGINT\n")
+    sys.exit(130)
 
 sys.exit(main())

@@ -23,7 +23,7 @@ from ..numerics.estimates import Curve
 from ..numerics.intervals import IntervalEstimate, bootstrap_interval
 from ..parameterizations import coefficients
 from ..schedules import Time
-from .state import loss_factor
+from .objective import loss_factor
 
 
 def per_sample_gradients(
@@ -35,10 +35,21 @@ def per_sample_gradients(
     weight: str | Callable[[Tensor], Tensor] = "eps",
     chunk: int = 16,
 ) -> tuple[Tensor, Tensor]:
-    """Gradient of the loss of each sample in all weights, (m, P), and the losses, (m,); in the order of model.parameters().
+    """Gradient of the loss of each sample in all weights, in the order of model.parameters(), and the losses.
 
-    x0, eps: (m, *event_shape); t: one time for all; weight: as in `training.denoising_terms`. chunk: samples at a time.
-    ValueError for a stack of networks, bad shapes or bad t.
+    Args:
+        model: a single denoiser with P weights.
+        x0: (m, *event_shape).
+        t: one time for all.
+        eps: the noise, of the shape of x0.
+        weight: as in `training.denoising_terms`.
+        chunk: samples at a time.
+
+    Returns:
+        Gradients (m, P) and losses (m,).
+
+    Raises:
+        ValueError: a stack of networks, bad shapes or bad t.
     """
     if model.copies is not None:
         raise ValueError(f"model has {model.copies} copies: a single network is needed, see model.copy(i)")

@@ -8,24 +8,21 @@ name. Names of variables in a script, line numbers, docstrings, memory addresses
 can be read (open files, generators, locks, streams of random numbers that nobody saves) is an error that names it.
 """
 
-import builtins
 import copyreg
-import dis
 import enum
 import functools
 import hashlib
 import random
-import sys
-import sysconfig
 import types
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..definitions import WHOLE, library
+from .code_words import CodeWords, sha
+from .installed import comes_along, is_installed
 
 LONGEST = 160  # characters of a description that stand as they are
 PIECE = 1 << 24  # bytes hashed at a time
@@ -44,15 +41,6 @@ PLAIN = (
     torch.device,
 )
 STREAMS = (torch.Generator, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
-# Of a class: what it is made with, not what it does.
-NOT_CONTENT = {
-    "__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__firstlineno__", "__static_attributes__",
-    "__annotate__", "__annotate_func__", "__annotations_cache__", "__abstractmethods__", "_abc_impl", "__parameters__",
-}  # fmt: skip
-BY_DATACLASS = {
-    "__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__replace__", "__match_args__",
-    "__dataclass_fields__", "__dataclass_params__",
-}  # fmt: skip
 
 
 def describe(value: object, name: str, known: Mapping[int, str] | None = None) -> str:
@@ -82,8 +70,8 @@ def architecture(module: nn.Module, name: str = "model") -> str:
     Other tensors count with their numbers: no file brings them back. Those that an installed class makes follow from its settings.
     """
     saved = {id(tensor) for tensor in module.state_dict(keep_vars=True).values()}
-    saved |= {id(b) for one in module.modules() if _comes_along(type(one)) for b in one.buffers(recurse=False)}
-    return _sha(_Describer({}, saved=saved).words(module, name))
+    saved |= {id(b) for one in module.modules() if comes_along(type(one)) for b in one.buffers(recurse=False)}
+    return sha(_Describer({}, saved=saved).words(module, name))
 
 
 @functools.cache
@@ -93,20 +81,15 @@ def code(modules: tuple[str, ...]) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... (SHA-256 {_sha(text)})"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... (SHA-256 {sha(text)})"
 
 
-def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-class _Describer:
+class _Describer(CodeWords):
     """One description. Functions and classes are described where they are met first, data each time."""
 
     def __init__(self, known: Mapping[int, str], *, saved: set[int] | None = None):
+        super().__init__()
         self.known, self.saved = known, saved  # saved: of a module, ids of the tensors whose numbers say nothing
-        self.met: dict[int, tuple[int, object]] = {}  # the objects are kept, so that no id is used twice
-        self.above: list[int] = []
 
     def words(self, value: object, at: str) -> str:
         if id(value) in self.known:
@@ -119,86 +102,9 @@ class _Describer:
             return f"<{len(self.above) - self.above.index(id(value))} up>"
         self.above.append(id(value))
         try:
-            return self._coded(value, at) if isinstance(value, type | types.FunctionType) else self._data(value, at)
+            return self.coded(value, at) if isinstance(value, type | types.FunctionType) else self._data(value, at)
         finally:
             self.above.pop()
-
-    # --- functions and classes ---
-
-    def _coded(self, value, at: str) -> str:
-        if _comes_along(value):
-            return f"{value.__module__}.{value.__qualname__}"
-        if hasattr(value, "_torchdynamo_orig_callable"):
-            return f"compiled {self.words(value._torchdynamo_orig_callable, at)}"
-        if id(value) in self.met:
-            return f"<no. {self.met[id(value)][0]}>"
-        self.met[id(value)] = len(self.met), value
-        content = self._class(value, at) if isinstance(value, type) else self._function(value, at)
-        return f"{value.__qualname__} ({_sha(content)})"
-
-    def _function(self, f: types.FunctionType, at: str) -> str:
-        parts = [self._code(f.__code__, f.__doc__, at)]
-        parts += [self.words(v, f"a default of {at}") for v in (f.__defaults__, f.__kwdefaults__)]
-        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
-            try:
-                parts.append(f"{name}={self.words(cell.cell_contents, f'the variable {name!r} that {at} closes over')}")
-            except ValueError as error:
-                if str(error) != "Cell is empty":
-                    raise
-                parts.append(f"{name} empty")
-        parts += self._globals(f.__code__, f.__globals__, at)
-        extra = {k: v for k, v in vars(f).items() if k != "__wrapped__"}
-        return "\n".join([*parts, self.words(extra, f"an attribute of {at}")] if extra else parts)
-
-    def _globals(self, code: types.CodeType, found: Mapping, at: str) -> list[str]:
-        """The globals that a function reads; of a module of the user's own what the function may take from it."""
-        names, taken = _names_read(code)
-        parts = []
-        for name in sorted(names):
-            if name not in found:
-                parts += [] if hasattr(builtins, name) else [f"{name} is not there"]
-            elif isinstance(found[name], types.ModuleType):
-                parts.append(f"{name}={self._module(found[name], taken, at)}")
-            else:
-                parts.append(f"{name}={self.words(found[name], f'the global {name!r} that {at} reads')}")
-        return parts
-
-    def _module(self, module: types.ModuleType, taken: set[str], at: str) -> str:
-        if _is_installed(module.__name__):
-            return f"module {module.__name__}"
-        if id(module) in self.above:
-            return "module above"
-        self.above.append(id(module))
-        parts = []
-        for name in sorted(taken & set(vars(module))):
-            one, place = vars(module)[name], f"{module.__name__}.{name} that {at} reads"
-            words = self._module(one, taken, at) if isinstance(one, types.ModuleType) else self.words(one, place)
-            parts.append(f"{name}={words}")
-        self.above.pop()
-        return f"module({', '.join(parts)})"
-
-    def _code(self, code: types.CodeType, doc: str | None, at: str) -> str:
-        """Instructions, constants (nested code among them) and names; not the docstring, the file or the lines."""
-        consts = list(code.co_consts)
-        if isinstance(doc, str) and consts[:1] == [doc]:
-            consts[0] = None
-        told = [self._code(c, None, at) if isinstance(c, types.CodeType) else self.words(c, at) for c in consts]
-        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-        names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-        table = getattr(code, "co_exceptiontable", b"")
-        return f"code {code.co_code.hex()} {table.hex()} {counts} {names} [{', '.join(told)}]"
-
-    def _class(self, value: type, at: str) -> str:
-        left_out = NOT_CONTENT | (BY_DATACLASS if "__dataclass_params__" in vars(value) else set())
-        bases = [self.words(base, f"a base of {at}") for base in value.__bases__]
-        parts = [
-            f"{name}={self.words(one, f'{name!r} of the class of {at}')}"
-            for name, one in sorted(vars(value).items())
-            if name not in left_out and not isinstance(one, types.MemberDescriptorType | types.GetSetDescriptorType)
-        ]
-        return "\n".join([*bases, *parts])
-
-    # --- data ---
 
     def _data(self, value, at: str) -> str:
         kind = type(value)
@@ -247,7 +153,7 @@ class _Describer:
             )
             return f"{getattr(value, '__module__', None) or ''}.{getattr(value, '__qualname__', value.__name__)}{bound}"
         if isinstance(value, types.ModuleType):
-            if _is_installed(value.__name__):
+            if is_installed(value.__name__):
                 return f"module {value.__name__}"
             raise _unknown(value, at)
         if isinstance(value, enum.Enum):
@@ -315,46 +221,3 @@ def _unknown(value, at: str) -> ValueError:
         f"{at} is a {type(value).__module__}.{type(value).__qualname__}, which has no content that can be compared: with a checkpoint, "
         "numbers, text, tensors, arrays, functions and objects made of these are needed"
     )
-
-
-def _names_read(code: types.CodeType) -> tuple[set[str], set[str]]:
-    """Globals that a function or one inside it reads, and attributes and names that it may take from a module."""
-    read, taken = set(), set(code.co_names)
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
-            read.add(instruction.argval)
-    for inner in (c for c in code.co_consts if isinstance(c, types.CodeType)):
-        more, also = _names_read(inner)
-        read, taken = read | more, taken | also
-    return read, taken
-
-
-def _comes_along(value) -> bool:
-    """Whether a function or class is what its name says in a module that is installed, and not made at run time."""
-    module, found = sys.modules.get(value.__module__ or ""), None
-    if module is not None and _is_installed(value.__module__):
-        found = module
-        for part in value.__qualname__.split("."):
-            found = getattr(found, part, None)
-        found = getattr(found, "__func__", found)
-    return found is value
-
-
-@functools.cache
-def _is_installed(name: str) -> bool:
-    """Whether a module comes with Python, with this library, or from where packages are installed."""
-    head = name.partition(".")[0]
-    if head == "separations":
-        return True
-    file = getattr(sys.modules.get(name), "__file__", None) or getattr(sys.modules.get(head), "__file__", None)
-    if file is None:
-        return head != "__main__" and (head in sys.builtin_module_names or head in sys.stdlib_module_names)
-    return any(Path(file).is_relative_to(place) for place in _places())
-
-
-@functools.cache
-def _places() -> tuple[str, ...]:
-    import site
-
-    paths = {sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return tuple(sorted(paths | {*site.getsitepackages(), site.getusersitepackages()}))

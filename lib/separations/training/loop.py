@@ -25,13 +25,25 @@ from ..networks.mlp import Generators
 from ..numerics.checks import check_count, check_positive, check_real, check_weights, check_whole, uniform
 from ..schedules import OU, Schedule
 from ..timesteps.times import LogSNRUniform
-from .state import EMA, Record, TrainingRun
+from .average import EMA
+from .state import Record, TrainingRun
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
 def log_snr_uniform(t_min: float, t_max: float, *, schedule: Schedule | None = None) -> Callable[..., Tensor]:
-    """Sampler of times whose log signal-to-noise ratio is uniform between those of t_min and t_max: times(m, generator)."""
+    """Sampler of times whose log signal-to-noise ratio is uniform between those of t_min and t_max.
+
+    Args:
+        t_min, t_max: ends, 0 < t_min < t_max.
+        schedule: of the noise; None for the Ornstein-Uhlenbeck process.
+
+    Returns:
+        times(m, generator), (m,).
+
+    Raises:
+        ValueError: ends that are not in this order, or that the schedule does not have.
+    """
     return LogSNRUniform(t_min, t_max, schedule or OU()).sample
 
 
@@ -59,20 +71,41 @@ def train(
 ) -> Iterator[Record]:
     """Train `model` in place; yields a `Record` every `every` steps (or at the steps listed) and after the last one.
 
-    data: (n, *event_shape), for all copies, or a list of c sets of any sizes, one a copy; a batch is drawn with replacement,
-    for each copy by itself. times: ``times(m, generator)`` or an object with ``.sample(m, generator)`` -> (m,); default:
-    log-SNR uniform in [-5, 7] (OU: t from 0.0009 to 5). weight: see `denoising_terms`. optimiser: "adam" (weight_decay is an
-    L2 penalty), "adamw", "sgd", or a function (parameters, lr=, weight_decay=). decay: "constant", "cosine" (to 0), or a
-    function of the fraction done in [0, 1]; warmup: steps of linear rise before it. ema: decay of the averaged weights.
-    clip: largest norm of the gradient of a copy. augment: a function (x0, generator) -> x0 on each batch, as `random_flip`.
-    generator: one for all, or a list of c: copy i then sees the draws of a single network trained with generator[i].
-    checkpoint: a file (safetensors), written whole at the start, every `save_every` steps and at the end; if it is there, the run
-    goes on from it, provided that data, model and arguments are the same in content (a larger `steps` is allowed with
-    decay="constant"); a finished run gives its last record again. A disk that is full is a RuntimeWarning: the run goes on.
-    accelerator: an `accelerate.Accelerator` ("no" or "bf16"); all processes need equal generators, and `batch` is that of all together.
+    Arguments are checked at the call.
 
-    Arguments are checked at the call. A loss or gradient that is not finite raises FloatingPointError before the update, and
-    too little memory raises MemoryError; both say which checkpoint is left.
+    Args:
+        model: a single denoiser, or a stack of c.
+        data: (n, *event_shape), for all copies, or a list of c sets of any sizes, one a copy; a batch is drawn with replacement, for
+            each copy by itself.
+        steps: updates in all.
+        batch: rows of a copy in a step.
+        times: `times(m, generator)`, or an object with `.sample(m, generator)`, gives (m,); None for a log-SNR uniform in [-5, 7]
+            (OU: t from 0.0009 to 5).
+        weight: see `denoising_terms`.
+        optimiser: "adam" (weight_decay is an L2 penalty), "adamw", "sgd", or a function (parameters, lr=, weight_decay=).
+        lr: learning rate.
+        weight_decay: of the optimiser, a number from 0 on.
+        decay: of the learning rate: "constant", "cosine" (to 0), or a function of the fraction done in [0, 1].
+        warmup: steps of linear rise before it.
+        ema: decay of the averaged weights, in [0, 1); None for no average.
+        clip: largest norm of the gradient of a copy; None for no limit.
+        augment: a function (x0, generator) to x0 on each batch, as `random_flip`.
+        every: a number of steps, or the steps with a record.
+        generator: one for all, or a list of c: copy i then sees the draws of a single network trained with generator[i].
+        checkpoint: a file (safetensors), written whole at the start, every `save_every` steps and at the end; if it is there, the run
+            goes on from it, provided that data, model and arguments are the same in content (a larger `steps` is allowed with
+            decay="constant"); a finished run gives its last record again. A disk that is full is a RuntimeWarning: the run goes on.
+        save_every: steps between two writings.
+        accelerator: an `accelerate.Accelerator` ("no" or "bf16"); all processes need equal generators, and `batch` is that of all
+            together.
+
+    Returns:
+        An iterator of records; training goes on as it is asked for the next one.
+
+    Raises:
+        ValueError: an argument of another kind or size, or a checkpoint that is damaged or of another run.
+        FloatingPointError: a loss or gradient that is not finite, before the update.
+        MemoryError: too little memory; both say which checkpoint is left.
     """
     steps, batch, save_every = (
         check_count(steps, "steps"),
@@ -120,7 +153,15 @@ def _path(checkpoint: str | Path) -> Path:
 
 
 def random_flip(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Images (..., C, H, W), each mirrored left to right with probability 1/2: an `augment` for `train`."""
+    """Images, each mirrored left to right with probability 1/2: an `augment` for `train`.
+
+    Args:
+        x: (..., C, H, W).
+        generator: throws the coins; None takes PyTorch's own stream.
+
+    Returns:
+        The shape of x.
+    """
     lead = x.shape[:-3]
     coin = uniform(math.prod(lead), generator).reshape(*lead, 1, 1, 1).to(x.device) < 0.5
     return torch.where(coin, x.flip(-1), x)

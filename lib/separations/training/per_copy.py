@@ -15,8 +15,15 @@ class PerCopyAdamW(torch.optim.Adam):
     With learning rate h, copy i moves as under AdamW with learning rate f_i h and weight decay l_i, all else equal:
     w <- (1 - h f_i l_i) w - h f_i mean / (sqrt(square) + eps), mean and square the corrected moments of its gradient.
 
-    parameters: tensors (c, ...), as of a network with `copies=c`; decays: c numbers >= 0, factors: c numbers > 0 (default:
-    all 0, all 1). weight_decay is there because `train` passes it; it has to be 0. ValueError otherwise.
+    Args:
+        parameters: tensors (c, ...), as of a network with `copies=c`.
+        lr: h.
+        weight_decay: 0; it is there because `train` passes it.
+        decays: l_i, c numbers from 0 on; None for all 0.
+        factors: f_i, c positive numbers; None for all 1.
+
+    Raises:
+        ValueError: another number of values, values below these, a weight decay for all.
     """
 
     def __init__(

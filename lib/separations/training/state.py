@@ -1,6 +1,5 @@
 """The state of a training run and its step: what `training.train` drives, and all that a checkpoint has to hold."""
 
-import copy
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -11,100 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.denoiser import Denoiser
-from ..networks.mlp import Generators, one_each
-from ..numerics.checks import check_finite, check_real, randn, uniform
-from ..parameterizations import PREDICTIONS, loss_weight
-from ..schedules import Schedule
+from ..networks.mlp import Generators
 from ..timesteps.times import LogSNRUniform
-from .checkpoints import read_state, write_state
+from .average import EMA
+from .batches import Batches
+from .objective import DenoisingLoss, check_weight, loss_factor
 from .run_identity import check_same_run, words_of_run
+from .saved_run import read_state, write_state
 
 
 @dataclass(frozen=True)
 class Record:
-    """What training tells. loss, grad_norm: a number for a single network, (c,) for a stack, on the device of the model."""
+    """What training tells.
 
-    step: int  # updates done
-    loss: Tensor  # mean over the steps since the last record
-    grad_norm: Tensor  # Euclidean norm of the gradient of the last step, weights and biases together
-    lr: float  # learning rate of the last step
-    seconds: float  # spent in training so far, without what the caller does between records
-    ema: nn.Module | None  # the averaged model, live: copy it to keep it
-
-
-class EMA:
-    """Exponential moving average of the weights, mean <- decay mean + (1 - decay) weights, begun at the weights at hand."""
-
-    def __init__(self, model: nn.Module, decay: float):
-        self.decay = check_real(decay, "ema", "a decay in [0, 1)", low=0, high=1, open_high=True)
-        self.model = copy.deepcopy(model).requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """One step of the average."""
-        for mean, weight in zip(self.model.parameters(), model.parameters()):
-            mean.lerp_(weight, 1 - self.decay)
-
-
-def denoising_terms(
-    model: Denoiser, x0: Tensor, t: Tensor | float, *, eps: Tensor | None = None, weight="eps", generator=None
-) -> Tensor:
-    """Loss of each sample: ||eps_model(x_t, t) - eps||^2, x_t = alpha x0 + sigma eps, times a factor; (m,) or (c, m).
-
-    x0: (m, *event_shape), or (c, m, *event_shape) for a stack (`expand` a set that all copies share); t: a number, (m,) or
-    (c, m); eps: the noise, of the shape of x0, drawn if None. weight: what is to be counted, a name out of PREDICTIONS
-    ("eps", "score", "x0", "v") or a function of t that multiplies the *score* loss, as in `losses.denoising_loss`;
-    "eps" is sigma^2 times the score loss.
+    Attributes:
+        step: updates done.
+        loss: mean over the steps since the last record; a number, or (c,) for a stack, on the device of the model.
+        grad_norm: Euclidean norm of the gradient of the last step, weights and biases together; as loss.
+        lr: learning rate of the last step.
+        seconds: spent in training so far, without what the caller does between records.
+        ema: the averaged model, live: copy it to keep it.
     """
-    schedule, events = model.schedule, len(model.event_shape)
-    t = schedule.check_time(t).to(x0.device)
-    column = t.reshape(*t.shape, *[1] * events) if t.ndim else t
-    eps = randn(tuple(x0.shape), x0, generator) if eps is None else eps
-    xt = schedule.add_noise(x0, column, eps)
-    terms = (model.eps(xt, t) - eps).square().flatten(-events).sum(-1)
-    return terms if weight == "eps" else loss_factor(weight, t, schedule).to(terms) * terms
 
-
-def loss_factor(weight: str | Callable[[Tensor], Tensor], t: Tensor, schedule: Schedule) -> Tensor:
-    """Factor on the squared error of eps that `weight` asks for, shape of t; see `denoising_terms`."""
-    _check_weight(weight)
-    if not callable(weight):
-        return loss_weight("eps", weight, t, schedule=schedule)
-    given = weight(t)
-    factor = given / schedule.sigma(t) ** 2 if isinstance(given, int | float | Tensor) else None
-    if factor is None or factor.shape != t.shape:
-        what = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else repr(given)
-        raise ValueError(f"weight gave {what} for t of shape {tuple(t.shape)}: a tensor of the shape of t is needed")
-    return factor
-
-
-def _check_weight(weight) -> None:
-    if isinstance(weight, type) or not (callable(weight) or (isinstance(weight, str) and weight in PREDICTIONS)):
-        raise ValueError(f"weight = {weight!r}: one of {', '.join(PREDICTIONS)} or a function of t is needed")
-
-
-def draw_times(times: Callable, m: int, generator: torch.Generator | None) -> Tensor:
-    """times(m, generator) as (m,) numbers; ValueError for anything else. Whether the schedule allows them is checked where they are used."""
-    given = times(m, generator)
-    try:
-        t = torch.as_tensor(given)
-    except (TypeError, ValueError, RuntimeError):
-        t = None
-    if t is None or t.shape != (m,) or t.is_complex() or t.dtype is torch.bool:
-        what = type(given).__name__ if t is None else f"{t.dtype} of shape {tuple(t.shape)}"
-        raise ValueError(f"times gave {what} for m = {m}: {m} times in a tensor of shape ({m},) are needed")
-    return t.detach()
-
-
-class _Loss(nn.Module):
-    """The loss as a module, () or (c,): what Accelerate wraps, since it synchronises gradients in `forward`."""
-
-    def __init__(self, model: Denoiser, weight):
-        super().__init__()
-        self.model, self.weight = model, weight
-
-    def forward(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        return denoising_terms(self.model, x0, t, eps=eps, weight=self.weight).mean(-1)
+    step: int
+    loss: Tensor
+    grad_norm: Tensor
+    lr: float
+    seconds: float
+    ema: nn.Module | None
 
 
 class TrainingRun:
@@ -119,61 +52,19 @@ class TrainingRun:
     ended: Record | None = None  # of a finished run
 
     def __init__(self, model: Denoiser, data, times, weight, batch: int, generator: Generators, accelerator=None):
-        _check_weight(weight)
+        check_weight(weight)
         ends = model.schedule.time_from_log_snr(torch.tensor([7.0, -5.0], dtype=torch.float64)).tolist()
         times = LogSNRUniform(*ends, model.schedule) if times is None else times
-        self.times = getattr(times, "sample", times)
-        if not callable(self.times) or isinstance(times, type):
+        sample = getattr(times, "sample", times)
+        if not callable(sample) or isinstance(times, type):
             raise ValueError(f"times = {times!r}: a function (m, generator) or an object with .sample is needed")
         self.model, self.batch, self.step, self.seconds = model, batch, 0, 0.0
         self.total, self.last = 0.0, 0  # sum of the losses since the last record, and its step
         self.c = model.copies or 1
-        self.loss, self.accelerator = _Loss(model, weight), accelerator
+        self.loss, self.accelerator = DenoisingLoss(model, weight), accelerator
         if accelerator is not None:
             self._distribute(accelerator)
-        shared = generator is None or isinstance(generator, torch.Generator)
-        # One generator for all draws once for all copies; a list draws c times what a single network would.
-        self.groups = [(self.c, generator)] if shared else [(1, g) for g in one_each(generator, self.c)]
-        self.generators = [g for _, g in self.groups]
-        self._load(data)
-
-    def _load(self, data) -> None:
-        """All sets in one tensor `rows`; set i begins at first[i] and has sizes[i] rows, both (c, 1)."""
-        if not isinstance(data, Tensor | list | tuple):
-            raise ValueError(f"data is {type(data).__name__}: a tensor, or a list of tensors, one a copy, is needed")
-        sets = [data] if isinstance(data, Tensor) else list(data)
-        if len(sets) not in {1, self.c}:
-            raise ValueError(f"data has {len(sets)} sets: one, or one a copy ({self.c}), is needed")
-        for i, one in enumerate(sets):
-            name = "data" if isinstance(data, Tensor) else f"data[{i}]"
-            if not isinstance(one, Tensor):
-                raise ValueError(f"{name} is {type(one).__name__}: a tensor is needed")
-            if not one.is_floating_point() or one.shape[1:] != self.model.event_shape or len(one) == 0:
-                want = ", ".join(map(str, ("n", *self.model.event_shape)))
-                raise ValueError(
-                    f"{name} is {tuple(one.shape)}, {one.dtype}: a floating-point ({want}) tensor is needed"
-                )
-            check_finite(one, name)
-        self.rows = torch.cat([one.detach() for one in sets]).to(next(self.model.parameters()))
-        if not self.rows.isfinite().all():
-            raise ValueError(
-                f"data is too large for {self.rows.dtype}, the dtype of the model: smaller values are needed"
-            )
-        self.sizes = torch.tensor([len(s) for s in sets]).expand(self.c)[:, None]
-        self.first = self.sizes.cumsum(0) - self.sizes if len(sets) > 1 else torch.zeros_like(self.sizes)
-
-    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """x0 and eps, (c, m, *event_shape), and t, (c, m); without the c for a single network."""
-        m, rows = self.batch, self.rows
-        parts = []
-        for c, g in self.groups:
-            where, t = uniform(c * m, g), draw_times(self.times, c * m, g)
-            parts.append((where.reshape(c, m), t.reshape(c, m), randn((c, m, *rows.shape[1:]), rows, g)))
-        where, t, eps = (torch.cat(p) if len(p) > 1 else p[0] for p in zip(*parts))
-        # In float64 u < 1 gives floor(u n) < n for every n below 2^52.
-        index = self.first.to(where.device) + (where * self.sizes.to(where.device)).long()
-        found = rows[index.to(rows.device)], t.to(rows.device), eps
-        return tuple(v[0] for v in found) if self.model.copies is None else found
+        self.batches = Batches(model, data, sample, batch, generator)
 
     def _distribute(self, accelerator) -> None:
         """Move to the device of this process and let Accelerate average the gradients of all."""
@@ -192,7 +83,7 @@ class TrainingRun:
 
     def update(self) -> tuple[Tensor, Tensor]:
         """One step of the optimiser; loss and norm of the gradient before clipping, () or (c,)."""
-        x0, t, eps = self.draw()
+        x0, t, eps = self.batches.draw()
         if self.augment is not None:
             x0 = self._augmented(x0)
         if self.accelerator is not None:
@@ -218,7 +109,7 @@ class TrainingRun:
         return loss.detach(), norm
 
     def _augmented(self, x0: Tensor) -> Tensor:
-        found = self.augment(x0, self.generators[0])
+        found = self.augment(x0, self.batches.generators[0])
         if not isinstance(found, Tensor) or found.shape != x0.shape:
             what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise ValueError(f"augment gave {what} for x0 of shape {tuple(x0.shape)}: a tensor of its shape is needed")
@@ -245,7 +136,7 @@ class TrainingRun:
 
     def _cure(self) -> str:
         """What to do about a loss that is not finite: the weight may be to blame, else the learning rate."""
-        weight = self.loss.weight if isinstance(self.loss, _Loss) else "eps"
+        weight = self.loss.weight if isinstance(self.loss, DenoisingLoss) else "eps"
         if callable(weight) and not loss_factor(weight, self.times_seen, self.model.schedule).isfinite().all():
             return "The weight gives values that are not finite at these times: finite ones are needed"
         return f"A smaller lr than {self.rate(self.step + 1):g} is the usual cure"
@@ -255,10 +146,12 @@ class TrainingRun:
 
     def open(self, path: Path, save_every: int, settings: Mapping) -> None:
         """Go on from the checkpoint if it is there; write the first one otherwise."""
-        if any(g is None for g in self.generators):
+        if any(g is None for g in self.batches.generators):
             raise ValueError("generator = None: a torch.Generator is needed with a checkpoint, for its state is saved")
         self.checkpoint, self.save_every, self.saved = path, save_every, 0
-        self.settings = words_of_run(self.model, self.rows, self.sizes, self.generators, path, settings)
+        self.settings = words_of_run(
+            self.model, self.batches.rows, self.batches.sizes, self.batches.generators, path, settings
+        )
         if path.exists():
             self._restore()
         else:
@@ -275,7 +168,7 @@ class TrainingRun:
                 self.checkpoint,
                 modules=self._modules(),
                 optimiser=self.optimiser,
-                generators=self.generators,
+                generators=self.batches.generators,
                 numbers={"total": self.total, **last},
                 facts={
                     "step": self.step,
@@ -304,13 +197,13 @@ class TrainingRun:
 
     def _restore(self) -> None:
         facts, numbers = read_state(
-            self.checkpoint, modules=self._modules(), optimiser=self.optimiser, generators=self.generators,
+            self.checkpoint, modules=self._modules(), optimiser=self.optimiser, generators=self.batches.generators,
             check=lambda facts: check_same_run(self.checkpoint, facts["settings"], self.settings, facts["step"]),
         )  # fmt: skip
         self.step, self.last, self.seconds = facts["step"], facts["last"], facts["seconds"]
-        self.saved, self.total = self.step, numbers["total"].to(self.rows)
+        self.saved, self.total = self.step, numbers["total"].to(self.batches.rows)
         if "loss" in numbers:
-            loss, norm = (numbers[name].to(self.rows.device) for name in ("loss", "grad_norm"))
+            loss, norm = (numbers[name].to(self.batches.rows.device) for name in ("loss", "grad_norm"))
             self.ended = Record(self.step, loss, norm, facts["lr"], self.seconds, self.ema.model if self.ema else None)
 
     def records(self, steps: int, marks: set[int]) -> Iterator[Record]:
