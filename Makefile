@@ -132,7 +132,8 @@ lint: here $(STAMP_DEV)
 	@$(PY) -m codespell_lib
 
 bench: here $(STAMP_BENCH)
-	@$(PY) benchmarks/run.py
+	@$(PY) benchmarks/run.py --threads 1 2
+	@$(PY) benchmarks/candidates.py
 	@$(PY) benchmarks/loss_gap.py
 	@$(PY) benchmarks/networks.py
 	@$(PY) benchmarks/transformer.py

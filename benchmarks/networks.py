@@ -39,7 +39,13 @@ def main() -> None:
             "  width {width:4d}, depth {depth}: {parameters:7,} parameters each   at once {stack:7.2f} s   one after another "
             "{singles:7.2f} s   ratio {ratio:.2f}".format(**rows[-1])
         )
-    write_whole(options.out, json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    write_whole(
+        options.out,
+        json.dumps(
+            {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "copies": options.copies, "rows": rows}, indent=1
+        )
+        + "\n",
+    )
     print(f"written: {options.out}")
 
 

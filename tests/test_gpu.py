@@ -10,6 +10,7 @@ from separations.interval_study import Experiment, interval_job
 from separations.interval_study.jobs import run_job
 from separations.loss_gap import generalization_error, kl_gap, loss_gap
 from separations.metrics import memorization_ratio
+from separations.numerics import Rows, nearest
 from separations.pruning import choose_heads, head_importance, prune_heads
 from separations.samplers import heun, log_snr_times, prior, reverse_sde
 from separations.timesteps import Uniform
@@ -37,6 +38,20 @@ def test_data_on_the_cpu_or_on_disk_streams_to_the_device(tmp_path):
     x = DATA[:9].cuda() + 0.1
     for data in (DATA, np.load(tmp_path / "data.npy", mmap_mode="r")):
         torch.testing.assert_close(Empirical(data, block=64).score(x, 0.1), Empirical(DATA.cuda()).score(x, 0.1))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "uint8"])
+def test_near_rows_on_the_device_are_those_on_the_cpu(kind):
+    g = torch.Generator().manual_seed(5)
+    data = torch.randint(0, 256, (3000, 200), generator=g, dtype=torch.uint8)
+    data = data if kind == "uint8" else (data / 127.5 - 1).to(getattr(torch, kind))
+    data[2900:] = data[:100]
+    x = torch.rand(60, 200, generator=g) * 2 - 1
+    here = nearest(x, Rows(data), 3)
+    for rows in (Rows(data.cuda()), Rows(data)):
+        there = nearest(x.cuda(), rows, 3)
+        assert torch.equal(there[1].cpu(), here[1])
+        torch.testing.assert_close(there[0].cpu(), here[0], rtol=1e-12, atol=0)
 
 
 def test_sampling_and_measuring_on_the_device():

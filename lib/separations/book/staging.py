@@ -11,7 +11,7 @@ from ..files import PACKAGE, write_whole
 from ..run.notebooks import read_notebook, source_of, tags_of
 from ..run.profiles import Book
 from ..yaml_files import read_yaml
-from . import api, house, pages
+from . import api, house, pages, speed
 from .chapters import Chapter, chapters, toc_entries
 from .evidence import larger
 from .records import file_inside
@@ -193,7 +193,7 @@ def staged_files(book: Book) -> dict[str, bytes]:
     results = results_page(load_registered_claims(), evidence, places, beyond, summary)
     files["book/appendix/results.md"] = results.encode()
     listed = [name for _, name in toc_entries(book)]
-    for name, made in (("house", house.page), ("api", api.page)):
+    for name, made in (("house", house.page), ("api", api.page), ("speed", speed.page)):
         if f"book/appendix/{name}" in listed:
             files[f"book/appendix/{name}.md"] = made(book).encode()
     return files
