@@ -1,6 +1,5 @@
-"""Reading a grid: means over seeds, groups, correlations against constructed cases, pictures that show what they are given."""
+"""Reading a grid: means over seeds, groups, correlations against constructed cases."""
 
-import matplotlib
 import numpy as np
 import pytest
 
@@ -8,16 +7,13 @@ from separations.interval_study import (
     between_seeds,
     by_pair,
     correlation,
+    groups,
     interval_pairs,
     location_slope,
+    matrix,
     seed_freedom,
     widenings,
 )
-from separations.interval_study.pictures import boxes, heat_map
-from separations.interval_study.summary import groups, matrix
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 
 def grid(value, seeds=(0,)):
@@ -92,17 +88,6 @@ def test_two_measures_are_correlated_over_pairs_not_over_rows():
 def test_bad_input_is_named(make, word):
     with pytest.raises(ValueError, match=word):
         make()
-
-
-def test_pictures_show_every_pair():
-    rows = grid(lambda low, high: low / high)
-    fig, (a, b, c) = plt.subplots(1, 3)
-    heat_map(a, rows, "y", label="y", digits=2)
-    assert len(a.texts) == 45 and a.images[0].get_array().count() == 45
-    boxes(b, rows, "y", "width", label="y"), boxes(c, rows[:4], "y", "mean", label="y")
-    drawn = sum(len(line.get_ydata()) for line in b.lines if line.get_marker() == "o")
-    assert drawn == 3 + 2 + 1  # widths 700, 800, 900 have too few pairs for a box
-    plt.close(fig)
 
 
 def test_widening_is_measured_where_the_interval_stands():

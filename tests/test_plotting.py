@@ -180,6 +180,31 @@ def test_the_same_longest_makes_panels_comparable(ax):
 # Images
 
 
+def test_a_heat_map_writes_each_number_where_it_stands_and_can_be_read(ax):
+    values = np.arange(12.0).reshape(3, 4)
+    values[2, 0] = np.nan
+    image = plotting.heat_map(ax, values, ["a", "b", "c"], [1, 2.5, 3, 4], texts="{:.1f}", label="y")
+    assert {text.get_position(): text.get_text() for text in ax.texts} == {
+        (j, i): f"{values[i, j]:.1f}" for i in range(3) for j in range(4) if (i, j) != (2, 0)
+    }
+    for text in ax.texts:
+        on_white = luminance_ratio(image.cmap(image.norm(float(text.get_text())))[:3])
+        assert text.get_color() == ("black" if 21 / on_white > on_white else "white")
+    assert {text.get_color() for text in ax.texts} == {"black", "white"}
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2.5", "3", "4"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert ax.get_ylim()[0] < ax.get_ylim()[1] and ax.figure.axes[1].get_ylabel() == "y"  # the first row below
+    assert plotting.heat_map(ax, values, "abc", "abcd", limits=(0, 20), cmap="RdBu").get_clim() == (0, 20)
+
+
+def test_boxes_show_all_values_and_points_where_there_are_few(ax):
+    plotting.boxes(ax, {1: [1, 2, 3, 9], 0: [4, 5]}, width=0.5)
+    points = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() == "o"]
+    assert [each for each in points if each] == [[[0, 4], [0, 5]]]
+    heights = np.concatenate([line.get_ydata() for line in ax.lines if line.get_marker() != "o"])
+    assert heights.min() == 1 and heights.max() == 9 and 2.5 in heights
+
+
 def test_image_grid_puts_each_image_in_its_place(fig):
     images = torch.linspace(-1, 1, 5)[:, None, None].expand(5, 4, 6).clone()
     images[4, 0, 0] = 1.4  # a little beyond the range: clipped
@@ -241,6 +266,8 @@ BAD = {
     "labels has 3 entries": lambda ax: pictures.image_grid(ax, IMAGES, 2, labels=list("abc")),
     "nearest has images": lambda ax: pictures.pairs(ax, IMAGES, IMAGES[:2]),
     "str is no place": lambda ax: pictures.image_grid("here", IMAGES, 2),
+    r"values has shape \(2, 3\): \(2, 2\)": lambda ax: plotting.heat_map(ax, np.ones((2, 3)), "ab", "cd"),
+    r"texts has lines of \[2\]": lambda ax: plotting.heat_map(ax, np.ones((2, 2)), "ab", "cd", texts=["no"]),
     "nrows = 0": lambda ax: plotting.panels(0, 1),
 }
 

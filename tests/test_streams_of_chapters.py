@@ -25,10 +25,10 @@ def test_a_chapter_makes_no_generator_by_hand(key):
     assert "manual_seed" not in code and "default_rng" not in code and "seeded" in code
 
 
-def purposes(key: str, name: str = "rng") -> list[ast.expr]:
-    """The first argument of each call of a function of the chapter, once each."""
+def purposes(key: str) -> list[ast.expr]:
+    """The second argument of each call of `seeded` in the chapter, once each."""
     calls = [node for source in sources(key) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    found = {ast.unparse(call.args[0]): call.args[0] for call in calls if ast.unparse(call.func) == name}
+    found = {ast.unparse(call.args[1]): call.args[1] for call in calls if ast.unparse(call.func) == "seeded"}
     return list(found.values())
 
 

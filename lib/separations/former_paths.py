@@ -17,7 +17,7 @@ ROOMS = {
     "training": "checkpoints gradient_signal identity per_copy recipes run_identity training_run=state",
     "timesteps": "timesteps_interval=interval",
     "metrics": "baselines component_measures=components digit_features features measures=half_sampling neighbourhoods patches quality survival two_sample",
-    "interval_study": "interval_grid=jobs interval_measures=experiment interval_pictures=pictures interval_summary=summary",
+    "interval_study": "interval_grid=jobs interval_measures=experiment interval_summary=summary",
     "data": "data_command=command data_ecg=ecg data_fetch=fetch data_formats=formats data_images=images data_sources=sources",
     "plotting": "interactive=live interactive_page=live_page palette=colors pictures=images",
     "ledger": "findings prose stored_tables tables verdicts",

@@ -2,7 +2,7 @@
 
 from .experiment import Experiment, draw
 from .jobs import Job, continued, epoch_updates, interval_job, interval_pairs, run_jobs
-from .summary import between_seeds, by_pair, correlation, location_slope, seed_freedom, widenings
+from .summary import between_seeds, by_pair, correlation, groups, location_slope, matrix, seed_freedom, widenings
 
 __all__ = [
     "Experiment",
@@ -13,9 +13,11 @@ __all__ = [
     "correlation",
     "draw",
     "epoch_updates",
+    "groups",
     "interval_job",
     "interval_pairs",
     "location_slope",
+    "matrix",
     "run_jobs",
     "seed_freedom",
     "widenings",

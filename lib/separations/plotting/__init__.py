@@ -2,16 +2,19 @@
 
 from .colors import COLORS
 from .figures import density, direct_labels, error_points, field, line_with_band, panel_label, panels, points, use_style
+from .heat_maps import boxes, heat_map
 from .images import image_grid, pairs
 from .live import curves_slider, score_field_slider
 
 __all__ = [
     "COLORS",
+    "boxes",
     "curves_slider",
     "density",
     "direct_labels",
     "error_points",
     "field",
+    "heat_map",
     "image_grid",
     "line_with_band",
     "pairs",

@@ -38,6 +38,11 @@ def ink(value: object, contrast: float = 4.5) -> str:
     return to_hex(rgb)
 
 
+def text_on(color: object) -> str:
+    """ "black" or "white", whichever has the greater contrast (WCAG 2) with a colour (name or RGB) behind it."""
+    return "black" if _luminance(np.array(to_rgb(color))) > 0.179 else "white"
+
+
 def _luminance(rgb: np.ndarray) -> float:
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])

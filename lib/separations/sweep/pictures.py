@@ -127,27 +127,24 @@ def _heat(ax, rows: Sequence[Mapping], axes: Sequence[str], measure: str) -> Non
     """Means as colours, with their numbers where there is room."""
     import numpy as np
 
+    from ..plotting.heat_maps import heat_map
+
     first, second = (in_order(row[name] for row in rows) for name in axes)
     found = grouped(rows, axes, measure)
     mean = np.array([[found.get((x, y), (math.nan,))[0] for x in first] for y in second])
-    image = ax.imshow(mean, cmap="cividis", aspect="auto", origin="lower")
-    low, high = (np.nanmin(mean), np.nanmax(mean)) if np.isfinite(mean).any() else (0, 1)
-    for (j, i), value in np.ndenumerate(mean):
-        if mean.size <= CELLS and math.isfinite(value):
-            half = found[first[i], second[j]][1]
-            spread = "" if math.isnan(half) else f"\n±{half:.2g}"
-            color = "black" if value > (low + high) / 2 else "white"
-            ax.text(i, j, f"{value:.3g}{spread}", ha="center", va="center", fontsize=6.5, color=color)
-    ax.set_xticks(range(len(first)), [_label(x) for x in first])
-    ax.set_yticks(range(len(second)), [_label(y) for y in second])
-    (
-        ax.set_xlabel(as_text(axes[0]), fontsize=8),
-        ax.set_ylabel(as_text(axes[1]), fontsize=8),
-        ax.grid(False),
-        ax.tick_params(labelsize=7),
-    )
-    if mean.size > CELLS:
+    few = mean.size <= CELLS
+    texts = [[_number(found.get((x, y))) for x in first] for y in second] if few else None
+    image = heat_map(ax, mean, [_label(y) for y in second], [_label(x) for x in first], texts=texts)
+    ax.set_xlabel(as_text(axes[0]), fontsize=8), ax.set_ylabel(as_text(axes[1]), fontsize=8)
+    ax.tick_params(labelsize=7)
+    if not few:
         ax.figure.colorbar(image, ax=ax, shrink=0.85).ax.tick_params(labelsize=6)
+
+
+def _number(found: tuple[float, float] | None) -> str:
+    """A mean above its half interval, if it has one."""
+    mean, half = found or (math.nan, math.nan)
+    return f"{mean:.3g}" if math.isnan(half) else f"{mean:.3g}\n±{half:.2g}"
 
 
 def _label(value) -> str:
