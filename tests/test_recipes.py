@@ -140,3 +140,11 @@ def test_a_named_recipe_may_take_another_name():
     changes = {"name": "other", "n": 4}  # as a parameter of a chapter gives them
     recipe = recipes.named("mnist-memorizing", **changes)
     assert (recipe.name, recipe.n, recipe.steps) == ("other", 4, recipes.named("mnist-memorizing").steps)
+
+
+def test_the_model_of_a_seed_comes_with_its_recipe_and_images():
+    model, recipe, images = recipes.model_of_seed("mnist-memorizing", 0)
+    assert recipe == recipes.named("mnist-memorizing") and len(images.train) == recipe.n
+    assert model.network.parameters_count() == recipes.trained(recipe)[0].network.parameters_count()
+    with pytest.raises(ValueError, match="no field of a recipe"):
+        recipes.model_of_seed("mnist-memorizing", 0, changes=[["colour", 1]])

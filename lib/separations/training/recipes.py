@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -147,6 +147,29 @@ def trained(
     if path is not None:
         _keep(path, going, record.ema, facts)
     return record.ema, facts
+
+
+def model_of_seed(
+    name: str,
+    seed: int,
+    *,
+    changes: Iterable = (),
+    folder: str | Path | None = None,
+    device: str | torch.device = "cpu",
+) -> tuple[Denoiser, Recipe, Images]:
+    """The trained model of a seed, its recipe and its images.
+
+    Args:
+        name: of a recipe, see `named`.
+        seed: of the model; 0 is shipped.
+        changes: fields of the recipe that differ, as pairs of a name and a value.
+        folder, device: as in `trained`.
+
+    Raises:
+        ValueError: another name, or no field of a recipe.
+    """
+    recipe = named(name, **{**dict(changes), "seed": seed})
+    return trained(recipe, folder=folder, device=device)[0], recipe, recipe_data(recipe)
 
 
 def _keep(path: Path, going: Path, model: Denoiser, facts: dict) -> None:
