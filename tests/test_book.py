@@ -285,3 +285,14 @@ def test_the_examples_on_the_batch_page_name_parameters_that_exist():
 def test_the_sweeps_of_the_book_are_valid_and_small_enough_to_be_looked_at(path):
     found = read_sweep(path, Book(ROOT))
     assert found.notebook in KEYS and 1 < len(found.points) <= 200 and found.title != path.stem
+
+
+@each_notebook
+def test_no_sentence_that_code_writes_has_a_backquote(key):
+    """A glued text is shown as it stands: a backquote in it would be a sign on the page."""
+    for cell in code_cells(load(key)):
+        tree = ast.parse(re.sub(r"^%.*$", "", source_of(cell), flags=re.MULTILINE))
+        shown = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        assert not [text for text in shown if "`" in text.replace("```", "")]
