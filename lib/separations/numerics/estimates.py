@@ -56,9 +56,12 @@ def _at_least_single(x: Tensor) -> torch.dtype:
 
 @dataclass(frozen=True)
 class Curve:
-    """Means with standard errors along an axis, such as t. value, se: (T,) or without dimensions, one error each.
+    """Means with standard errors along an axis, such as t.
 
     Errors, not intervals: they scale, and add as squares where curves are compared.
+
+    Attributes:
+        value, se: (T,) or without dimensions, one error each.
     """
 
     value: Tensor

@@ -17,8 +17,10 @@ from .seeds import resampling
 class IntervalEstimate:
     """A number with its confidence interval; float(...) is the number, f"{...:.2f}" reads 1.23 [1.10, 1.36].
 
-    value, low, high: numbers, or arrays of one shape where many are estimated at once (no float and no text then). confidence: of
-    the interval. An unknown end is infinite; it is left out of the text.
+    Attributes:
+        value, low, high: numbers, or arrays of one shape where many are estimated at once (no float and no text then).
+            An unknown end is infinite; it is left out of the text.
+        confidence: of the interval.
     """
 
     value: float
@@ -80,7 +82,11 @@ def normal_interval(value, se, confidence: float = 0.95, *, freedom: float = mat
 
     Args:
         value, se: numbers, or arrays of one shape.
+        confidence: of the interval, in (0, 1).
         freedom: n - 1 for a mean, n - 2 for the slope of a line, infinite where se is known.
+
+    Returns:
+        An `IntervalEstimate` of the shape of value.
 
     Raises:
         ValueError: unless 0 < confidence < 1 and freedom > 0.
@@ -97,7 +103,9 @@ def t_interval(values, confidence: float = 0.95) -> IntervalEstimate:
     """Student's interval of the mean over independent replications; of paired values, give the differences.
 
     Args:
-        values: (r, ...) finite numbers, r >= 1 replications along the first axis; of one alone the interval is the whole line.
+        values: (r, ...) finite numbers, r >= 1 replications along the first axis; of one alone the interval is the
+            whole line.
+        confidence: of the interval, in (0, 1).
 
     Returns:
         Floats for values (r,), arrays (...) otherwise.
@@ -133,7 +141,15 @@ def check_replications(values) -> np.ndarray:
 def wilson_interval(k: int, m: int, confidence: float = 0.95) -> IntervalEstimate:
     """The share k / m with Wilson's score interval (Wilson 1927): honest also at 0 and at 1.
 
-    ValueError unless k and m are whole numbers, 0 <= k <= m, 1 <= m, and 0 < confidence < 1.
+    Args:
+        k, m: k of m counted, whole numbers.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        An `IntervalEstimate` of floats in [0, 1].
+
+    Raises:
+        ValueError: unless 0 <= k <= m, 1 <= m, and 0 < confidence < 1.
     """
     from scipy.stats import binomtest
 
@@ -148,8 +164,12 @@ def percentile_interval(value, draws, confidence: float = 0.95) -> IntervalEstim
 
     Args:
         value: a number, or an array (...).
-        draws: (resamples, ...), the same statistic on resamples. NaN, where a resample has none, is left out; where all are NaN, so
-            are the ends.
+        draws: (resamples, ...), the same statistic on resamples. NaN, where a resample has none, is left out; where all
+            are NaN, so are the ends.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        An `IntervalEstimate` of the shape of value.
 
     Raises:
         ValueError: unless 0 < confidence < 1.
@@ -176,7 +196,12 @@ def bootstrap_interval(
     Args:
         statistic: from row numbers (r, n) to the statistic of each of r samples (r,): `lambda rows: x[rows].mean(1)`.
         n: rows that there are.
+        confidence: of the interval, in (0, 1).
+        resamples: samples of n rows with replacement.
         generator: of the resamples; None is a fixed stream, so that the same numbers have the same interval.
+
+    Returns:
+        An `IntervalEstimate` of floats, in the unit of the statistic.
 
     Raises:
         ValueError: unless n and resamples are positive whole numbers that fit into memory, and 0 < confidence < 1.
