@@ -14,15 +14,24 @@ from ..schedules import Schedule, VPLinear, check_schedule
 class ConfidenceInterval:
     """Times from a normal law that has the share `coverage` in [low, high] (Vu et al. 2026, eqs. 6 to 12), on [0, T].
 
-    low, high: in units of T, 1,000 as in DDPM; step T is the time t_max, and between them t = t_max * step / T. t_max: by default
-    the last time of the schedule; OU has none and needs one. `sample`, `density` and `cdf` speak of t, in units of the schedule;
-    what begins with `step_` speaks of steps. The normal law has
+    `sample`, `density` and `cdf` speak of t, in units of the schedule; what begins with `step_` speaks of steps. The
+    normal law has
 
         mean = (low + high) / 2,   std = (high - low) / (2 z),   P(|Z| <= z) = coverage (0.5: z = 0.67449),
 
     is cut to [0, T], and the mass that was outside, `tail`, is spread evenly: p = inside * cut + (1 - inside) / T with
     inside = 1 - tail. Since cut = normal / inside on [0, T], that is p = normal + tail / T.
-    ValueError unless 0 <= low < high <= T, 0 < coverage < 1, and for a schedule without a last time.
+
+    Args:
+        low, high: in units of T.
+        coverage: share of the normal law in [low, high].
+        T: 1,000 as in DDPM; step T is the time t_max, and between them t = t_max * step / T.
+        schedule: what noise at time t means.
+        t_max: by default the last time of the schedule; OU has none and needs one.
+
+    Raises:
+        ValueError: unless 0 <= low < high <= T, 0 < coverage < 1, and for a schedule without a last time or t_max
+            beyond it.
     """
 
     low: float
@@ -121,8 +130,17 @@ class ConfidenceInterval:
 class DiscreteTimes:
     """Whole steps 1, ..., T as in DDPM (Ho et al. 2020): a time drawn from `times` is moved up to the next of t_max s / T.
 
-    times: any distribution of this module on (0, t_max]; T: number of steps. With `schedules.DDPM` these times have the noise
-    levels of DDPM exactly. `mass` is what a density is for a continuous time.
+    With `schedules.DDPM` these times have the noise levels of DDPM exactly. `mass` is what a density is for a
+    continuous time.
+
+    Args:
+        times: any distribution of this module on (0, t_max].
+        T: number of steps.
+        t_max: the time of step T.
+
+    Raises:
+        ValueError: for times without sample or cdf, and unless T is a positive whole number and t_max positive and
+            finite.
     """
 
     times: object
@@ -161,8 +179,15 @@ class DiscreteTimes:
 class MinSNR:
     """Min-SNR weight (Hang et al. 2023): the squared error of x0 times min(SNR, gamma), as a `weight` of `training.train`.
 
-    In units of the noise that is the eps loss times min(1, gamma / SNR); called with t it gives the factor on the score loss,
-    sigma^2 min(1, gamma / SNR), which is what a function as `weight` has to be.
+    In units of the noise that is the eps loss times min(1, gamma / SNR); called with t it gives the factor on the score
+    loss, sigma^2 min(1, gamma / SNR), which is what a function as `weight` has to be.
+
+    Args:
+        gamma: the largest weight, a positive number.
+        schedule: what noise at time t means.
+
+    Raises:
+        ValueError: unless gamma is positive and finite.
     """
 
     gamma: float = 5.0
@@ -179,9 +204,18 @@ class MinSNR:
 
 
 def contribution(times, t, *, schedule: Schedule) -> Tensor:
-    """C(t) = p(t) SNR(t): what Vu et al. (2026, eq. 3) take time t to contribute to the gradient, up to a factor; shape of t.
+    """C(t) = p(t) SNR(t): what Vu et al. (2026, eq. 3) take time t to contribute to the gradient, up to a factor.
 
-    times: anything with a density. ValueError for t outside (0, t_max].
+    Args:
+        times: anything with a density.
+        t: time, a number or an array.
+        schedule: what noise at time t means.
+
+    Returns:
+        C(t), shape of t.
+
+    Raises:
+        ValueError: for t outside (0, t_max], and times without a density.
     """
     t = check_schedule(schedule).check_time(t)
     check_model(times, "density", name="times")

@@ -27,7 +27,14 @@ def _as_times(t) -> Tensor:
 
 @dataclass(frozen=True)
 class Uniform:
-    """t uniform on [t_min, t_max]; with VPLinear() the usual choice of DDPM (Ho et al. 2020)."""
+    """t uniform on [t_min, t_max]; with VPLinear() the usual choice of DDPM (Ho et al. 2020).
+
+    Args:
+        t_min, t_max: ends, in units of the schedule.
+
+    Raises:
+        ValueError: unless 0 < t_min < t_max, finite.
+    """
 
     t_min: float = 1e-3
     t_max: float = 1.0
@@ -53,7 +60,13 @@ class Uniform:
 class Beta:
     """t = t_min + (t_max - t_min) u with u ~ Beta(a, b). Ye et al. (2026), section 6.2: Beta(0.8, 2) leans to small t.
 
-    t_min keeps the noise above 0; 1e-3 is the first step of a schedule of 1,000 steps on [0, 1].
+    Args:
+        a, b: the shape of the law, positive numbers.
+        t_min: keeps the noise above 0; 1e-3 is the first step of a schedule of 1,000 steps on [0, 1].
+        t_max: the last time.
+
+    Raises:
+        ValueError: unless 0 < t_min < t_max, 0 < a and 0 < b, all finite.
     """
 
     a: float
@@ -91,7 +104,16 @@ class Beta:
 
 @dataclass(frozen=True)
 class LogSNRUniform:
-    """Log signal-to-noise ratio uniform between those of t_min and t_max."""
+    """Log signal-to-noise ratio uniform between those of t_min and t_max.
+
+    Args:
+        t_min, t_max: ends, in units of the schedule.
+        schedule: what noise at time t means.
+
+    Raises:
+        ValueError: unless 0 < t_min < t_max, and for an end that the schedule does not have or where the log-SNR is
+            infinite.
+    """
 
     t_min: float
     t_max: float
@@ -128,10 +150,17 @@ class LogSNRUniform:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """log(sigma / alpha) ~ N(mean, std^2), for data of variance 1 (Karras et al. 2022: mean -1.2, std 1.2 at std 0.5 of the data).
+    """log(sigma / alpha) ~ N(mean, std^2), for data of variance 1 (Karras et al. 2022: mean -1.2, std 1.2 at std 0.5 of
+    the data).
 
-    The log-SNR is -2 log(sigma / alpha), cut to [-limit, limit] and to that of the schedule's last time, which is where the mass
-    outside goes: VE(sigma_max=80) ends at -8.76.
+    Args:
+        mean, std: of log(sigma / alpha).
+        schedule: what noise at time t means.
+        limit: the log-SNR is -2 log(sigma / alpha), cut to [-limit, limit] and to that of the schedule's last time,
+            which is where the mass outside goes: VE(sigma_max=80) ends at -8.76.
+
+    Raises:
+        ValueError: unless mean, std > 0 and limit > 0 are finite.
     """
 
     mean: float = -1.2 + math.log(2)
