@@ -40,10 +40,23 @@ class HeadImportance:
 def mask_gradients(
     model: Denoiser, x0: Tensor, t: Tensor, eps: Tensor, *, weight="eps", per_token: bool = False
 ) -> Tensor:
-    """d loss_i / d xi_{i, l, h} at xi = 1, for each sample i by one backward pass: (m, L, H), or (m, L, H, N) per token.
+    """d loss_i / d xi_{i, l, h} at xi = 1, for each sample i by one backward pass.
 
-    xi weighs the output of head h of layer l (Michel et al. 2019). The loss is the sum over samples, and each sample has its
-    own xi, so the gradient of the sum is that of each sample. x0, eps: (m, *event_shape), t: (m,). weight: see `train`.
+    xi weighs the output of head h of layer l (Michel et al. 2019). The loss is the sum over samples, and each sample
+    has its own xi, so the gradient of the sum is that of each sample.
+
+    Args:
+        model: a denoiser with a DiT.
+        x0, eps: data and noise, (m, *event_shape).
+        t: (m,).
+        weight: which loss, see `train`.
+        per_token: whether each token has a xi of its own.
+
+    Returns:
+        (m, L, H), or (m, L, H, N) per token.
+
+    Raises:
+        ValueError: for a model without a DiT, shapes that do not fit, values that are not finite, t outside (0, t_max].
     """
     net = _dit_of(model)
     check_points(x0, model.event_shape, "x0")
@@ -93,11 +106,24 @@ def head_importance(
 ) -> HeadImportance:
     """I(h) = E |d L(x, t) / d xi_h| over x of data and t of times, divided by the L2 norm over its layer (Algorithm 2).
 
-    times: an object with ``.sample(m, generator)`` or such a function, as in `train`. samples: how many (x, t, noise) are drawn.
-    average: what stands inside the absolute value: the gradient of a sample (the formula), of the mean of a batch (the
-    pseudocode), or of a sample and token (the code of Liang et al. 2021). weight: which loss, see `train`.
-    Raises ValueError for a model without a DiT, without heads or with weights that are not finite, bad data or times, an unknown
-    average, or samples < 2 batches with average="batch".
+    Args:
+        model: a denoiser with a DiT.
+        data: (n, *event_shape).
+        times: an object with ``.sample(m, generator)`` or such a function, as in `train`.
+        samples: how many (x, t, noise) are drawn.
+        batch: how many of them a backward pass takes.
+        average: what stands inside the absolute value: the gradient of a sample ("sample", the formula), of the mean of
+            a batch ("batch", the pseudocode), or of a sample and token ("token", the code of Liang et al. 2021).
+        weight: which loss, see `train`.
+        generator: of the random numbers; None for torch's own.
+
+    Returns:
+        A `HeadImportance`, tables (L, H) with NaN where there is no head.
+
+    Raises:
+        ValueError: for a model without a DiT, without heads, with weights that are not finite or that does not depend
+            on the heads of a layer, bad data or times, gradients that are not finite, an unknown average, or samples <
+            2 batches with average="batch".
     """
     net = _dit_of(model)
     check_weights(model), check_generator(generator)
@@ -172,11 +198,20 @@ def choose_heads(
     at_least: int = 1,
     generator: torch.Generator | None = None,
 ) -> list[tuple[int, int]]:
-    """The floor(ratio H) heads to remove, as (layer, head): the least important ones (Algorithm 1), the most important, or random.
+    """The floor(ratio H) heads to remove: the least important ones (Algorithm 1), the most important, or random.
 
-    importance: (L, H), NaN where there is no head; with order="random" only its shape counts. at_least: heads that every layer
-    keeps, here 1 (the paper does not say); with 0 a layer may lose all of them. Raises ValueError for a ratio outside [0, 1),
-    an unknown order, or a ratio that `at_least` does not leave room for.
+    Args:
+        importance: (L, H), NaN where there is no head; with order="random" only its shape counts.
+        ratio: share of the heads that goes, in [0, 1).
+        order: "lowest", "highest" or "random".
+        at_least: heads that every layer keeps, here 1 (the paper does not say); with 0 a layer may lose all of them.
+        generator: of the random order; None for torch's own.
+
+    Returns:
+        The heads as (layer, head), sorted.
+
+    Raises:
+        ValueError: for a ratio outside [0, 1), an unknown order, or a ratio that `at_least` does not leave room for.
     """
     values = _table(importance)
     ratio = check_real(ratio, "ratio", "a number in [0, 1)", low=0, high=1, open_high=True)
@@ -222,9 +257,17 @@ def _ranked(slots, values: Tensor, order: str, generator) -> list[tuple[int, int
 
 
 def prune_heads(model: Denoiser, heads: list[tuple[int, int]]) -> Denoiser:
-    """A smaller denoiser without the listed heads (layer, head), weights copied: it computes what masking them computes.
+    """A smaller denoiser without the listed heads, weights copied: it computes what masking them computes.
 
-    The model itself is not changed. Raises ValueError for a head that is not there or is listed twice.
+    Args:
+        model: a denoiser with a DiT; it is not changed.
+        heads: (layer, head) each.
+
+    Returns:
+        A new denoiser.
+
+    Raises:
+        ValueError: for a model without a DiT, and a head that is not there or is listed twice.
     """
     net = _dit_of(model)
     listed = [_slot(one, net.config.depth, i) for i, one in enumerate(heads if hasattr(heads, "__iter__") else [heads])]
