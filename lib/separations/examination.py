@@ -25,9 +25,15 @@ BATCH = 256  # noisy images at a time
 
 @dataclass(frozen=True)
 class Examination:
-    """What a model generates and how it fares. `row()` has the numbers for a table."""
+    """What a model generates and how it fares. `row()` has the numbers for a table.
 
-    samples: Tensor = field(repr=False)  # (m, C, H, W), on the scale of the model
+    Attributes:
+        samples: (m, C, H, W), on the scale of the model.
+        memorization: copies among the samples, with an interval.
+        quality: against images that no model has seen; None where there was no reference.
+    """
+
+    samples: Tensor = field(repr=False)
     memorization: MemorizationRatio = field(repr=False)
     quality: ImageQuality | None = field(repr=False)
 
@@ -40,7 +46,18 @@ class Examination:
 
 
 def reference_features(images: Images, extractor=DEFAULT) -> Features:
-    """Features of the held-out images, the reference set of all measures of quality; compute them once."""
+    """Features of the held-out images, the reference set of all measures of quality; compute them once.
+
+    Args:
+        images: their held-out set is taken.
+        extractor: a name, or a function of images with a name.
+
+    Returns:
+        `Features` with the names of the extractor and of the set.
+
+    Raises:
+        ValueError: for an unknown extractor.
+    """
     return features_of(images.held_out_set.x, extractor, f"held-out images of {images.held_out_set.name}")
 
 
@@ -55,10 +72,24 @@ def examine(
     generator: torch.Generator | None = None,
     **options,
 ) -> Examination:
-    """Generate m images with `samplers.generate` (steps, **options) and measure them.
+    """Generate m images with `samplers.generate` and measure them.
 
-    Memorization is against images.train, in pixels; quality against `reference` (from `reference_features` with the same extractor),
-    and left out if that is None.
+    Args:
+        model: a denoiser of images.
+        images: memorization is against images.train, in pixels.
+        m: number of images.
+        reference: quality is against it (from `reference_features` with the same extractor), and left out if it is
+            None.
+        extractor: a name, or a function of images with a name.
+        steps: of the sampler.
+        generator: of the random numbers; None for torch's own.
+        options: further arguments of `samplers.generate`.
+
+    Returns:
+        An `Examination`, its samples on the device of images.train.
+
+    Raises:
+        ValueError: as `samplers.generate`, and for an unknown extractor.
     """
     samples = generate(model, m, steps=steps, generator=generator, **options).to(images.train)  # to its device
     quality = None
@@ -77,12 +108,26 @@ def noise_yardstick(
     deviations: Iterable[float] = (0.0, 0.01, 0.02, 0.05),
     generator: torch.Generator | None = None,
 ) -> dict[float, ImageQuality]:
-    """Quality of held-out images under noise, by its standard deviation on pixels in [-1, 1]: what measures say of nearly nothing.
+    """Quality of held-out images under noise, by its standard deviation on pixels in [-1, 1]: what measures say of nearly
+    nothing.
 
-    A standard deviation of 0.02 is 2.5 of 256 grey levels; nobody sees it. min(m, half of them) held-out images, made noisy and rounded
-    to 256 levels as a file holds them, against the other held-out images: no model has seen either, the reference is a little smaller
-    than in `examine`. A difference between models that is not above those of these rows says nothing about what one sees. ValueError
-    for a deviation that is not a finite number from 0 on.
+    A standard deviation of 0.02 is 2.5 of 256 grey levels; nobody sees it. Some held-out images, made noisy and rounded
+    to 256 levels as a file holds them, against the other held-out images: no model has seen either, the reference is a
+    little smaller than in `examine`. A difference between models that is not above those of these rows says nothing
+    about what one sees.
+
+    Args:
+        images: their held-out set is taken.
+        extractor: a name, or a function of images with a name.
+        m: min(m, half of the held-out images) are made noisy.
+        deviations: standard deviations of the noise.
+        generator: of the order and of the noise; None for torch's own.
+
+    Returns:
+        The `ImageQuality` for each deviation.
+
+    Raises:
+        ValueError: for m < 1, and a deviation that is not a finite number from 0 on.
     """
     m, generator = check_count(m), check_generator(generator)
     deviations = [check_real(each, "deviation", "a finite number from 0 on", low=0) for each in deviations]
@@ -102,10 +147,23 @@ def noise_yardstick(
 def denoising_losses(
     model: Denoiser, recipe: Recipe, images: Images, draws: int, *, generator: torch.Generator | None = None
 ) -> tuple[float, float]:
-    """The recipe's loss per pixel on training and on held-out images: times and noise as in training, `draws` noisy images each.
+    """The recipe's loss per pixel on training and on held-out images, times and noise as in training.
 
-    Rows are taken in turn, with the same times and noise for both sets; their difference is what the network has learned of the
-    training images themselves.
+    Rows are taken in turn, with the same times and noise for both sets; their difference is what the network has
+    learned of the training images themselves.
+
+    Args:
+        model: a denoiser of images.
+        recipe: gives the times and what is predicted, so the weight.
+        images: the training and the held-out set.
+        draws: noisy images of each set.
+        generator: of times and noise; None for torch's own.
+
+    Returns:
+        The loss on training and on held-out images.
+
+    Raises:
+        ValueError: for draws < 1.
     """
     draws, generator = check_count(draws, "draws"), check_generator(generator)
     times = recipe.time_distribution().sample(draws, generator)
@@ -124,12 +182,19 @@ def denoising_losses(
 
 @dataclass(frozen=True)
 class Moment:
-    """A training run at one of its steps."""
+    """A training run at one of its steps.
+
+    Attributes:
+        step: updates so far.
+        loss: of training, per pixel, mean since the last moment.
+        loss_train, loss_held_out: of the averaged weights, per pixel, on training images and on held-out ones.
+        averaged, raw: what the averaged and the raw weights generate.
+    """
 
     step: int
-    loss: float  # of training, per pixel, mean since the last moment
-    loss_train: float  # of the averaged weights, per pixel, on training images
-    loss_held_out: float  # and on held-out ones
+    loss: float
+    loss_train: float
+    loss_held_out: float
     averaged: Examination
     raw: Examination
 
@@ -153,10 +218,26 @@ def along_training(
     device: str | torch.device = "cpu",
     progress: Callable | None = None,
 ) -> Iterator[Moment]:
-    """Train a recipe from its start and examine the averaged and the raw weights at `marks`, with the same m starts each time.
+    """Train a recipe from its start and examine the averaged and the raw weights at `marks`, with the same m starts each
+    time.
 
-    marks: every so many steps, or the steps themselves. reference, extractor, steps: as in `examine`. draws: for `denoising_losses`.
-    seed: of the starts, and the next number of `denoising_losses`. progress: called with each `Record` of training before it is examined.
+    Args:
+        recipe: what is trained, and how.
+        images: the training and the held-out set.
+        marks: every so many steps, or the steps themselves.
+        m: number of images at each mark.
+        reference, extractor, steps: as in `examine`; the raw weights are never compared with the reference.
+        draws: for `denoising_losses`.
+        seed: of the starts, and the next number of `denoising_losses`.
+        device: of the model.
+        progress: called with each `Record` of training before it is examined.
+
+    Returns:
+        An iterator over a `Moment` each mark.
+
+    Raises:
+        ValueError: for a seed that is no such number, marks that training does not have, and as `examine` and
+            `denoising_losses`.
     """
     seed = check_seed(seed, most=MAX_STREAM - 1)
     model = untrained(recipe, tuple(images.train.shape[1:])).to(device)
