@@ -29,17 +29,28 @@ LARGEST = 2**14  # pixels on a side: an image of that size takes 3 GB as float32
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DataSet:
-    """A data set in memory. `index` holds each row's position in the source (file or sorted file names)."""
+    """A data set in memory.
 
-    x: Tensor  # float32 (n, *shape)
-    labels: Tensor | None  # int64 (n,), classes from 0
+    Attributes:
+        x: float32 (n, *shape).
+        labels: int64 (n,), classes from 0, or None.
+        name: what `load` was asked for.
+        shape: (c, h, w) or (length,).
+        range: lowest and highest value: (-1, 1) for images, measured for signals.
+        licence, source: whose the data is, and from where.
+        index: int64 (n,), each row's position in the source (file or sorted file names).
+        notes: what was left out or changed on reading; each was a warning too.
+    """
+
+    x: Tensor
+    labels: Tensor | None
     name: str
-    shape: tuple[int, ...]  # (c, h, w) or (length,)
-    range: tuple[float, float]  # lowest and highest value: (-1, 1) for images, measured for signals
+    shape: tuple[int, ...]
+    range: tuple[float, float]
     licence: str
     source: str
-    index: Tensor = field(default=None)  # int64 (n,)
-    notes: tuple[str, ...] = ()  # what was left out or changed on reading; each was a warning too
+    index: Tensor = field(default=None)
+    notes: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -101,17 +112,26 @@ def load(
     limit: int | None = None,
     partial: bool = False,
 ) -> DataSet:
-    """A data set by name: mnist5k, digits, emoji, heartbeats, cifar10, flowers102, ecg5000, or folder:PATH.
+    """A data set by name.
 
     Images are float32 (n, c, h, w) in [-1, 1], signals float32 (n, 140) with mean 0 and variance 1. The order is fixed
     and the same on every machine: every x[:k] has the classes in their shares and is spread over the source, and
     `limit=k` gives the first k rows of `limit=None`.
 
-    root: data root (see the module). split: "train", or "test" or "val" where there is one. size: 32 or 64 for emoji,
-    any for folder:PATH (default 64; its images are cropped to the centre square). limit: at most this many rows.
-    partial: True takes a file with another number of rows than the published one, which is an error otherwise.
-    What is left out or changed on reading is a warning, and stands in `notes`. FileNotFoundError, saying what to do, if
-    the data is not there; ValueError for a wrong argument or a damaged file.
+    Args:
+        name: mnist5k, digits, emoji, heartbeats, cifar10, flowers102, ecg5000, or folder:PATH.
+        root: data root (see the module).
+        split: "train", or "test" or "val" where there is one.
+        size: 32 or 64 for emoji, any for folder:PATH (default 64; its images are cropped to the centre square).
+        limit: at most this many rows.
+        partial: True takes a file with another number of rows than the published one, which is an error otherwise.
+
+    Returns:
+        A `DataSet`. What is left out or changed on reading is a warning, and stands in its `notes`.
+
+    Raises:
+        ValueError: for a wrong argument or a damaged file.
+        FileNotFoundError: saying what to do, if the data is not there.
     """
     spec = _spec(name)
     folder = data_root(root) if root is not None or spec.places else Path()
