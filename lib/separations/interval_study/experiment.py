@@ -23,11 +23,23 @@ from ..training.recipe_data import Images
 class Experiment:
     """What all jobs share: the pretrained model and how samples are measured.
 
-    recipe, folder: of the pretrained model, as in `recipes.trained`; m: samples of each model; ema: decay of the averaged weights
-    that are examined; steps: of the sampler (Heun); draws: noisy samples for the denoising losses; quality: whether features are
-    computed and compared with held-out data; extractor: of images (signals are their own features); device: "cpu", "cuda";
-    tf32: matrix products on a GPU at 10 bits, faster; keep: samples that are handed back; keep_models: names of jobs whose model
-    is; sample_seed: of the starts, the same for all jobs.
+    Args:
+        recipe, folder: of the pretrained model, as in `recipes.trained`.
+        m: samples of each model.
+        ema: decay of the averaged weights that are examined.
+        steps: of the sampler (Heun).
+        draws: noisy samples for the denoising losses.
+        quality: whether features are computed and compared with held-out data.
+        extractor: of images (signals are their own features).
+        device: "cpu", "cuda".
+        tf32: matrix products on a GPU at 10 bits, faster.
+        keep: samples that are handed back.
+        keep_models: names of jobs whose model is handed back.
+        sample_seed: of the starts, the same for all jobs.
+
+    Raises:
+        ValueError: unless m, draws and steps are positive whole numbers, keep >= 0, 0 <= ema < 1, and sample_seed is a
+            seed.
     """
 
     recipe: Recipe
@@ -61,7 +73,15 @@ def features(x: Tensor, images: Images, experiment: Experiment, source: str) -> 
 
 
 def draw(model: Denoiser, experiment: Experiment) -> Tensor:
-    """The samples of a model that are measured, (m, *event_shape) on the CPU; the same starts for every model."""
+    """The samples of a model that are measured; the same starts for every model.
+
+    Args:
+        model: a denoiser.
+        experiment: gives m, steps and sample_seed.
+
+    Returns:
+        (m, *event_shape) on the CPU.
+    """
     start = torch.Generator().manual_seed(experiment.sample_seed)
     return generate(model, experiment.m, steps=experiment.steps, generator=start).cpu()
 

@@ -35,7 +35,18 @@ from .experiment import Experiment, draw, features, measures
 
 
 def interval_pairs(step: int = 100, T: int = 1000) -> list[tuple[int, int]]:
-    """All (low, high) with low < high among step, 2 step, ..., T: 45 pairs for 100 and 1000 (Vu et al. 2026, experiments)."""
+    """All (low, high) with low < high among step, 2 step, ..., T: 45 pairs for 100 and 1000 (Vu et al. 2026, experiments).
+
+    Args:
+        step: distance of neighbouring ends, in steps.
+        T: number of steps.
+
+    Returns:
+        The pairs, rising.
+
+    Raises:
+        ValueError: unless both are positive whole numbers.
+    """
     step, T = check_count(step, "step"), check_count(T, "T")
     ends = range(step, T + 1, step)
     return [(low, high) for low in ends for high in ends if low < high]
@@ -43,10 +54,21 @@ def interval_pairs(step: int = 100, T: int = 1000) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Job:
-    """One way to train on. times: a class of `timesteps` and its arguments, without the schedule; None for the times of the pretraining.
+    """One way to train on.
 
-    epochs: passes over the training set, may be 0 (the model as it was); batch: samples in an update; weight: as in `training.train`, or
-    ("MinSNR", {...}); seed: of batches, times and noise. `low` and `high` are set for an interval alone.
+    Args:
+        name: of the job, in its row.
+        times: a class of `timesteps` and its arguments, without the schedule; None for the times of the pretraining.
+        epochs: passes over the training set, may be 0 (the model as it was).
+        lr: learning rate, constant.
+        batch: samples in an update.
+        weight: as in `training.train`, or ("MinSNR", {...}); None for what the network predicts, as in pretraining.
+        seed: of batches, times and noise.
+        low, high: set for an interval alone.
+
+    Raises:
+        ValueError: for times or a weight that `timesteps` does not have, and unless epochs >= 0, batch >= 1, lr > 0 and
+            seed fits.
     """
 
     name: str
@@ -54,7 +76,7 @@ class Job:
     epochs: int = 30
     lr: float = 1e-4
     batch: int = 32
-    weight: object = None  # None: what the network predicts, as in pretraining
+    weight: object = None
     seed: int = 0
     low: float | None = None
     high: float | None = None
@@ -75,14 +97,37 @@ class Job:
 
 
 def interval_job(low: float, high: float, *, coverage: float = 0.5, **options) -> Job:
-    """Training on with `timesteps.ConfidenceInterval(low, high, coverage)`; options as in `Job`. ValueError for a wrong interval."""
+    """Training on with `timesteps.ConfidenceInterval(low, high, coverage)`.
+
+    Args:
+        low, high: of the interval, in steps of 1,000.
+        coverage: share of the normal law in it.
+        options: further arguments of `Job`.
+
+    Returns:
+        A `Job` named "low to high".
+
+    Raises:
+        ValueError: for a wrong interval.
+    """
     timesteps.ConfidenceInterval(low, high, coverage)  # a wrong one is an error here, not in a process far away
     times = ("ConfidenceInterval", {"low": low, "high": high, "coverage": coverage})
     return Job(f"{low:g} to {high:g}", times, low=low, high=high, **options)
 
 
 def epoch_updates(n: int, batch: int) -> int:
-    """Updates that see n samples: n / batch, rounded up (batches are drawn with replacement, so some are seen twice)."""
+    """Updates that see n samples: n / batch, rounded up (batches are drawn with replacement, so some are seen twice).
+
+    Args:
+        n: rows of the training set.
+        batch: samples in an update.
+
+    Returns:
+        A whole number >= 1.
+
+    Raises:
+        ValueError: unless both are positive whole numbers.
+    """
     return math.ceil(check_count(n, "n") / check_count(batch, "batch"))
 
 
@@ -96,9 +141,20 @@ def stream(job: Job) -> int:
 
 
 def continued(model: Denoiser, recipe: Recipe, data: Tensor, job: Job, *, ema: float = 0.98) -> Iterator[Record]:
-    """Train a copy of a pretrained model as the job says; a record after each epoch, whose `ema` is the result.
+    """Train a copy of a pretrained model as the job says.
 
-    data: (n, *event_shape), on the scale of the model. At least one epoch: ValueError.
+    Args:
+        model: the pretrained denoiser; it is not changed.
+        recipe: of the pretraining.
+        data: (n, *event_shape), on the scale of the model.
+        job: at least one epoch.
+        ema: decay of the averaged weights.
+
+    Returns:
+        An iterator over a record after each epoch, whose `ema` is the result.
+
+    Raises:
+        ValueError: for a job of no epoch.
     """
     updates = epoch_updates(len(data), job.batch)
     weight = job.weight or recipe.prediction
@@ -178,9 +234,21 @@ def _run_job(experiment: Experiment, job: Job) -> JobOutcome:
 
 
 def run_jobs(experiment: Experiment, jobs: Sequence[Job], workers: int = 1) -> Iterator[JobOutcome]:
-    """`run_job` for each job, in their order, as they are done; in `workers` processes with one thread each, or here for one.
+    """`run_job` for each job, in their order, as they are done.
 
-    The pretrained model is made first if it is not there. An error in a job is raised here, with its name.
+    The pretrained model is made first if it is not there.
+
+    Args:
+        experiment: what all jobs share.
+        jobs: at least one.
+        workers: processes with one thread each; for one the jobs run here.
+
+    Returns:
+        An iterator over a `JobOutcome` each.
+
+    Raises:
+        ValueError: for no job, something that is no `Job`, and workers < 1.
+        RuntimeError: in processes, for an error in a job, with its name.
     """
     workers, jobs = check_count(workers, "workers"), list(jobs)
     if not jobs:

@@ -19,9 +19,17 @@ LOCATION = {"mean": lambda low, high: (low + high) / 2, "width": lambda low, hig
 
 
 def by_pair(rows: Sequence[Mapping], measure: str) -> dict[tuple[float, float], float]:
-    """Mean of a measure over the seeds of each pair (low, high); rows without an interval (low is None) are left out.
+    """Mean of a measure over the seeds of each pair (low, high).
 
-    ValueError if no row has an interval, or a row lacks the measure.
+    Args:
+        rows: mappings with low, high, seed and measures, of `run_jobs`.
+        measure: name of a column.
+
+    Returns:
+        The mean by pair, pairs rising; rows without an interval (low is None) are left out.
+
+    Raises:
+        ValueError: if no row has an interval, or a row lacks the measure.
     """
     found: dict[tuple[float, float], list[float]] = {}
     for row in rows:
@@ -44,7 +52,19 @@ def _value(row: Mapping, measure: str) -> float:
 
 
 def groups(rows: Sequence[Mapping], measure: str, by: str) -> dict[float, list[float]]:
-    """Values of the pairs by location ("mean") or by "width" of their interval, each list over all pairs that have it, keys rising."""
+    """Values of the pairs by location or by width of their interval.
+
+    Args:
+        rows: mappings with low, high, seed and measures, of `run_jobs`.
+        measure: name of a column.
+        by: "mean", the location, or "width".
+
+    Returns:
+        Each list over all pairs that have the key, keys rising.
+
+    Raises:
+        ValueError: for another `by`, and as `by_pair`.
+    """
     if by not in LOCATION:
         raise ValueError(f"by = {by!r}: one of {', '.join(LOCATION)} is needed")
     found: dict[float, list[float]] = {}
@@ -54,7 +74,18 @@ def groups(rows: Sequence[Mapping], measure: str, by: str) -> dict[float, list[f
 
 
 def matrix(rows: Sequence[Mapping], measure: str) -> tuple[np.ndarray, list[float], list[float]]:
-    """(values, lows, highs): values[i, j] of the pair (lows[i], highs[j]), NaN where there is none."""
+    """A measure as a matrix over the ends of the intervals.
+
+    Args:
+        rows: mappings with low, high, seed and measures, of `run_jobs`.
+        measure: name of a column.
+
+    Returns:
+        (values, lows, highs): values[i, j] of the pair (lows[i], highs[j]), NaN where there is none.
+
+    Raises:
+        ValueError: as `by_pair`.
+    """
     pairs = by_pair(rows, measure)
     lows, highs = (sorted({pair[k] for pair in pairs}) for k in (0, 1))
     values = np.full((len(lows), len(highs)), np.nan)
@@ -83,12 +114,26 @@ def correlation(
     resamples: int = 2000,
     generator: torch.Generator | None = None,
 ) -> Correlation:
-    """Correlation of a measure with the location ("mean") or the "width" of the interval, or with another measure, over pairs.
+    """Correlation of a measure with the location or the width of the interval, or with another measure, over pairs.
 
-    kind: "spearman" (ranks) or "pearson". The interval is the percentile bootstrap over pairs, the p-value that of random
-    permutations of the measure, two-sided. Both take pairs for a sample, which a designed grid is not, and neighbours on it share
-    most of their timesteps: read the interval as how much the number owes to single pairs. ValueError for fewer than 4 pairs or
-    a measure that is the same everywhere.
+    The interval is the percentile bootstrap over pairs, the p-value that of random permutations of the measure,
+    two-sided. Both take pairs for a sample, which a designed grid is not, and neighbours on it share most of their
+    timesteps: read the interval as how much the number owes to single pairs.
+
+    Args:
+        rows: mappings with low, high, seed and measures, of `run_jobs`.
+        measure: name of a column.
+        by: "mean", the location, "width", or another measure.
+        kind: "spearman" (ranks) or "pearson".
+        resamples: of the bootstrap, and as many permutations.
+        generator: of both; None is a fixed stream.
+
+    Returns:
+        A `Correlation`: the number with its interval and p-value, and the number of pairs.
+
+    Raises:
+        ValueError: for an unknown kind or `by`, fewer than 4 pairs, a measure that is the same everywhere or not
+            finite.
     """
     if kind not in ("spearman", "pearson"):
         raise ValueError(f"kind = {kind!r}: 'spearman' or 'pearson' is needed")
@@ -126,7 +171,18 @@ def _coefficients(x: np.ndarray, y: np.ndarray, ranks: bool) -> np.ndarray:
 
 
 def between_seeds(rows: Sequence[Mapping], measure: str) -> float | None:
-    """Standard deviation of a measure between seeds of the same job, pooled over jobs; None if no job has two seeds."""
+    """Standard deviation of a measure between seeds of the same job, pooled over jobs.
+
+    Args:
+        rows: mappings with low, high, seed and measures, of `run_jobs`.
+        measure: name of a column.
+
+    Returns:
+        A number in the unit of the measure; None if no job has two seeds.
+
+    Raises:
+        ValueError: if a row lacks the measure.
+    """
     found: dict[object, list[float]] = {}
     for row in rows:
         found.setdefault((row.get("job"), row.get("epochs")), []).append(_value(row, measure))
@@ -138,7 +194,18 @@ def between_seeds(rows: Sequence[Mapping], measure: str) -> float | None:
 
 
 def widenings(rows: Sequence[Mapping], measure: str) -> dict[float, float]:
-    """What widening an interval changes where it stands: widest minus narrowest, by location, where there are several widths."""
+    """What widening an interval changes where it stands: widest minus narrowest.
+
+    Args:
+        rows: mappings with low, high, seed and measures, of `run_jobs`.
+        measure: name of a column.
+
+    Returns:
+        The difference by location, where there are several widths; locations rising.
+
+    Raises:
+        ValueError: as `by_pair`.
+    """
     at: dict[float, dict[float, float]] = {}
     for (low, high), value in by_pair(rows, measure).items():
         at.setdefault((low + high) / 2, {})[high - low] = value
@@ -156,11 +223,23 @@ class Slope(IntervalEstimate):
 def location_slope(
     rows: Sequence[Mapping], measure: str, spread: float, freedom: int, *, confidence: float = 0.95
 ) -> Slope | None:
-    """Least-squares slope of a measure against location, with a level of its own for each width; None if no width has two locations.
+    """Least-squares slope of a measure against location, with a level of its own for each width.
 
-    spread, freedom: standard deviation of the measure between seeds of training and its degrees of freedom (`between_seeds`,
-    `seed_freedom`), which may come from other rows: with few pairs what they scatter around a line says next to nothing. The
-    interval covers another seed of the trainings, not another pretrained model or other starts of generation.
+    The interval covers another seed of the trainings, not another pretrained model or other starts of generation.
+
+    Args:
+        rows: mappings with low, high, seed and measures, of `run_jobs`.
+        measure: name of a column.
+        spread, freedom: standard deviation of the measure between seeds of training and its degrees of freedom
+            (`between_seeds`, `seed_freedom`), which may come from other rows: with few pairs what they scatter around a
+            line says next to nothing.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        A `Slope`, in units of the measure per 100 steps; None if no width has two locations.
+
+    Raises:
+        ValueError: as `by_pair`, and unless 0 < confidence < 1 and freedom > 0.
     """
     from scipy.stats import t
 
