@@ -108,8 +108,7 @@ def noise_yardstick(
     deviations: Iterable[float] = (0.0, 0.01, 0.02, 0.05),
     generator: torch.Generator | None = None,
 ) -> dict[float, ImageQuality]:
-    """Quality of held-out images under noise, by its standard deviation on pixels in [-1, 1]: what measures say of nearly
-    nothing.
+    """Quality of held-out images under noise, by its standard deviation on pixels in [-1, 1]: what measures say of nearly nothing.
 
     A standard deviation of 0.02 is 2.5 of 256 grey levels; nobody sees it. Some held-out images, made noisy and rounded
     to 256 levels as a file holds them, against the other held-out images: no model has seen either, the reference is a
@@ -218,8 +217,7 @@ def along_training(
     device: str | torch.device = "cpu",
     progress: Callable | None = None,
 ) -> Iterator[Moment]:
-    """Train a recipe from its start and examine the averaged and the raw weights at `marks`, with the same m starts each
-    time.
+    """Train a recipe from its start and examine the averaged and the raw weights at `marks`, with the same m starts each time.
 
     Args:
         recipe: what is trained, and how.

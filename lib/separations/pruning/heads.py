@@ -47,8 +47,9 @@ def mask_gradients(
 
     Args:
         model: a denoiser with a DiT.
-        x0, eps: data and noise, (m, *event_shape).
+        x0: data, (m, *event_shape).
         t: (m,).
+        eps: the noise, of the shape of x0.
         weight: which loss, see `train`.
         per_token: whether each token has a xi of its own.
 
