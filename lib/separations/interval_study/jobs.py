@@ -100,7 +100,7 @@ def interval_job(low: float, high: float, *, coverage: float = 0.5, **options) -
     """Training on with `timesteps.ConfidenceInterval(low, high, coverage)`.
 
     Args:
-        low, high: of the interval, in steps of 1,000.
+        low, high: of the interval, in steps out of 1,000.
         coverage: share of the normal law in it.
         options: further arguments of `Job`.
 
