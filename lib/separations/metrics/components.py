@@ -61,8 +61,7 @@ def component_distances(
 
     Returns:
         `ComponentDistances`: Wasserstein-1 distances in the unit of the data, and Jensen-Shannon *distances*, the
-        square root
-        of the divergence in bits, from 0 to 1.
+            square root of the divergence in bits, from 0 to 1.
 
     Raises:
         ValueError: for shapes that differ, too few points, a training set that varies in fewer directions, and values

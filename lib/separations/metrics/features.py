@@ -98,7 +98,7 @@ def sees(data_name: str, extractor: str = DEFAULT) -> bool:
 
     Returns:
         True for the pairs that were shown to pass, those in `SEEN`; any other one is False, also where nobody has
-        tried.
+            tried.
 
     Raises:
         ValueError: for an unknown extractor.
