@@ -105,6 +105,7 @@ SECTIONED = (
     "loss_gap",
     "metrics",
     "plotting",
+    "ledger",
 )
 PUBLIC = [(room, name) for room in SECTIONED for name in api.public(room)]
 
