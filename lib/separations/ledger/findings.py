@@ -24,9 +24,20 @@ def finding(
 ) -> Finding:
     """A part of a claim: an estimate, its interval, the criterion, and what must be given for it to count.
 
-    what: a few words that name the number; estimate: a number, an `IntervalEstimate` (its own interval is taken where interval is
-    None) or an `Estimate` (its normal one), or None if nothing was measured; interval: (low, high) around it, or EXACT for a number
-    without sampling; precondition: whether it is met, or a mapping from words to that. ValueError for NaN, for an interval without its estimate.
+    Args:
+        what: a few words that name the number.
+        estimate: a number, an `IntervalEstimate` (its own interval is taken where interval is None) or an `Estimate`
+            (its normal one), or None if nothing was measured.
+        interval: (low, high) around it, or EXACT for a number without sampling.
+        criterion: that the number is to meet.
+        precondition: whether it is met, or a mapping from words to that.
+        confidence: of the interval of an `Estimate`, in (0, 1).
+
+    Returns:
+        `Finding`.
+
+    Raises:
+        ValueError: for NaN, for an interval without its estimate.
     """
     given = precondition if isinstance(precondition, Mapping) else {"its precondition": precondition}
     unmet = ", ".join(str(words) for words, met in given.items() if not met)
@@ -52,7 +63,21 @@ def mean_of(
     precondition: bool | Mapping[str, bool] = True,
     confidence: float = 0.95,
 ) -> Finding:
-    """A finding on the mean over independent replications, with Student's interval. values: (r,); of one alone nothing follows."""
+    """A finding on the mean over independent replications, with Student's interval.
+
+    Args:
+        what: a few words that name the mean.
+        values: (r,); of one alone nothing follows, none is a number that was not measured.
+        criterion: that the mean is to meet.
+        precondition: whether it is met, or a mapping from words to that.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        `Finding`.
+
+    Raises:
+        ValueError: for values that are not finite.
+    """
     values = list(values)
     return finding(what, t_interval(values, confidence) if values else None, None, criterion, precondition)
 
@@ -65,21 +90,60 @@ def share(
     precondition: bool | Mapping[str, bool] = True,
     confidence: float = 0.95,
 ) -> Finding:
-    """A finding on a share of k out of m independent draws, with Wilson's interval."""
+    """A finding on a share of independent draws, with Wilson's interval.
+
+    Args:
+        what: a few words that name the share.
+        k: draws that count, 0 <= k <= m.
+        m: draws, >= 1.
+        criterion: that the share is to meet.
+        precondition: whether it is met, or a mapping from words to that.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        `Finding`.
+
+    Raises:
+        ValueError: for other values of k, m or confidence.
+    """
     return finding(what, wilson_interval(k, m, confidence), None, criterion, precondition)
 
 
 def counted(what: str, right: int, tried: int, precondition: bool | Mapping[str, bool] = True) -> Finding:
-    """A finding on cases that can be decided without sampling: it holds if all of those tried, at least one, are right."""
+    """A finding on cases that can be decided without sampling: it holds if all of those tried, at least one, are right.
+
+    Args:
+        what: a few words that name the cases.
+        right: cases that are right, 0 <= right <= tried.
+        tried: cases that were tried; of none nothing follows.
+        precondition: whether it is met, or a mapping from words to that.
+
+    Returns:
+        `Finding` on the share right / tried.
+
+    Raises:
+        ValueError: for other values of right or tried.
+    """
     tried = check_whole(tried, "tried", 0, 2**53)
     right = check_whole(right, "right", 0, tried)
     return finding(what, right / tried if tried else None, EXACT, Criterion(1.0, 1.0), precondition)
 
 
 def detectable_difference(values: Iterable[float], power: float = 0.8, confidence: float = 0.95) -> float:
-    """The true mean that a two-sided t test of "the mean is 0" would find with this power. values: (r,), r >= 2, as paired differences.
+    """The true mean that a two-sided t test of "the mean is 0" would find with this power.
 
-    Stands beside every null result: an effect below it would have been missed more often than 1 - power. inf for one value.
+    Stands beside every null result: an effect below it would have been missed more often than 1 - power.
+
+    Args:
+        values: (r,), r >= 2, as paired differences.
+        power: in (0, 1).
+        confidence: of the test, in (0, 1).
+
+    Returns:
+        The mean, in the unit of the values; inf for one value.
+
+    Raises:
+        ValueError: for no values, values that are not finite, and another power or confidence.
     """
     from scipy.stats import sem, t
 

@@ -46,7 +46,18 @@ def load_claims() -> dict[str, Claim]:
 
 @dataclass
 class Ledger:
-    """Evidence of one notebook, named by its path in book/ without extension, as 'foundations/13_two_scores'."""
+    """Evidence of one notebook.
+
+    Attributes:
+        notebook: its path in book/ without extension, as 'foundations/13_two_scores'.
+        version: of the library.
+        claims: records of `record`, the last one for each claim.
+        measures: numbers by name, of `measure`.
+        tables: names of those that `table` wrote.
+
+    Raises:
+        ValueError: for a notebook that is empty, absolute or with its extension.
+    """
 
     notebook: str
     version: str = __version__

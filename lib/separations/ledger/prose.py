@@ -11,9 +11,18 @@ NAME = re.compile(r"[^\s:`<>](?:[^:`<>\n]*[^\s:`<>])?")
 def glue(name: str, value, display: bool = False) -> None:
     """Keep a value under a name, for {glue:text} in the prose.
 
-    name: unique in the chapter, as a role can hold it; value: text or a number. A number of NumPy or PyTorch, also as an array without
-    dimensions, becomes a plain one: the page could not format another, and would drop it. display: whether the cell shows it as well.
-    ValueError for an array of several numbers, and for a name with a colon, a backquote, or a blank at its ends.
+    Args:
+        name: unique in the chapter, as a role can hold it.
+        value: text or a number. A number of NumPy or PyTorch, also as an array without dimensions, becomes a plain one:
+            the page could not format another, and would drop it.
+        display: whether the cell shows it as well.
+
+    Returns:
+        None.
+
+    Raises:
+        ValueError: for an array of several numbers, and for a name with a colon, a backquote, an angle bracket, or a
+            blank at its ends.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(

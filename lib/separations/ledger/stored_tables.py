@@ -34,7 +34,19 @@ def belongs(path: str | Path, parameters: Mapping, free: Collection[str] = FREE)
 
 
 def stored_rows(path: str | Path, parameters: Mapping, free: Collection[str] = FREE) -> list[dict[str, Value]]:
-    """Rows of a stored table if it belongs to these parameters (see `belongs`), else none: `stored_rows(...) or rows`."""
+    """Rows of a stored table if it belongs to these parameters (see `belongs`), else none: `stored_rows(...) or rows`.
+
+    Args:
+        path: of the CSV file.
+        parameters: of the run by name, others are passed over (`globals()` will do).
+        free: names of those on which the table does not depend.
+
+    Returns:
+        A mapping from column names to values for each row.
+
+    Raises:
+        ValueError: for a recipe or a table that cannot be read.
+    """
     return read_table(path) if belongs(path, parameters, free) else []
 
 

@@ -93,12 +93,33 @@ def at_most(bound: float) -> Criterion:
 
 
 def between(least: float, most: float) -> Criterion:
-    """The criterion least <= value <= most."""
+    """The criterion least <= value <= most.
+
+    Args:
+        least, most: the ends; one of them may be infinite.
+
+    Returns:
+        `Criterion`.
+
+    Raises:
+        ValueError: for NaN, least > most, and two infinite ends.
+    """
     return Criterion(least, most)
 
 
 def near(value: float, margin: float) -> Criterion:
-    """The criterion |x - value| <= margin: equality needs a margin, stated before the number is known."""
+    """The criterion |x - value| <= margin: equality needs a margin, stated before the number is known.
+
+    Args:
+        value: what x is to equal.
+        margin: finite, >= 0.
+
+    Returns:
+        `Criterion`.
+
+    Raises:
+        ValueError: for another margin.
+    """
     if not 0 <= margin < math.inf:
         raise ValueError(f"margin = {margin}: a finite number, not negative, is needed")
     return Criterion(value - margin, value + margin)
@@ -212,8 +233,16 @@ def combined(words: Iterable[str]) -> str:
 def verdict(findings: Finding | Iterable[Finding], scale: str, analogue: str = "") -> Verdict:
     """The verdict on a claim.
 
-    findings: its parts; scale: at which sizes they were measured, as "d = 8, n = 64, 79,000 parameters"; analogue: if not the
-    object of the source was measured, what was in its place. ValueError for no finding, an empty scale, two of one name.
+    Args:
+        findings: its parts.
+        scale: at which sizes they were measured, as "d = 8, n = 64, 79,000 parameters".
+        analogue: if not the object of the source was measured, what was in its place.
+
+    Returns:
+        `Verdict`, whose word follows from the findings.
+
+    Raises:
+        ValueError: for no finding, an empty scale, two of one name.
     """
     parts = (findings,) if isinstance(findings, Finding) else tuple(findings)
     if not parts or not all(isinstance(part, Finding) for part in parts):

@@ -9,11 +9,22 @@ from ..numerics.scale import peak, scaled, size_exponent
 
 
 def principal_axes(values: Tensor, components: int, *, fewer: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and first principal axes (D, components) of features (n, D), float64; components < min(n, D).
+    """Mean and first principal axes of features, by the directions in which they vary.
 
-    Directions in which the standard deviation is below rounding, max(n, D) eps of the largest, are of no meaning: coordinates
-    along them divided by their spread are rounding errors times 1e15. Where too few are left: ValueError, or with fewer=True
-    only those, (D, r) with 1 <= r < components. ValueError for points that are all equal.
+    Directions in which the standard deviation is below rounding, max(n, D) eps of the largest, are of no meaning:
+    coordinates along them divided by their spread are rounding errors times 1e15.
+
+    Args:
+        values: (n, D), floating point.
+        components: number of axes, < min(n, D).
+        fewer: where the points vary in r < components directions, whether to give those alone, (D, r) with r >= 1.
+
+    Returns:
+        Mean (D,) and axes (D, components), float64.
+
+    Raises:
+        ValueError: for another number of components, points that are all equal, and, unless fewer=True, points that
+            vary in fewer directions.
     """
     check_points(values, tuple(values.shape[1:]) if getattr(values, "ndim", 0) == 2 else ("D",), "values")
     n, D = values.shape

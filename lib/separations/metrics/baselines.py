@@ -17,9 +17,19 @@ from .memorization import MemorizationRatio, _check_threshold, _is_memorized, ch
 def chance_level(d: float, threshold: float = 1 / 9) -> float:
     """Share of fresh samples that the rule calls memorized by chance, threshold^(d/2).
 
-    Exact in the limit of many training points with a continuous density, in d (intrinsic) dimensions: the volumes of the
-    balls out to the two nearest points are the first two arrivals of a Poisson process, so (d1 / d2)^d is uniform on (0, 1).
-    With threshold = 1/9 it is 3^-d. ValueError unless d > 0 and 0 < threshold < 1.
+    Exact in the limit of many training points with a continuous density: the volumes of the balls out to the two
+    nearest points are the first two arrivals of a Poisson process, so (d1 / d2)^d is uniform on (0, 1). With threshold
+    = 1/9 it is 3^-d.
+
+    Args:
+        d: intrinsic dimension, > 0, not only whole numbers.
+        threshold: on the ratio of the squared distances, in (0, 1).
+
+    Returns:
+        The share, in (0, 1).
+
+    Raises:
+        ValueError: for other values of d or threshold.
     """
     if not as_real(d, "d") > 0:
         raise ValueError(f"d = {d}: a positive dimension is needed")
@@ -67,9 +77,21 @@ def excess_ratio(
 ) -> ExcessRatio:
     """Memorization ratio of samples minus that of held-out points, both against the same training set.
 
-    samples: (m, *event_shape), train: (n, *event_shape), held_out: (m', *event_shape), from the law of the training data but
-    not used in training. The interval joins the two Wilson intervals (Newcombe 1998, method 10); it covers the draw of the
-    samples and of the held-out points, not that of the training set. Errors as in `memorization_ratio`.
+    The interval joins the two Wilson intervals (Newcombe 1998, method 10); it covers the draw of the samples and of the
+    held-out points, not that of the training set.
+
+    Args:
+        samples: (m, *event_shape).
+        train: (n, *event_shape).
+        held_out: (m', *event_shape), from the law of the training data but not used in training.
+        threshold: on the ratio of the squared distances, in (0, 1).
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        `ExcessRatio`: the difference with its interval, both ratios and their counts.
+
+    Raises:
+        ValueError: as from `memorization_ratio`.
     """
     check_sets(train, samples=samples, held_out=held_out)
     ours, theirs = (memorization_ratio(x, train, threshold, confidence=confidence) for x in (samples, held_out))
@@ -108,11 +130,22 @@ class HeldOutComparison:
 
 
 def against_held_out(samples: Tensor, train: Tensor, held_out: Tensor) -> HeldOutComparison:
-    """Nearest distances of samples (m, *event_shape) to train (n, ...) and to held_out (n', ...); best with n' = n.
+    """Distances of samples to the nearest training point and to the nearest held-out point.
 
-    If the samples are independent of both sets, the nearest of all n + n' points is a training point with probability
-    n / (n + n'): a null value that holds in every dimension. Compare Meehan et al. (2020), who compare the distances of
+    If the samples are independent of both sets, the nearest of all n + n' points is a training point with probability n
+    / (n + n'): a null value that holds in every dimension. Compare Meehan et al. (2020), who compare the distances of
     samples to the training set with those of held-out points.
+
+    Args:
+        samples: (m, *event_shape).
+        train: (n, *event_shape).
+        held_out: (n', *event_shape), best with n' = n.
+
+    Returns:
+        `HeldOutComparison`, with distances (m,) and the counts n and n'.
+
+    Raises:
+        ValueError: for shapes that differ, or values that are not finite.
     """
     check_sets(train, held_out=held_out, samples=samples)
     flat = samples.reshape(len(samples), -1)
@@ -123,11 +156,23 @@ def against_held_out(samples: Tensor, train: Tensor, held_out: Tensor) -> HeldOu
 
 
 def memorized_distinct(samples: Tensor, train: Tensor, radius: float, threshold: float = 1 / 9) -> Tensor:
-    """The rule with x_(2) replaced by the nearest training point farther than radius from x_(1), (m,) bool.
+    """The rule with x_(2) replaced by the nearest training point farther than radius from x_(1).
 
-    Near-duplicates of x_(1) within radius then no longer hide a copy. radius = 0 merges exact duplicates only. A radius to
-    start from: a low quantile of the distance of held-out points to the training set. ValueError if radius < 0, or if
-    for some sample all training points lie within radius of its nearest one.
+    Near-duplicates of x_(1) within radius then no longer hide a copy.
+
+    Args:
+        samples: (m, *event_shape).
+        train: (n, *event_shape).
+        radius: >= 0, in the unit of the data; 0 merges exact duplicates only. To start from: a low quantile of the
+            distance of held-out points to the training set.
+        threshold: on the ratio of the squared distances, in (0, 1).
+
+    Returns:
+        Which samples are memorized, (m,) bool.
+
+    Raises:
+        ValueError: for shapes that differ, another radius or threshold, and if for some sample all training points lie
+            within radius of its nearest one.
     """
     check_sets(train, samples=samples)
     threshold = _check_threshold(threshold)

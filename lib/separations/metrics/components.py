@@ -47,10 +47,25 @@ def component_distances(
 ) -> ComponentDistances:
     """Wasserstein-1 and Jensen-Shannon distance per principal component of the training set.
 
-    samples: (m, *event_shape), train: (n, *event_shape), at least 4 each. The Jensen-Shannon *distance* is the square root of
-    the divergence in bits, from 0 to 1, of histograms with `bins` equal bins over the range of both sets. Both distances are
-    above 0 for two samples of one law, the more so the fewer there are (`at_half` shows it), so the intervals are those of
-    `half_sampling`: a bootstrap would add to the bias. ValueError for shapes that differ or too few points.
+    Both distances are above 0 for two samples of one law, the more so the fewer there are (`at_half` shows it), so the
+    intervals are those of `half_sampling`: a bootstrap would add to the bias.
+
+    Args:
+        samples: (m, *event_shape), m >= 4.
+        train: (n, *event_shape), n >= 4.
+        components: number of principal components, < min(n, d).
+        bins: equal bins of the histograms, over the range of both sets.
+        confidence: of the intervals, in (0, 1).
+        resamples: random halves behind an interval.
+        generator: of the halves; None is a fixed stream.
+
+    Returns:
+        `ComponentDistances`: Wasserstein-1 distances in the unit of the data, and Jensen-Shannon *distances*, the
+            square root of the divergence in bits, from 0 to 1.
+
+    Raises:
+        ValueError: for shapes that differ, too few points, a training set that varies in fewer directions, and values
+            so large that the distances overflow.
     """
     check_sets(train, samples=samples)
     components, bins = check_count(components, "components"), check_count(bins, "bins")
@@ -138,9 +153,21 @@ def mean_distance(
 ) -> IntervalEstimate:
     """Mean over samples of the Euclidean distance to the training set, with a percentile bootstrap over the samples.
 
-    samples: (m, *event_shape), train: (n, *event_shape). nearest_only: the distance to the nearest training point; otherwise
-    the mean over all of them, which mostly measures how wide both sets are. per_value: divided by sqrt(d), so that images of
-    different sizes compare.
+    Args:
+        samples: (m, *event_shape).
+        train: (n, *event_shape).
+        nearest_only: the distance to the nearest training point; otherwise the mean over all of them, which mostly
+            measures how wide both sets are.
+        per_value: divided by sqrt(d), so that images of different sizes compare.
+        confidence: of the interval, in (0, 1).
+        resamples: of the bootstrap.
+        generator: of the resamples; None is a fixed stream.
+
+    Returns:
+        The mean with its interval, in the unit of the data.
+
+    Raises:
+        ValueError: for shapes that differ, and values so large that the distances overflow.
     """
     each = distances(samples, train, nearest_only=nearest_only, per_value=per_value)
     options = {"confidence": confidence, "resamples": resamples, "generator": generator}
@@ -148,10 +175,19 @@ def mean_distance(
 
 
 def distance_parts(samples: Tensor, train: Tensor) -> tuple[float, float, float]:
-    """Parts of the mean squared distance of samples to the training set, per value: |mean - mean|^2, spread of the samples, of the training set.
+    """Parts of the mean squared distance of samples to the training set, per value.
 
     They add up to the mean of |s - x|^2 / d over all pairs: the training set enters by its mean and its spread alone.
-    samples: (m, *event_shape), train: (n, *event_shape). ValueError for shapes that differ.
+
+    Args:
+        samples: (m, *event_shape).
+        train: (n, *event_shape).
+
+    Returns:
+        |mean - mean|^2, spread of the samples, spread of the training set, each divided by d.
+
+    Raises:
+        ValueError: for shapes that differ.
     """
     check_sets(train, samples=samples)
     x, y = (z.detach().flatten(1).double().cpu() for z in (samples, train))

@@ -19,7 +19,16 @@ SEEN: dict[str, tuple[str, ...]] = {"digits": ("mnist5k",)}
 
 @dataclass(frozen=True)
 class Features:
-    """Features of a set. values: (m, D) floating point; extractor, source: names of what made them and of the set."""
+    """Features of a set, with the names of what made them and of the set.
+
+    Attributes:
+        values: (m, D), floating point, D >= 1.
+        extractor: name of what made them.
+        source: name of the set.
+
+    Raises:
+        ValueError: for values of another shape or kind, or that are not finite.
+    """
 
     values: Tensor = field(repr=False)
     extractor: str
@@ -41,7 +50,19 @@ class Features:
 
 
 def features_of(images: Tensor, extractor: Extractor | str = DEFAULT, source: str = "images") -> Features:
-    """Features of images with their names attached. images: (m, C, H, W) in [-1, 1]; source: name of the set."""
+    """Features of images with their names attached.
+
+    Args:
+        images: (m, C, H, W) in [-1, 1], C = 1 or 3.
+        extractor: one of `EXTRACTORS` by name, or a function of images with a name.
+        source: name of the set.
+
+    Returns:
+        `Features` (m, D).
+
+    Raises:
+        ValueError: for an unknown extractor, or other images.
+    """
     extractor = _extractor(extractor)
     return Features(extractor(images), extractor.name, source)
 
@@ -67,10 +88,20 @@ def named_extractor(name: str = DEFAULT, **options) -> Extractor:
 def sees(data_name: str, extractor: str = DEFAULT) -> bool:
     """Whether measures of quality in these features may be read for images of a data set.
 
-    They may if a change that nobody sees leaves them where they are: noise of standard deviation 0.02 on pixels in [-1, 1], 2.5 of
-    256 grey levels, must not move them by more than their intervals are wide. `SEEN` has the pairs that were shown to pass; any
-    other one is False, also where nobody has tried. The precondition of every finding about quality. data_name: of `data.load`.
-    ValueError for an unknown extractor.
+    They may if a change that nobody sees leaves them where they are: noise of standard deviation 0.02 on pixels in [-1,
+    1], 2.5 of 256 grey levels, must not move them by more than their intervals are wide. The precondition of every
+    finding about quality.
+
+    Args:
+        data_name: name of a data set, of `data.load`.
+        extractor: one of `EXTRACTORS` by name.
+
+    Returns:
+        True for the pairs that were shown to pass, those in `SEEN`; any other one is False, also where nobody has
+            tried.
+
+    Raises:
+        ValueError: for an unknown extractor.
     """
     if extractor not in EXTRACTORS:
         raise ValueError(f"extractor = {extractor!r}: one of {', '.join(EXTRACTORS)} is needed")

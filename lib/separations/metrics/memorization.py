@@ -16,16 +16,30 @@ from ..numerics.rows import Rows, kind
 
 @dataclass(frozen=True)
 class MemorizationRatio(IntervalEstimate):
-    """Share of memorized samples with Wilson's interval; float(...) is the ratio."""
+    """Share of memorized samples with Wilson's interval; float(...) is the ratio.
 
-    m: int  # generated samples
-    n: int  # training points that count (distinct ones, if duplicates were merged)
-    duplicates: int  # training points that were merged into an equal one
+    Attributes:
+        value: the share.
+        low, high: ends of the interval.
+        confidence: of the interval.
+        m: generated samples.
+        n: training points that count (distinct ones, if duplicates were merged).
+        duplicates: training points that were merged into an equal one.
+        threshold: on the ratio of the squared distances.
+        memorized: (m,) bool.
+        nearest: (m,) row of the nearest training point in the set as given.
+        d1: (m,) distance to the nearest training point.
+        d2: (m,) distance to the second nearest.
+    """
+
+    m: int
+    n: int
+    duplicates: int
     threshold: float
-    memorized: Tensor = field(repr=False)  # (m,) bool
-    nearest: Tensor = field(repr=False)  # (m,) row of the nearest training point in the set as given
-    d1: Tensor = field(repr=False)  # (m,) distance to the nearest training point
-    d2: Tensor = field(repr=False)  # (m,) distance to the second nearest
+    memorized: Tensor = field(repr=False)
+    nearest: Tensor = field(repr=False)
+    d1: Tensor = field(repr=False)
+    d2: Tensor = field(repr=False)
 
     @property
     def ratio(self) -> float:

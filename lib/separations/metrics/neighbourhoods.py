@@ -33,6 +33,20 @@ def precision_recall(
 
     r_k(y): distance of y to its k-th nearest other reference point. Both fall with fewer points or more features, so
     compare at equal counts only. The intervals count the randomness of the balls as well as that of the points in them.
+
+    Args:
+        samples: features (m, D), m >= 2 k + 2.
+        reference: features (n, D) of the same extractor, n >= 2 k + 2.
+        k: which neighbour a ball reaches to, >= 1.
+        confidence: of the intervals, in (0, 1).
+        resamples: random halves behind an interval.
+        generator: of the halves; None is a fixed stream.
+
+    Returns:
+        Precision and recall, each in [0, 1].
+
+    Raises:
+        ValueError: for features of different extractors, and for too few points for k.
     """
     check_pair(samples, reference, check_count(k, "k"))
     x, y = _points(samples, reference)
@@ -69,8 +83,22 @@ def density_coverage(
 ) -> tuple[Measure, Measure]:
     """Density: mean over samples x of #{y: |x - y| <= r_k(y)} / k. Coverage: share of reference points y with such an x.
 
-    Balls stand around reference points only, so samples far out widen nothing, as they can in `precision_recall`. For equal
-    laws and counts density is 1 on average (it may exceed 1) and coverage about 1 - 2^-k.
+    Balls stand around reference points only, so samples far out widen nothing, as they can in `precision_recall`. For
+    equal laws and counts density is 1 on average (it may exceed 1) and coverage about 1 - 2^-k.
+
+    Args:
+        samples: features (m, D), m >= 2 k + 2.
+        reference: features (n, D) of the same extractor, n >= 2 k + 2.
+        k: which neighbour a ball reaches to, >= 1.
+        confidence: of the intervals, in (0, 1).
+        resamples: random halves behind an interval.
+        generator: of the halves; None is a fixed stream.
+
+    Returns:
+        Density, >= 0, and coverage, in [0, 1].
+
+    Raises:
+        ValueError: for features of different extractors, and for too few points for k.
     """
     across, radii = _reference_balls(samples, reference, k)
 
@@ -99,10 +127,25 @@ def reachable_coverage(
 ) -> Measure:
     """The coverage that any number of samples would reach, estimated from those at hand: a measure of variety that is stable in m.
 
-    Recall and coverage mix what a model can generate with how often it was asked. Of the reference balls that no sample has hit,
-    some would be hit by more: how many is estimated from those hit once (f1) and twice (f2), as the number of unseen species is (Chao 1984, the
-    bias-corrected form): hit + (m - 1)/m f1 (f1 - 1) / (2 (f2 + 1)), at most all. It is a lower bound in the mean for large m. A model that copies 64 images
-    stays at the share of the balls that hold one of them, whatever m is; a good model comes near 1 with samples that are few.
+    Recall and coverage mix what a model can generate with how often it was asked. Of the reference balls that no sample
+    has hit, some would be hit by more: how many is estimated from those hit once (f1) and twice (f2), as the number of
+    unseen species is (Chao 1984, the bias-corrected form): hit + (m - 1)/m f1 (f1 - 1) / (2 (f2 + 1)), at most all. It
+    is a lower bound in the mean for large m. A model that copies 64 images stays at the share of the balls that hold
+    one of them, whatever m is; a good model comes near 1 with samples that are few.
+
+    Args:
+        samples: features (m, D), m >= 2 k + 2.
+        reference: features (n, D) of the same extractor, n >= 2 k + 2.
+        k: which neighbour a ball reaches to, >= 1.
+        confidence: of the interval, in (0, 1).
+        resamples: random halves behind the interval.
+        generator: of the halves; None is a fixed stream.
+
+    Returns:
+        The estimated share of the reference balls, in [0, 1].
+
+    Raises:
+        ValueError: for features of different extractors, and for too few points for k.
     """
     across, radii = _reference_balls(samples, reference, k)
     single = across.float()
@@ -121,10 +164,22 @@ def reachable_coverage(
 
 
 def coverage_curve(samples: Features, reference: Features, counts: Iterable[int], k: int = 5) -> Tensor:
-    """Coverage that a random part of the samples has in the mean, for each of counts (c,), 1 <= count <= m: (c,) float64.
+    """Coverage that a random part of the samples has in the mean, for several sizes of the part.
 
     A ball with h of m samples is missed by j of them with probability C(m - h, j) / C(m, j), so no part has to be drawn
     (rarefaction; Hurlbert 1971). Curves of two models compare at any count, also of sets of different m.
+
+    Args:
+        samples: features (m, D), m >= 2 k + 2.
+        reference: features (n, D) of the same extractor, n >= 2 k + 2.
+        counts: (c,) whole numbers, 1 <= count <= m.
+        k: which neighbour a ball reaches to, >= 1.
+
+    Returns:
+        (c,), float64.
+
+    Raises:
+        ValueError: for other counts, features of different extractors, and too few points for k.
     """
     check_pair(samples, reference, check_count(k, "k"))
     m, counts = len(samples), [check_count(count, "counts") for count in counts]

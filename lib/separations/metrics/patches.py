@@ -46,9 +46,22 @@ def patch_matches(
 ) -> PatchMatches:
     """The rule d1^2 <= threshold d2^2 on each patch against the patches of all training images at the same place.
 
-    samples: (m, c, h, w), train: (n, c, h, w). A patch is textured if its standard deviation is at least contrast, in units
-    of the data: a blank patch is a copy of every other blank patch and says nothing. Equal training patches count once; where
-    all of them are equal there is no second nearest, and only an exact copy counts.
+    A blank patch is a copy of every other blank patch and says nothing: only textured ones are looked at. Equal
+    training patches count once; where all of them are equal there is no second nearest, and only an exact copy counts.
+
+    Args:
+        samples: (m, c, h, w).
+        train: (n, c, h, w), n >= 2.
+        size: of the square patches that tile an image, in pixels; a divisor of h and of w.
+        threshold: on the ratio of the squared distances, in (0, 1).
+        contrast: least standard deviation of a textured patch, >= 0, in the unit of the data.
+
+    Returns:
+        `PatchMatches`, with booleans (m, h // size, w // size).
+
+    Raises:
+        ValueError: for shapes that differ, fewer than 2 training images, and other values of size, threshold or
+            contrast.
     """
     check_sets(train, samples=samples)
     if len(train) < 2:

@@ -33,7 +33,15 @@ LARGEST = 1e48  # feature whose sixth power, in sums of many, still fits float64
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """What `image_quality` measures; iterating gives the seven measures."""
+    """What `image_quality` measures; iterating gives the seven measures.
+
+    Attributes:
+        frechet: as from `frechet_distance`.
+        kernel: as from `kernel_distance`.
+        precision, recall: as from `precision_recall`.
+        density, coverage: as from `density_coverage`.
+        reach: as from `reachable_coverage`.
+    """
 
     frechet: Measure
     kernel: Measure
@@ -66,9 +74,23 @@ def image_quality(
 ) -> ImageQuality:
     """All measures of samples against a reference set, from features that are computed once.
 
-    samples, reference: images (m, C, H, W) in [-1, 1], or `Features` of them, which bring their own names: compute those
-    of the reference once. components: of the Fréchet distance. k, k_density: neighbours of precision and recall, of
-    density and coverage. ValueError for features of different extractors and for too few points for k.
+    Args:
+        samples, reference: images (m, C, H, W) in [-1, 1], or `Features` of them, which bring their own names: compute
+            those of the reference once.
+        extractor: of the features of images, one of `EXTRACTORS` by name, or a function of images with a name.
+        samples_name, reference_name: names of the sets that are given as images.
+        components: of the Fréchet distance.
+        k: neighbours of precision and recall.
+        k_density: neighbours of density, coverage and reachable coverage.
+        confidence: of the intervals, in (0, 1).
+        resamples: random halves behind an interval.
+        generator: of the halves; None is a fixed stream.
+
+    Returns:
+        `ImageQuality`: the seven measures, each with its interval.
+
+    Raises:
+        ValueError: for features of different extractors and for too few points for k.
     """
     x = samples if isinstance(samples, Features) else features_of(samples, extractor, samples_name)
     y = reference if isinstance(reference, Features) else features_of(reference, extractor, reference_name)
@@ -94,11 +116,26 @@ def frechet_distance(
     """|mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2)), mu and S mean and covariance of the features (squared distance).
 
     Moments from m samples make it too large, by about D^2 / m in units of one feature's variance, and with m <= D the
-    covariances are singular. So by default it is taken along the first `components` principal axes of the reference (in
-    the label; found once, on the whole reference; of other directions it sees nothing). Where the reference varies in fewer
-    directions, these are all that is used, as the label then says; ValueError if its points are all equal. components=None, or
-    as many as there are features: all of them (with D > 1,000 half a minute for the interval). The bias remains: compare at
-    equal counts only; 2 value - at_half takes off its first order (Chong and Forsyth 2020).
+    covariances are singular. So by default it is taken along the first principal axes of the reference (in the label;
+    found once, on the whole reference; of other directions it sees nothing). The bias remains: compare at equal counts
+    only; 2 value - at_half takes off its first order (Chong and Forsyth 2020).
+
+    Args:
+        samples: features (m, D), m >= 4.
+        reference: features (n, D) of the same extractor, n >= 4.
+        components: number of axes; where the reference varies in fewer directions, these are all that is used, as the
+            label then says. None, or as many as there are features: all of them (with D > 1,000 half a minute for the
+            interval).
+        confidence: of the interval, in (0, 1).
+        resamples: random halves behind the interval.
+        generator: of the halves; None is a fixed stream.
+
+    Returns:
+        The squared distance, >= 0, in squared units of the features.
+
+    Raises:
+        ValueError: for features of different extractors, too few points, a reference whose points are all equal, and
+            features so large that the distance overflows.
     """
     check_pair(samples, reference)
     x, y = feature_values(samples), feature_values(reference)
@@ -128,6 +165,19 @@ def kernel_distance(
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y) over all pairs of different points, k(a, b) = (a.b / D + 1)^3.
 
     Unbiased at every count, so it is negative half of the time for equal laws; the measure of choice for few samples.
+
+    Args:
+        samples: features (m, D), m >= 4, at most 1e48 in size.
+        reference: features (n, D) of the same extractor, n >= 4, at most 1e48 in size.
+        confidence: of the interval, in (0, 1).
+        resamples: random halves behind the interval.
+        generator: of the halves; None is a fixed stream.
+
+    Returns:
+        The squared discrepancy, of either sign.
+
+    Raises:
+        ValueError: for features of different extractors, too few points, and larger features.
     """
     check_pair(samples, reference)
     x, y = feature_values(samples), feature_values(reference)

@@ -40,10 +40,22 @@ class TwoSampleTest:
 def energy_test(
     x: Tensor, y: Tensor, *, permutations: int = 199, generator: torch.Generator | None = None
 ) -> TwoSampleTest:
-    """Permutation test of "x and y have the same law" by the energy distance. x: (m, *event_shape), y: (n, *event_shape).
+    """Permutation test of "x and y have the same law" by the energy distance.
 
     It is blind to no difference between two laws with finite means, and it has no scale to choose.
-    ValueError for samples of different shape, with NaN, or of fewer than 2 points.
+
+    Args:
+        x: (m, *event_shape), m >= 2.
+        y: (n, *event_shape), n >= 2.
+        permutations: shuffles of the labels; the p-value is at least 1 / (permutations + 1).
+        generator: of the shuffles; None is a fixed stream.
+
+    Returns:
+        `TwoSampleTest`: the distance, in the unit of x, and its p-value.
+
+    Raises:
+        ValueError: for samples of different shape, with NaN, of fewer than 2 points, or so large that the distance
+            overflows.
     """
     x, y, exponent = _check_samples(x, y)
     z = np.concatenate([x, y])
@@ -62,8 +74,19 @@ def mmd_test(
 ) -> TwoSampleTest:
     """Permutation test by the squared kernel mean discrepancy with k(a, b) = exp(-|a - b|^2 / (2 bandwidth^2)).
 
-    bandwidth: in units of x; by default the median distance in the pooled sample, which does not depend on the labels, so
-    that the test stays exact. A small bandwidth sees fine detail, a large one sees means.
+    Args:
+        x: (m, *event_shape), m >= 2.
+        y: (n, *event_shape), n >= 2.
+        bandwidth: > 0, in units of x; a small one sees fine detail, a large one sees means. By default the median
+            distance in the pooled sample, which does not depend on the labels, so that the test stays exact.
+        permutations: shuffles of the labels; the p-value is at least 1 / (permutations + 1).
+        generator: of the shuffles; None is a fixed stream.
+
+    Returns:
+        `TwoSampleTest`: the squared discrepancy and its p-value.
+
+    Raises:
+        ValueError: for another bandwidth, and samples of different shape, with NaN, or of fewer than 2 points.
     """
     if bandwidth is not None and not 0 < as_real(bandwidth, "bandwidth") < np.inf:
         raise ValueError(f"bandwidth = {bandwidth}: a positive number is needed")
@@ -88,9 +111,24 @@ def p_values(
     permutations: int = 199,
     generator: torch.Generator | None = None,
 ) -> np.ndarray:
-    """p-values of independent replications: `test` on consecutive blocks of `size` points of x and of y, (replications,).
+    """p-values of independent replications: a test on consecutive blocks of points of x and of y.
 
-    For equal laws and independent rows they are uniform on {1/(permutations + 1), ..., 1}; scipy.stats.kstest looks at that.
+    For equal laws and independent rows they are uniform on {1/(permutations + 1), ..., 1}; scipy.stats.kstest looks at
+    that.
+
+    Args:
+        x: (m, *event_shape).
+        y: (n, *event_shape).
+        size: points of a block, of either sample; at most min(m, n).
+        test: `energy_test`, `mmd_test`, or another with their arguments.
+        permutations: shuffles of the labels in each test.
+        generator: of all the shuffles; None is a fixed stream.
+
+    Returns:
+        (replications,), of which there are min(m, n) // size.
+
+    Raises:
+        ValueError: for another size, and samples of different shape or with NaN.
     """
     size = check_count(size, "size")
     _check_samples(x, y, least=1)

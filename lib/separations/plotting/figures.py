@@ -39,10 +39,19 @@ def use_style() -> None:
 
 
 def panels(nrows: int = 1, ncols: int = 1, *, height: float | None = None, share: bool = True, **options):
-    """Small multiples over the width of a page, on shared axes unless share=False: (figure, axes).
+    """Small multiples over the width of a page.
 
-    height: inches of one row (default: panels wider than high by 1.3, at most 3.6). Axes as from `plt.subplots`: one,
-    an array (nrows,) or (ncols,), or (nrows, ncols); options are passed on to it.
+    Args:
+        nrows, ncols: of the panels.
+        height: inches of one row (default: panels wider than high by 1.3, at most 3.6).
+        share: whether all panels have the same axes.
+        options: for `plt.subplots`.
+
+    Returns:
+        Figure and axes, the latter as from `plt.subplots`: one, an array (nrows,) or (ncols,), or (nrows, ncols).
+
+    Raises:
+        ValueError: for nrows or ncols below 1.
     """
     nrows, ncols = count(nrows, "nrows"), count(ncols, "ncols")
     height = min(3.6, WIDTH / ncols / 1.3 + 0.4) if height is None else height
@@ -51,13 +60,37 @@ def panels(nrows: int = 1, ncols: int = 1, *, height: float | None = None, share
 
 
 def panel_label(ax: Axes, text: str) -> Axes:
-    """Name a panel of small multiples: short bold text above its left corner."""
+    """Name a panel of small multiples.
+
+    Args:
+        ax: the panel.
+        text: short; it stands in bold above the left corner.
+
+    Returns:
+        The axes.
+    """
     ax.set_title(text, loc="left", fontsize=9.5, fontweight="bold", pad=4)
     return ax
 
 
 def line_with_band(ax: Axes, x, mean, low=None, high=None, *, label: str | None = None, color=None, **style) -> Axes:
-    """A line with the band of its uncertainty: mean, low, high (n,) at x (n,); no band where low and high are None."""
+    """A line with the band of its uncertainty.
+
+    Args:
+        ax: where it is drawn.
+        x: (n,).
+        mean: (n,), the line.
+        low, high: (n,), ends of the band; no band where both are None.
+        label: for a legend or `direct_labels`.
+        color: by default the next of the cycle.
+        style: for `Axes.plot`.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: for shapes that differ, values that are not finite, one end without the other, and low above high.
+    """
     x = array(x, "x", ("n",))
     mean = array(mean, "mean", x.shape)
     if (low is None) != (high is None):
@@ -70,7 +103,23 @@ def line_with_band(ax: Axes, x, mean, low=None, high=None, *, label: str | None 
 
 
 def error_points(ax: Axes, x, y, low, high, *, label: str | None = None, color=None, marker: str = "o") -> Axes:
-    """Points with their intervals: y (n,) at x (n,), low and high (n,) the ends of the intervals, not their lengths."""
+    """Points with their intervals.
+
+    Args:
+        ax: where they are drawn.
+        x: (n,).
+        y: (n,), the points.
+        low, high: (n,), the ends of the intervals, not their lengths.
+        label: for a legend.
+        color: by default the next of the cycle.
+        marker: of matplotlib.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: for shapes that differ, values that are not finite, and low above high.
+    """
     x = array(x, "x", ("n",))
     y, (low, high) = array(y, "y", x.shape), _interval(low, high, x.shape)
     (dots,) = ax.plot(x, y, marker, label=label, color=_next_color(ax, color), zorder=3)
@@ -81,7 +130,17 @@ def error_points(ax: Axes, x, y, low, high, *, label: str | None = None, color=N
 def direct_labels(ax: Axes, size: float = 9.0) -> Axes:
     """Write each labelled line's name at its right end, in its colour, without overlaps; instead of a legend.
 
-    Call it last: it lays the figure out to find the ends. ValueError if no line of the axes has a label.
+    Call it last: it lays the figure out to find the ends.
+
+    Args:
+        ax: the axes with the lines.
+        size: of the text, in points.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: if no line of the axes has a label.
     """
     lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
     if not lines:
@@ -103,10 +162,21 @@ def direct_labels(ax: Axes, size: float = 9.0) -> Axes:
 
 
 def points(ax: Axes, train=None, samples=None, memorized=None, *, size: float = 9.0, extent=None) -> Axes:
-    """2D scatter: training points (n, 2) as crosses, samples (m, 2) as dots, the memorized ones as red diamonds.
+    """2D scatter of training points and samples; the artists carry labels for a legend.
 
-    memorized: booleans (m,), one for each sample. size: area of a dot in points squared. The artists carry labels for a
-    legend.
+    Args:
+        ax: where they are drawn.
+        train: (n, 2), drawn as crosses.
+        samples: (m, 2), drawn as dots.
+        memorized: booleans (m,), one for each sample; those are red diamonds.
+        size: area of a dot, in points squared.
+        extent: window (left, right, bottom, top); by default what matplotlib takes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: for neither train nor samples, memorized without samples, and other shapes.
     """
     if train is None and samples is None:
         raise ValueError("train and samples are None: at least one of them is needed")
@@ -130,9 +200,24 @@ def density(
     ax: Axes, log_prob: Callable, extent: Extent, resolution: int = 150, *, color="truth", depth: float = 8.0,
     colorbar: bool = False,
 ) -> Axes:  # fmt: skip
-    """Filled contours of a 2D log density over extent (left, right, bottom, top), log_prob: (m, 2) -> (m,).
+    """Filled contours of a 2D log density.
 
-    One shade a nat, from the maximum on the grid down to `depth` nats below it; white is anything less.
+    One shade a nat, from the maximum on the grid down; white is anything less than the last.
+
+    Args:
+        ax: where they are drawn.
+        log_prob: (m, 2) -> (m,).
+        extent: window (left, right, bottom, top).
+        resolution: cells along the longer side of the window.
+        color: of the darkest shade.
+        depth: of the last shade, in nats below the maximum.
+        colorbar: whether one stands beside the axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: for a log_prob of another shape, with NaN, or -inf on the whole window, and for another extent.
     """
     x, y, at = cells(extent, resolution)
     values = _evaluate(log_prob, at, "log_prob", (len(at),)).reshape(len(y), len(x))
@@ -151,11 +236,26 @@ def field(
     ax: Axes, score: Callable, extent: Extent, resolution: int = 19, *, color="train", power: float = 0.5,
     longest: float | None = None,
 ) -> Axes:  # fmt: skip
-    """Arrows of a 2D score over extent (left, right, bottom, top), score: (m, 2) -> (m, 2).
+    """Arrows of a 2D score.
 
     An arrow's length is proportional to |s|**power, and a note above the right corner says so and gives |s| of the
-    longest arrow. longest: the |s| that fills one grid step (default: the largest here); the same for several panels
-    makes their arrows comparable.
+    longest arrow.
+
+    Args:
+        ax: where they are drawn.
+        score: (m, 2) -> (m, 2).
+        extent: window (left, right, bottom, top).
+        resolution: arrows along the longer side of the window.
+        color: of the arrows.
+        power: in (0, 1].
+        longest: the |s| that fills one grid step (default: the largest here); the same for several panels makes their
+            arrows comparable.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: for a score of another shape or that is not finite, and other values of extent, power or longest.
     """
     x, y, at = cells(extent, resolution)
     arrows = _evaluate(score, at, "score", (len(at), 2))

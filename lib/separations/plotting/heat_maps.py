@@ -71,6 +71,9 @@ def boxes(ax: Axes, groups: Mapping[float, Sequence[float]], *, width: float | N
         ax: where they are drawn.
         groups: the values at each place.
         width: of a box, in units of the axis; by default two thirds of the least distance of two places.
+
+    Returns:
+        The axes.
     """
     places = sorted(groups)
     width = width or (min(np.diff(places)) if len(places) > 1 else 100) * 0.65

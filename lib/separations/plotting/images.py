@@ -28,10 +28,22 @@ def image_grid(
     ax: Axes | Figure | SubFigure, images, ncols: int, labels: Sequence[str] | None = None, frame_colors=None, *,
     value_range: Range = (-1.0, 1.0),
 ) -> Axes:  # fmt: skip
-    """Images (n, h, w), (n, 1, h, w) or (n, 3, h, w) in rows of ncols, the last row perhaps shorter.
+    """Images in rows, the last row perhaps shorter.
 
-    labels: n short texts below the images. frame_colors: n colours, None for no frame, or one colour for all. Values
-    are clipped to value_range (low, high); an image wholly on another scale, such as 0 to 255, is a ValueError.
+    Args:
+        ax: axes, or a figure that gets some.
+        images: (n, h, w), (n, 1, h, w) or (n, 3, h, w).
+        ncols: images a row.
+        labels: n short texts below the images.
+        frame_colors: n colours, None for no frame, or one colour for all.
+        value_range: (low, high), black and white; values are clipped to it.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: for other shapes, another number of labels or colours, and images wholly on another scale, such as 0
+            to 255.
     """
     images, ncols = _images(images, "images", value_range), count(ncols, "ncols")
     labels = _per_image(labels, "labels", len(images), "")
@@ -44,10 +56,22 @@ def pairs(
     fig: Figure | SubFigure | Axes, generated, nearest, captions: Sequence[str] | None = None, *, memorized=None,
     ncols: int = 10, value_range: Range = (-1.0, 1.0), names: tuple[str, str] = ("generated", "nearest\ntraining"),
 ) -> Axes:  # fmt: skip
-    """Generated images above their nearest training images: both (m, h, w) or (m, c, h, w), in blocks of ncols.
+    """Generated images above their nearest training images, in blocks.
 
-    captions: m short texts below the pairs. memorized: booleans (m,); those generated images get a red frame.
-    names: what stands left of the two rows of a block.
+    Args:
+        fig: a figure that gets axes, or axes.
+        generated, nearest: (m, h, w) or (m, c, h, w), c = 1 or 3.
+        captions: m short texts below the pairs.
+        memorized: booleans (m,); those generated images get a red frame.
+        ncols: pairs a block.
+        value_range: (low, high), black and white; values are clipped to it.
+        names: what stands left of the two rows of a block.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: for shapes that differ, another number of captions or booleans, and images wholly on another scale.
     """
     upper, lower = _images(generated, "generated", value_range), _images(nearest, "nearest", value_range)
     m, ncols = len(upper), min(count(ncols, "ncols"), len(upper))

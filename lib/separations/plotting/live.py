@@ -45,12 +45,32 @@ def score_field_slider(
 ) -> InteractiveFigure:  # fmt: skip
     """Score fields side by side over one window, with a slider over t.
 
-    x (nx,), y (ny,): equally spaced centres of cells, as from `cells`. t: (frames,). fields: for each panel the scores
-    (frames, ny, nx, 2). log_densities: for each panel (frames, ny', nx') at the centres of cells of the same window, of
-    any resolution; shaded from the frame's maximum down to `depth` nats below it. train (n, 2): crosses, at alpha x_i
-    if alpha (frames,) is given. sigma (frames,) adds to the text at the slider, readouts (frames,) replaces it.
-    An arrow's length is proportional to |s|**power; each panel says |s| of its longest arrow. start: index of the frame
-    shown first (default: the middle). 20 frames, 16 arrows and 32 cells of shade along a side take about 80 KB.
+    An arrow's length is proportional to |s|**power; each panel says |s| of its longest arrow. 20 frames, 16 arrows and
+    32 cells of shade along a side take about 80 KB.
+
+    Args:
+        name: unique on its page; lower-case letters, digits and hyphens, a letter first.
+        x, y: (nx,) and (ny,), equally spaced centres of cells, as from `cells`.
+        t: (frames,).
+        fields: for each panel the scores (frames, ny, nx, 2).
+        log_densities: for each panel (frames, ny', nx') at the centres of cells of the same window, of any resolution,
+            or None.
+        train: (n, 2), drawn as crosses.
+        alpha: (frames,); the crosses then stand at alpha x_i.
+        sigma: (frames,), added to the text at the slider.
+        labels: of the panels.
+        colors: of the shades, one for each panel.
+        readouts: (frames,) texts at the slider, in place of t and sigma.
+        start: index of the frame shown first (default: the middle).
+        depth: the shades reach from the frame's maximum down to so many nats below it, > 0.
+        power: in (0, 1].
+
+    Returns:
+        The figure, which a notebook displays.
+
+    Raises:
+        ValueError: for shapes or numbers of panels that do not fit, values that are not finite, another name, start,
+            depth or power, and a figure of more than 150,000 bytes.
     """
     x, y, t = _regular(x, "x"), _regular(y, "y"), array(t, "t", ("frames",))
     if not 1 <= len(fields) == len(labels) == len(colors):
@@ -81,12 +101,28 @@ def curves_slider(
     ylim: tuple[float, float] | None = None, log_x: bool = False, colors: Sequence | None = None,
     readouts: Sequence[Sequence[str]] | None = None, start: Sequence[int] | None = None, ordered: bool = False,
 ) -> InteractiveFigure:  # fmt: skip
-    """Curves over x (nx,) with one or two sliders.
+    """Curves over x with one or two sliders.
 
-    sliders: label -> its values (k,). curves: label -> (k1, nx), or (k1, k2, nx) with two sliders. ylim: by default
-    what all frames need, and the same for all. readouts, start: for each slider its texts (k,), its first position.
-    ordered: two sliders are the ends of an interval, the first stays at a smaller position than the second and pushes it on; what
-    the curves are at other pairs of positions (any finite numbers) is never shown.
+    Args:
+        name: unique on its page; lower-case letters, digits and hyphens, a letter first.
+        x: (nx,), increasing, positive if log_x.
+        curves: label -> (k1, nx), or (k1, k2, nx) with two sliders.
+        sliders: label -> its values (k,).
+        xlabel, ylabel: of the axes.
+        ylim: (low, high), by default what all frames need, and the same for all.
+        log_x: whether the x axis is logarithmic.
+        colors: one for each curve.
+        readouts: for each slider its texts (k,).
+        start: for each slider its first position.
+        ordered: two sliders are the ends of an interval, the first stays at a smaller position than the second and
+            pushes it on; what the curves are at other pairs of positions (any finite numbers) is never shown.
+
+    Returns:
+        The figure, which a notebook displays.
+
+    Raises:
+        ValueError: for shapes or numbers of sliders that do not fit, values that are not finite, another name, x, ylim
+            or start, and a figure of more than 150,000 bytes.
     """
     x = array(x, "x", ("nx",))
     if len(sliders) not in (1, 2) or not curves:
