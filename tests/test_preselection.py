@@ -171,3 +171,30 @@ def test_progress_is_told():
     rows = Rows(data, 30, progress=progress)
     nearest(data[:3], rows, progress=progress)
     assert told == [4, 4]
+
+
+@pytest.mark.parametrize("place, spread, d", [(2.0**20, 4.0, 2), (1e4, 0.05, 2), (1e5, 1.0, 8), (1e6, 1.0, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_far_from_the_origin_rows_and_queries_are_centred_alike(place, spread, d, dtype):
+    g = torch.Generator().manual_seed(7)
+    data = (place + spread * torch.randn(2000, d, generator=g)).to(dtype)
+    x = (place + spread * torch.randn(300, d, generator=g)).to(dtype)
+    distance, index = nearest(x, Rows(data), 2)
+    want, where = full_sort(x, data, 2)
+    assert torch.equal(index, where) and torch.equal(distance, want)
+
+
+def test_rows_too_long_for_32_bits_are_multiplied_otherwise():
+    d = 133_000
+    data = torch.full((40, d), 255, dtype=torch.uint8)
+    data[3], data[4:8] = 0, 1
+    assert nearest(-torch.ones(24, d), Rows(data), 1)[1][:, 0].tolist() == [3] * 24
+    assert 128 * preselection.SIGNED * preselection.LONGEST < 2**31
+
+
+def test_numbers_whose_squares_float32_cannot_hold():
+    g = torch.Generator().manual_seed(8)
+    tiny = 1e-22 * torch.randn(200, 3, generator=g)
+    data = torch.cat([torch.eye(3), -torch.eye(3), tiny, -tiny])
+    x = tiny[:50] + 3e-23 * torch.randn(50, 3, generator=g)
+    assert torch.equal(nearest(x, Rows(data), 1)[1], full_sort(x, data, 1)[1])

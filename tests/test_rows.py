@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from separations.distributions import Empirical
 from separations.metrics import memorization_ratio
 from separations.numerics import Rows, nearest
+from separations.numerics.softmax import softmax_moments
 
 G = torch.Generator().manual_seed(0)
 BYTES = torch.randint(0, 256, (500, 3, 6, 6), generator=G, dtype=torch.uint8)
@@ -226,3 +228,103 @@ def test_the_memorization_ratio_of_images_as_they_are_stored(tmp_path):
 def test_training_sets_without_a_ratio(train, message):
     with pytest.raises(ValueError, match=message):
         memorization_ratio(torch.zeros(4, 2), train)
+
+
+# ------------------------------------------------------------------------------------------- what a stamp has to notice
+def stored(path, values):
+    values.tofile(path)
+    return lambda mode="r", offset=0: np.memmap(path, "uint8", mode, offset=offset, shape=(200, 108))
+
+
+def norms(data, index):
+    return Rows(data, index=index).squared_norms, Rows(np.array(data)).squared_norms
+
+
+def test_two_maps_of_one_file_have_places_of_their_own(tmp_path):
+    at = stored(tmp_path / "x.bin", np.random.default_rng(0).integers(0, 256, (400, 108)).astype("uint8"))
+    for offset in (0, 200 * 108, 0):
+        assert torch.equal(*norms(at(offset=offset), tmp_path / "x.index"))
+
+
+def test_a_map_that_can_be_written_is_hashed_each_time(tmp_path):
+    at = stored(tmp_path / "x.bin", np.random.default_rng(1).integers(0, 256, (200, 108)).astype("uint8"))
+    for mode in ("c", "r+"):
+        data = at(mode)
+        Rows(data, index=tmp_path / "x.index")
+        data[:] = 7
+        assert torch.equal(*norms(data, tmp_path / "x.index"))
+        assert torch.equal(*norms(at(), tmp_path / "x.index"))
+
+
+def test_other_content_with_the_same_times_is_noticed(tmp_path):
+    at = stored(tmp_path / "x.bin", np.random.default_rng(2).integers(0, 256, (200, 108)).astype("uint8"))
+    old = at()
+    Rows(old, index=tmp_path / "x.index")
+    about = (tmp_path / "x.bin").stat()
+    (tmp_path / "y.bin").write_bytes(bytes(200 * 108))
+    os.utime(tmp_path / "y.bin", ns=(about.st_atime_ns, about.st_mtime_ns))
+    os.replace(tmp_path / "y.bin", tmp_path / "x.bin")
+    assert torch.equal(*norms(at(), tmp_path / "x.index"))
+    assert torch.equal(*norms(old, tmp_path / "x.index"))  # the file that this map shows has no name any more
+    assert torch.equal(*norms(at(), tmp_path / "x.index"))
+    (tmp_path / "x.bin").unlink()
+    assert torch.equal(*norms(old, tmp_path / "x.index"))
+
+
+def test_an_index_with_other_words_or_a_link_to_nothing_is_refused(tmp_path):
+    for words in ("{}", "[]", "nothing"):
+        save_file(
+            {"squared_norms": torch.ones(500)},
+            tmp_path / "x.index",
+            {"format": "separations rows index", "words": words},
+        )
+        with pytest.raises(ValueError, match="damaged"):
+            Rows(BYTES.view(500, -1), index=tmp_path / "x.index")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="link to nothing"):
+        Rows(BYTES.view(500, -1), index=tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_nothing_to_ask_and_nothing_to_ask_about():
+    rows = Rows(torch.eye(3))
+    assert [tuple(one.shape) for one in nearest(torch.zeros(0, 3), rows)] == [(0, 2), (0, 2)]
+    none = torch.zeros(0, dtype=torch.float64)
+    assert softmax_moments(torch.zeros(0, 3), rows, none, none).mean.shape == (0, 3)
+    for data, message in (
+        (torch.zeros(0, 3), r"\(0, 3\)"),
+        (torch.zeros(3, 0), r"\(3, 0\)"),
+        (torch.zeros(3), r"\(3,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Rows(data)
+    for block in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="block = "):
+            Rows(torch.eye(3), block)
+
+
+def test_arrays_in_any_order_can_be_moved_but_no_map_is_copied(tmp_path):
+    values = np.random.default_rng(3).normal(size=(20, 2, 3)).astype(">f4")
+    for data in (values, values[::-1]):
+        moved = Empirical(data).to(dtype=torch.float64)
+        assert moved.data.dtype == torch.float64 and torch.equal(moved.data, torch.from_numpy(data.astype("f8")))
+    np.save(tmp_path / "f.npy", np.asfortranarray(values))
+    with pytest.raises(ValueError, match="C order"):
+        Empirical(np.load(tmp_path / "f.npy", mmap_mode="r"))
+
+
+def test_autocast_changes_no_score():
+    data, x = torch.randn(300, 8, generator=G), torch.randn(20, 8, generator=G)
+    law = Empirical(data)
+    want = law.score(x, 0.5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(law.score(x, 0.5), want)
+
+
+@pytest.mark.parametrize("sigma", [1e-4, 1e-5, 1e-6])
+def test_log_prob_at_little_noise_is_as_good_as_in_double_precision(sigma):
+    data = torch.rand(200, 3000, generator=G) * 2 - 1
+    x = 0.9 * data[:5] + sigma * torch.randn(5, 3000, generator=G)
+    a, s = torch.full((5,), 0.9, dtype=torch.float64), torch.full((5,), sigma, dtype=torch.float64)
+    single, double = softmax_moments(x, Rows(data), a, s), softmax_moments(x.double(), Rows(data.double()), a, s)
+    torch.testing.assert_close(single.log_sum.double(), double.log_sum, rtol=1e-6, atol=1e-3)

@@ -50,11 +50,22 @@ def refused(step, words):
 
 refused(lambda: law.score(x.clone().requires_grad_(), 0.1), "x asks for gradients")
 refused(lambda: nearest(x * (1 + rank), rows), "x differs between processes")
+refused(lambda: nearest(x.flip(0) if rank else x, rows), "x differs between processes")
+refused(lambda: nearest(x, rows, 1 + rank), "x differs between processes")
+refused(lambda: law.score(x, 0.1 + rank), "x differs between processes")
 refused(lambda: nearest(x, rows, 302), "k = 302")
+nothing = part[:0] if rank else part
+refused(lambda: Rows(nothing, group=world), "(0, 120)")
+if what != "bytes":
+    spoilt = part.clone()
+    spoilt[0, 0] = float("nan") if rank else 0.0
+    refused(lambda: Rows(spoilt, group=world), "NaN")
 refused(lambda: law.responsibilities(x, 0.1), "group = ")
 refused(lambda: Rows(part[:, : 120 - rank], group=world), "rows of one length")
-print("done", rank)
+dist.barrier()
+print("done", rank, flush=True)
 dist.destroy_process_group()
+os._exit(0)  # threads of gloo that still run abort a process that ends by itself, now and then
 """
 
 

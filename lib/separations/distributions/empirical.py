@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import check_count, generator_device, is_plain
-from ..numerics.rows import Rows, kind
+from ..numerics.rows import Rows, in_rows, kind
 from ..numerics.softmax import softmax_moments
 from ..schedules import Schedule, Time, check_schedule
 from .diffused import Diffused
@@ -56,7 +56,7 @@ class Empirical(Diffused):
             block = check_count(block, "block")
         self.block, self.index, self.group = block, index, group
         self.data, self.event_shape = data, tuple(data.shape[1:])
-        self.rows = Rows(data.reshape(len(data), -1), block, index=index, group=group)
+        self.rows = Rows(in_rows(data), block, index=index, group=group)
 
     @property
     def n(self) -> int:
@@ -68,7 +68,12 @@ class Empirical(Diffused):
         return super().to(device, None if self.rows.bytes else dtype)
 
     def _arguments(self):
-        return (torch.as_tensor(self.data),)
+        data = self.data
+        if isinstance(
+            data, np.ndarray
+        ):  # a tensor takes neither another machine's order of bytes nor a negative stride
+            data = torch.from_numpy(np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")))
+        return (data,)
 
     def _settings(self) -> dict:
         return {"block": self.block, "index": self.index, "group": self.group}

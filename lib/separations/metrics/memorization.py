@@ -11,7 +11,7 @@ from torch import Tensor
 from ..numerics.checks import as_real, check_points
 from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
 from ..numerics.nearest_rows import nearest_distances
-from ..numerics.rows import Rows, kind
+from ..numerics.rows import Rows, in_rows, kind
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _rows_and_samples(train, samples) -> tuple[Rows, Tensor]:
         )
     elif not isinstance(train, Rows) and (train.ndim < 2 or 0 in train.shape):
         raise ValueError(f"train has shape {tuple(train.shape)}: (n, d, ...) with n >= 2 is needed")
-    rows = train if isinstance(train, Rows) else Rows(train.reshape(len(train), -1))
+    rows = train if isinstance(train, Rows) else Rows(in_rows(train))
     if not isinstance(samples, Tensor) or samples.ndim < 2 or math.prod(samples.shape[1:]) != rows.d:
         raise ValueError(
             f"samples has shape {tuple(getattr(samples, 'shape', ()))}: (m, ...) with {rows.d} values each is needed"

@@ -55,13 +55,15 @@ def nearest_scaled(
 ) -> tuple[Tensor, Tensor, int]:
     """As `nearest`, with an exponent e: the squared distances are in units of 2^(2 e) and of rows.unit^2, in which they do not overflow."""
     k = check_whole(k, "k", 1, rows.total)
+    if rows.group is not None:
+        check_alike(rows, x, k)
     if x.ndim != 2 or x.shape[1] != rows.d:
         raise ValueError(f"x has shape {tuple(x.shape)}: (m, {rows.d}), as the rows of the data, is needed")
+    if len(x) == 0:
+        return x.new_zeros((0, k), dtype=torch.float64), torch.zeros((0, k), dtype=torch.long, device=x.device), 0
     if not math.isfinite(peak(x)):
         row = int((~x.isfinite().all(1)).nonzero()[0])
         raise ValueError(f"x has NaN or infinite values (first in row {row}): finite values are needed")
-    if rows.group is not None:
-        check_alike(x, rows)
     y = rows.inner(x.double())
     exponent = size_exponent(peak(y), rows.peak)
     y, local = scaled(y, -exponent), min(k, rows.n)

@@ -36,7 +36,10 @@ WIDE = 96  # rows shorter than this are multiplied in float32: rounding them cos
 MANY = 24  # queries from which on rounding the rows is worth it
 FASTER = 1.5  # how much faster than float32 the product of a format has to be here
 CROWD = 16  # candidates held a query, in units of the limit, before those that have fallen behind are dropped
-LONGEST = 2**31 // SIGNED**2  # values of a row whose products in bytes fit in 32 bits
+LONGEST = (2**31 - 1) // (
+    128 * SIGNED
+)  # values of a row whose products in bytes fit in 32 bits, those of stored bytes (-128) too
+TINY = 1e-20  # added to norms in bounds: what float32 may have lost of numbers whose squares it cannot hold
 
 
 @functools.cache
@@ -148,7 +151,8 @@ class Sketch:
 
     def __init__(self, rows: Rows, form: str, exponent: int):
         self.rows, self.form, self.exponent = rows, form, exponent
-        self.centre = scaled(rows.centre(), rows.exponent - exponent)  # in units of 2^exponent
+        # In units of 2^exponent, and a number of float32 for queries and rows alike: another one for either would shift them apart.
+        self.centre = scaled(rows.centre(), rows.exponent - exponent).to(_dtype(form)).double()
         self.scale, self.norm, self.lost = (torch.empty(rows.n if form == "int8" else 0) for _ in range(3))
         self.seen = torch.zeros(rows.n, dtype=torch.bool)
 
@@ -234,7 +238,7 @@ def _roundings(y: Tensor, d: int, form: str) -> float:
     """Factor on |r| (|y| + |r|) of what float32 rounds."""
     tf32 = form == "float32" and y.is_cuda and torch.backends.cuda.matmul.allow_tf32
     half = form == "bfloat16"  # its product comes back in bfloat16
-    return (d + MARGIN) * torch.finfo(_dtype(form)).eps + 2.0**-9 * tf32 + 2.0**-8 * half
+    return (d + MARGIN) * torch.finfo(_dtype(form)).eps + 2.0**-9 * tf32 + 2.0**-7 * half
 
 
 def _look(block: Rounded, some: slice, q: Rounded, rounding: tuple[float, float], best: Tensor, slack, pairs: "_Pairs", first: int, memory: Memory) -> Tensor:  # fmt: skip
@@ -256,8 +260,9 @@ def _look(block: Rounded, some: slice, q: Rounded, rounding: tuple[float, float]
     norm, lost, scale, height = (each.view(-1, GROUP) for each in (norm.nan_to_num(posinf=0.0), lost, scale, height))
 
     def bound(norm: Tensor, lost: Tensor, query=slice(None)) -> Tensor:
+        norm = norm + TINY
         both = norm + q.norm[query]
-        found = norm * q.lost[query] + lost * kept[query] + rounding[0] * norm * both
+        found = norm * q.lost[query] + lost * kept[query] + rounding[0] * norm * both + TINY * both
         return found + rounding[1] * both.square() if rounding[1] else found
 
     shared = bound(norm.amax(1)[:, None], lost.amax(1)[:, None])  # (groups, m)

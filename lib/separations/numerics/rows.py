@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import as_real
+from .checks import as_real, check_count
 from .rows_index import open_index
 from .scale import peak, scaled, size_exponent
 from .shards import join
@@ -30,6 +30,19 @@ MIDDLE = 128  # of the 8-bit range: rows minus this are signed bytes, without an
 # Names of dtypes; the last three are numpy's, in another order of bytes.
 FLOATS = ("float16", "bfloat16", "float32", "float64", "f2", "f4", "f8")
 BYTES = ("uint8", "u1", "|u1")
+
+
+def in_rows(data: Tensor | np.ndarray) -> Tensor | np.ndarray:
+    """Data (n, ...) as rows (n, d), without a copy of what lies in a file.
+
+    Raises:
+        ValueError: for a memory map whose points do not lie one after the other.
+    """
+    rows = data.reshape(len(data), -1)
+    if isinstance(data, np.memmap) and not np.may_share_memory(rows, data):
+        raise ValueError(f"data is a memory map with strides {data.strides}: points that lie one after the other (C order) are needed, "
+                         "or all of it would be copied into memory")  # fmt: skip
+    return rows
 
 
 def kind(data: Tensor | np.ndarray) -> str:
@@ -65,25 +78,37 @@ class Rows:
         group=None,
         progress: Callable | None = None,
     ):
+        self.group, self.rounded = group, {}  # by format and exponent, what `preselection` knows of each row
+        if group is None:
+            self._take(data, block, scale, shift, index, progress)
+            self.first, self.total = 0, self.n
+            return
+        problem = None
+        try:
+            self._take(data, block, scale, shift, index, progress)
+        except ValueError as error:
+            problem = error
+        join(self, problem)
+
+    def _take(self, data, block, scale, shift, index, progress) -> None:
+        """Looks at the data and measures them."""
         self.data = data.detach() if isinstance(data, Tensor) else data
         if not kind(data):
             raise ValueError(
-                f"data is {data.dtype}: one of {', '.join(FLOATS[:4])}, or uint8 for 8-bit images, is needed"
+                f"data is {getattr(data, 'dtype', type(data).__name__)}: one of {', '.join(FLOATS[:4])}, or uint8 for 8-bit images, is needed"
             )
         self.bytes = kind(data) == "bytes"
+        if data.ndim != 2 or 0 in data.shape:
+            raise ValueError(f"data has shape {tuple(data.shape)}: (n, d) with n >= 1 and d >= 1 is needed")
         self.n, self.d = data.shape
+        block = None if block is None else check_count(block, "block")
         self.unit, self.origin = self._affine(scale, shift)
         self.block = block or min(self.n, 2 ** int(math.log2(max(1, min(BLOCK_NUMBERS // self.d, BLOCK_ROWS)))))
         self.home = data.device if isinstance(data, Tensor) else torch.device("cpu")
-        self.group = group
-        self.rounded: dict = {}  # by format and exponent, what `preselection` knows of each row
         if index is None:
             self._measure(progress)
         else:
             open_index(self, Path(index), progress)
-        self.first, self.total = 0, self.n
-        if group is not None:
-            join(self)
 
     def _affine(self, scale: float | None, shift: float | None) -> tuple[float, float]:
         if not self.bytes:

@@ -3,7 +3,8 @@
     rows = Rows(numpy.load("images.npy", mmap_mode="r"), index="images.index")
 
 The file is safetensors, written whole or not at all. It speaks for the data whose SHA-256, shape, dtype and affine map it names, and is made
-anew for any other. The hash of a memory map is taken again only if the size or the time of the last change of its file differ.
+anew for any other. The hash is taken again each time, but for a read-only memory map of a file that is the same and unchanged by what the
+system says of it: device, number, size, and the times of its last changes to a nanosecond, and the place of the rows in it.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from safetensors.torch import save
 from ..files import write_whole
 
 MARK = "separations rows index"
+MAPS = Path("/proc/self/maps")  # of Linux: which part of which file lies where in memory
 
 
 def open_index(rows, path: Path, progress: Callable | None = None) -> None:
@@ -49,20 +51,34 @@ def _about(rows) -> dict:
 
 
 def _stamp(rows) -> list | None:
-    """Size and time of the last change of the file behind a memory map, and where in it the rows begin; None for what is in memory."""
-    data = rows.data
-    name = getattr(data, "filename", None) if isinstance(data, np.memmap) else None
-    if name is None:
+    """What the system says of the file behind a read-only map, and where in it the rows begin; None where it does not say, or for any other data."""
+    if not isinstance(rows.data, np.memmap) or not MAPS.is_file():
         return None
-    found = os.stat(name)
-    return [found.st_size, found.st_mtime_ns, _place(data), list(data.strides)]
-
-
-def _place(data: np.memmap) -> int:
-    root = data
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    return int(data.__array_interface__["data"][0] - root.__array_interface__["data"][0])
+    address = rows.data.__array_interface__["data"][0]
+    for line in MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        span, rights, offset, _, _, *name = line.split(maxsplit=5)
+        start, end = (int(each, 16) for each in span.split("-"))
+        if start <= address < end:
+            break
+    else:
+        return None
+    try:
+        about = os.stat(name[0])
+    except (IndexError, OSError):
+        return None
+    same = about.st_ino == int(line.split(maxsplit=5)[4])
+    if rights[:2] != "r-" or rights[3] != "s" or not same:
+        return None  # what can be written through the map shows in no time of change, and what was replaced is another file
+    place = int(offset, 16) + address - start
+    return [
+        about.st_dev,
+        about.st_ino,
+        about.st_size,
+        about.st_mtime_ns,
+        about.st_ctime_ns,
+        place,
+        list(rows.data.strides),
+    ]
 
 
 def _digest(rows, progress: Callable | None) -> str:
@@ -76,11 +92,14 @@ def _digest(rows, progress: Callable | None) -> str:
 def _write(rows, path: Path, digest: str, stamp: list | None) -> None:
     words = {"sha256": digest, "about": _about(rows), "stamp": stamp, "exponent": rows.exponent, "peak": rows.peak}
     tensors = {"squared_norms": rows.squared_norms.cpu()}
+    _read(path)  # what has come there in the meantime, and is no index, stays
     write_whole(path, save(tensors, {"format": MARK, "words": json.dumps(words)}))
 
 
 def _read(path: Path) -> dict | None:
     """What the file says; None if there is none."""
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f"index = {str(path)!r} is a link to nothing: another name is needed")
     if not path.exists():
         return None
     try:
@@ -88,8 +107,10 @@ def _read(path: Path) -> dict | None:
             words = file.metadata() or {}
             if words.get("format") != MARK:
                 raise ValueError(f"index = {str(path)!r}: this is not an index of rows; another name is needed")
-            return json.loads(words["words"]) | {"squared_norms": file.get_tensor("squared_norms").to(torch.float64)}
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+            said = json.loads(words["words"])
+            kept = {name: said[name] for name in ("sha256", "about", "stamp", "exponent", "peak")}
+            return kept | {"squared_norms": file.get_tensor("squared_norms").to(torch.float64)}
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"index = {str(path)!r}: this is not an index of rows, or damaged ({error}); another name, or no file there, is needed"
         ) from error

@@ -6,9 +6,13 @@
 Row numbers count through the parts in the order of the processes. Every process must ask the same queries, in the same order.
 """
 
+import hashlib
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+WORDS = 600  # bytes of an error that the other processes are told
 
 
 def _gathered(x: Tensor, rows) -> list[Tensor]:
@@ -18,14 +22,15 @@ def _gathered(x: Tensor, rows) -> list[Tensor]:
     return found
 
 
-def join(rows) -> None:
+def join(rows, problem: ValueError | None = None) -> None:
     """Number of the first row held here, and of all; one power of two and one largest norm for all processes.
 
     Raises:
-        ValueError: in every process, for parts whose rows have different lengths or kinds.
+        ValueError: in every process, if one of them has a `problem` with its part, or parts differ in the length or kind of their rows.
     """
     if not (dist.is_available() and dist.is_initialized()):
         raise ValueError(f"group = {rows.group!r}: torch.distributed.init_process_group has to be called first")
+    _agree(problem, rows)
     mine = torch.tensor([rows.n, rows.d, rows.bytes, rows.peak, rows.unit, rows.origin], dtype=torch.float64)
     all_of = torch.stack(_gathered(mine.to(rows.home), rows)).cpu()
     if not (all_of[:, [1, 2, 4, 5]] == all_of[0, [1, 2, 4, 5]]).all():
@@ -38,13 +43,27 @@ def join(rows) -> None:
     rows.max_norm = float(torch.stack(_gathered(norm, rows)).max())
 
 
-def check_alike(x: Tensor, rows) -> None:
-    """ValueError in every process unless all ask the same queries."""
-    size = torch.tensor([*x.shape], dtype=torch.float64, device=rows.home)
-    sums = torch.stack([x.double().sum(), x.double().square().sum()]).to(rows.home)
-    found = _gathered(torch.cat([size, sums]), rows)
+def _agree(problem: ValueError | None, rows) -> None:
+    """Raises in every process what went wrong in one."""
+    if not hasattr(rows, "home"):
+        rows.home = torch.device("cpu")
+    words = (str(problem) if problem else "").encode()[:WORDS].ljust(WORDS, b"\0")
+    heard = _gathered(torch.frombuffer(bytearray(words), dtype=torch.uint8).to(rows.home), rows)
+    if problem is not None:
+        raise problem
+    for rank, each in enumerate(heard):
+        if said := bytes(each.cpu().tolist()).rstrip(b"\0").decode(errors="replace"):
+            raise ValueError(f"process {rank} has a part that cannot be used: {said}")
+
+
+def check_alike(rows, x: Tensor, *others) -> None:
+    """ValueError in every process unless all ask the same: queries bit by bit, and what else belongs to the question."""
+    digest = hashlib.sha256(repr((tuple(x.shape), str(x.dtype))).encode())
+    for one in (x, *others):
+        digest.update(one.detach().cpu().double().numpy().tobytes() if isinstance(one, Tensor) else repr(one).encode())
+    found = _gathered(torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8).to(rows.home), rows)
     if any(not torch.equal(each, found[0]) for each in found):
-        raise ValueError("x differs between processes: every process has to ask the same queries")
+        raise ValueError("x differs between processes, or what is asked of it: every process has to ask the same")
 
 
 def nearest_of_all(squared: Tensor, index: Tensor, rows, k: int) -> tuple[Tensor, Tensor]:

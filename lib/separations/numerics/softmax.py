@@ -1,4 +1,4 @@
-"""Softmax over a training set that is read in blocks: memory O(m * block), any n, and no logit that rounding has spoilt.
+"""Softmax over a training set that is read in blocks: memory O(m * block), any n, and no logit off by more than `LOGIT_TOLERANCE`.
 
 For m queries x and n rows D the logits -|x - a D_j|^2 / (2 s^2) are needed. One matrix product a block gives x . D_j, hence the logits up
 to rounding. In float32 the rounding error, about eps |x| |D| a / s^2, is harmless for large s and ruinous for small s. So each row of x
@@ -53,7 +53,7 @@ class Moments:
 def product_error(x: Tensor, rows: Rows) -> Tensor:
     """Bound on the rounding error of x . D_j - |D_j|^2 / 2 over all j, (m,), in the dtype of x (TF32 counted where it is on).
 
-    It holds for coordinates of either sign; where all are alike the error is up to WORST times as large. Both x and the rows
+    It holds for coordinates of either sign; where all are alike the error is up to eight times as large. Both x and the rows
     are in units of 2^rows.exponent.
     """
     return _rounding(x, x.dtype) * rows.max_norm * (SAFETY * x.detach().double().norm(dim=1) + rows.max_norm)
@@ -81,8 +81,10 @@ def softmax_moments(x: Tensor, rows: Rows, a: Tensor, s: Tensor, *, log_sum: boo
         ValueError: where |x - a D| / s is too large for float64, or NaN.
     """
     if rows.group is not None:
-        check_alike(x.detach(), rows)
+        check_alike(rows, x.detach(), a.detach(), s.detach(), x.requires_grad or a.requires_grad)
     dtype, unit = working(x.dtype), rows.exponent
+    if len(x) == 0:
+        return Moments(x.new_zeros(0, dtype=dtype) if log_sum else None, x.to(dtype))
     y = rows.inner(x, a[:, None])
     s = s / rows.unit if rows.bytes else s
     s, y = scaled(s, -unit), scaled(y.double(), -unit) if unit else y
@@ -93,7 +95,8 @@ def softmax_moments(x: Tensor, rows: Rows, a: Tensor, s: Tensor, *, log_sum: boo
             "smaller x, or more noise, is needed"
         )
     inside = dtype if (reach <= REACH[dtype]).all() else torch.float64
-    found = _in_pieces(y.to(inside), rows, a, s, log_sum or rows.group is not None)
+    with torch.autocast(x.device.type, enabled=False):  # nothing here is meant for 16 bits
+        found = _in_pieces(y.to(inside), rows, a, s, log_sum or rows.group is not None)
     if rows.group is not None:
         found = Moments(*moments_of_all(found.log_sum, found.mean, x.requires_grad or a.requires_grad, rows))
     total = found.log_sum.to(dtype) if log_sum else None
@@ -273,6 +276,8 @@ def _exact_logits(x: Tensor, rows: Tensor, a: Tensor, s: Tensor) -> Tensor:
 
 def _sparse(x: Tensor, rows: Rows, a: Tensor, s: Tensor, pairs: tuple[Tensor, Tensor], most: int = 2**22) -> Moments:
     """Softmax over the selected pairs with exact distances; pairs in pieces of at most `most` numbers."""
+    if x.dtype == torch.float32:  # few pairs: a alone, rounded to float32, would move a logit at little noise
+        return _sparse(x.double(), rows, a, s, pairs)
     query, row = pairs
     step = max(1, most // rows.d)
 
@@ -282,9 +287,6 @@ def _sparse(x: Tensor, rows: Rows, a: Tensor, s: Tensor, pairs: tuple[Tensor, Te
     pieces = zip(query.split(step), row.split(step))
     logits = torch.cat([_exact_logits(x[q], taken(r), a[q], s[q]) for q, r in pieces])
     top = x.new_full((len(x),), -torch.inf).scatter_reduce(0, query, logits.detach(), "amax")
-    # Far from all rows even exact differences leave logits that are too coarse in float32.
-    if x.dtype == torch.float32 and float(top.min()) * torch.finfo(x.dtype).eps < -LOGIT_TOLERANCE:
-        return _sparse(x.double(), rows, a, s, pairs)
     weights = torch.exp(logits - top[query])
     z = x.new_zeros(len(x)).index_add(0, query, weights)
     mean = torch.zeros_like(x)
