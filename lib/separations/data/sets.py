@@ -133,6 +133,24 @@ def load(
         ValueError: for a wrong argument or a damaged file.
         FileNotFoundError: saying what to do, if the data is not there.
     """
+    raw, index, spec = opened(name, root=root, split=split, size=size, limit=limit, partial=partial)
+    x, low, high = _scaled(raw, index, name)
+    labels = None if raw.labels is None else torch.from_numpy(raw.labels[index])
+    notes = _warned(name, raw.notes)
+    shape, rows = tuple(x.shape[1:]), torch.from_numpy(index)
+    return DataSet(x, labels, name, shape, (low, high), spec.licence, raw.source, rows, notes)
+
+
+def opened(
+    name: str,
+    *,
+    root=None,
+    split: str = "train",
+    size: int | None = None,
+    limit: int | None = None,
+    partial: bool = False,
+) -> tuple[Raw, np.ndarray, Spec]:
+    """What `load` reads from, the positions of its rows in their order, and what is known of the set; arguments and errors as there."""
     spec = _spec(name)
     folder = data_root(root) if root is not None or spec.places else Path()
     if not isinstance(split, str) or split not in spec.splits:
@@ -147,11 +165,7 @@ def load(
     if not partial:
         check_number(raw, name, split, spec.splits[split])
     index = _spread(raw.n, raw.labels)[:limit]
-    x, low, high = _scaled(raw, index, name)
-    labels = None if raw.labels is None else torch.from_numpy(raw.labels[index])
-    notes = _warned(name, raw.notes)
-    shape, rows = tuple(x.shape[1:]), torch.from_numpy(index)
-    return DataSet(x, labels, name, shape, (low, high), spec.licence, raw.source, rows, notes)
+    return raw, index, spec
 
 
 def from_recording(ecg: object, rate: float) -> DataSet:
