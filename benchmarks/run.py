@@ -40,7 +40,7 @@ def main() -> None:
     if options.threads:
         several(options)
         return
-    print(f"{machine()}\n")
+    print(f"{machine()}\n{features()}\n")
     rows = [row for task in (peers.QUICK if options.quick else peers.TASKS) for row in measure(task, options.repeats)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
