@@ -135,7 +135,7 @@ def measure(task: peers.Task, repeats: int) -> list[dict]:
         ratio = statistics.median(a / b for a, b in zip(times[name], times["ours"]))
         error = None if name == "two matrix products" else worst_error(answers[name][:8], truth)
         row = {
-            "task": task.name, "method": name, "seconds": statistics.median(times[name]), "ratio": ratio,
+            "task": task.name, "size": f"m = {task.m:,}, n = {task.n:,}, d = {task.d:,}", "method": name, "seconds": statistics.median(times[name]), "ratio": ratio,
             "prepare_seconds": prepared[name], "extra_MB": memory_in_own_process(task, name), "error": error,
             "times": times[name],
         }  # fmt: skip

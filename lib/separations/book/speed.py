@@ -84,7 +84,8 @@ def _task(rows: Sequence[Mapping], task: str) -> str:
             ]
         )
     head = ["method", "prepare (s)", "query (s)", "peer over ours", "memory (MB)", "error"]
-    return f"### {plain(task)}\n\n{_table(head, lines)}"
+    size = next((row["size"] for row in rows if row["task"] == task and "size" in row), "")
+    return f"### {plain(task)}\n\n{plain(size)}\n\n{_table(head, lines)}"
 
 
 def _candidates(rows: Sequence[Mapping]) -> str:
