@@ -77,3 +77,40 @@ def test_quick_benchmark_of_sweeps_runs_every_method(tmp_path):
     rows = json.loads(out.read_text())["rows"]
     assert [row["method"] for row in rows] == ["papermill, loop", "papermill, xargs -P", "sweep", "sweep, Snakemake"]
     assert all(row["overhead"] > 0 for row in rows) and printed.count("%") == 4
+
+
+@pytest.mark.slow
+def test_the_large_set_is_made_asked_and_removed(tmp_path):
+    out = tmp_path / "large.json"
+    command = [
+        sys.executable,
+        "benchmarks/large.py",
+        str(tmp_path / "set"),
+        "--n",
+        "2000",
+        "--m",
+        "8",
+        "--out",
+        str(out),
+    ]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(out.read_text())
+    assert (
+        found["n"] == 2000 and found["ratio"] == 0.5 and found["index again"] < found["index"] and found["peak_MB"] > 0
+    )
+    assert not list((tmp_path / "set").iterdir())
+
+
+def test_candidates_are_counted(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import candidates
+    import torch
+
+    g = torch.Generator().manual_seed(0)
+    train = torch.randint(0, 256, (900, 200), generator=g, dtype=torch.uint8)
+    found = candidates.counted(train[:800], train[800:])
+    assert found["bytes"] and found["n"] == 800
+    assert all(
+        2 <= found[kind]["median"] <= found[kind]["largest"] and 0 <= found[kind]["finer"] < 0.5
+        for kind in ("held out", "near a row")
+    )

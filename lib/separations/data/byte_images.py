@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from ..files import whole_file
 from .sets import opened
 
 MARK = "separations byte images"
@@ -99,7 +99,7 @@ def _kept_key(path: Path) -> str | None:
 
 
 def _write(path: Path, key: str, shape: tuple[int, ...], pieces) -> None:
-    """A safetensors file, image by image, under a temporary name until it is whole."""
+    """A safetensors file, image by image."""
     number = int(np.prod(shape, dtype=np.int64))
     words = {
         "__metadata__": {"format": MARK, "key": key},
@@ -107,13 +107,7 @@ def _write(path: Path, key: str, shape: tuple[int, ...], pieces) -> None:
     }
     header = json.dumps(words).encode()
     header += b" " * (-len(header) % 8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(header).to_bytes(8, "little") + header)
-            for _, images in pieces:
-                file.write(np.ascontiguousarray(images).tobytes())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for _, images in pieces:
+            file.write(np.ascontiguousarray(images).tobytes())

@@ -36,9 +36,8 @@ WIDE = 96  # rows shorter than this are multiplied in float32: rounding them cos
 MANY = 24  # queries from which on rounding the rows is worth it
 FASTER = 1.5  # how much faster than float32 the product of a format has to be here
 CROWD = 16  # candidates held a query, in units of the limit, before those that have fallen behind are dropped
-LONGEST = (2**31 - 1) // (
-    128 * SIGNED
-)  # values of a row whose products in bytes fit in 32 bits, those of stored bytes (-128) too
+# Values of a row whose products in bytes fit in 32 bits, those of stored bytes (-128) too.
+LONGEST = (2**31 - 1) // (128 * SIGNED)
 TINY = 1e-20  # added to norms in bounds: what float32 may have lost of numbers whose squares it cannot hold
 
 
@@ -187,7 +186,9 @@ class Sketch:
 
 def sketch(rows: Rows, form: str, exponent: int) -> Sketch:
     """That of the rows, made once."""
-    return rows.rounded.setdefault((form, exponent), Sketch(rows, form, exponent))
+    if (form, exponent) not in rows.rounded:
+        rows.rounded[form, exponent] = Sketch(rows, form, exponent)
+    return rows.rounded[form, exponent]
 
 
 def formats(rows: Rows, m: int, device) -> list[tuple[str, bool]]:

@@ -213,7 +213,7 @@ class Rows:
     def bits(self, part: slice) -> np.ndarray:
         """A block as it is stored, (b, d) contiguous; equal rows have equal bits (0 and -0 are one)."""
         raw = self.data[part]
-        raw = np.ascontiguousarray(raw if isinstance(raw, np.ndarray) else _plain(raw + 0 if self.bytes else raw + 0.0))
+        raw = np.ascontiguousarray(raw if isinstance(raw, np.ndarray) else _plain(raw if self.bytes else raw + 0.0))
         return raw + raw.dtype.type(0) if raw.dtype.kind == "f" else raw
 
     def read(self, part: slice, device, dtype, exponent: int = 0) -> Tensor:

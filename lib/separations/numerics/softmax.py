@@ -27,15 +27,11 @@ from .scale import scaled, working
 from .shards import check_alike, moments_of_all
 
 LOGIT_TOLERANCE = 1e-2  # bound on the error of a logit in the smooth way; the typical error is ten times smaller
-LOGITS_BYTES, LOGITS_BYTES_GPU = (
-    2**22,
-    2**30,
-)  # one block of logits: about the cache of a core, a fraction of a GPU's memory
+# One block of logits: about the cache of a core, a fraction of a GPU's memory.
+LOGITS_BYTES, LOGITS_BYTES_GPU = 2**22, 2**30
 MAX_CANDIDATES = 512  # rows of D a query may select in the sharp way
-FUSED, FUSED_NUMBERS = (
-    64,
-    2**24,
-)  # up to that dimension, and that many numbers in all rows, one fused attention call is faster
+# Up to this dimension, and so many numbers in all rows, one fused attention call is faster.
+FUSED, FUSED_NUMBERS = 32, 2**24
 SAFETY = 8.0  # factor on eps |x| |D|: the rounding error of a float32 inner product (tests/test_nearest_and_softmax.py checks it)
 REACH = {torch.float32: 1e15, torch.float64: 1e140}  # largest |x - a D| / s whose logits and their factors stay finite
 FAR = 2.0**60  # queries farther out are preselected for in float64: their squares would not fit in float32
@@ -154,19 +150,18 @@ def _candidates(x: Tensor, rows: Rows, a: Tensor, s: Tensor) -> tuple[tuple[Tens
     y = x.double() / a[:, None]
     slack = (s / a) ** 2 * (math.log(rows.n) - math.log(torch.finfo(x.dtype).eps))
     far, flat, found = y.norm(dim=1) > FAR, torch.zeros(len(x), dtype=torch.bool, device=x.device), []
-    left, out = (~far).nonzero()[:, 0], far.nonzero()[:, 0]
-    tries = [(form, fine, True) for form, fine in formats(rows, len(left), x.device)] * bool(len(left))
-    for form, fine, near in [*tries, ("float64", False, False)]:
-        some = left if near else out
-        if not len(some):
-            continue
-        (query, row), crowded = candidates(
-            y[some], rows, 1, slack[some], MAX_CANDIDATES, form, rows.exponent, fine=fine
-        )
-        found.append((some[query], row))
-        left, out = (some[crowded], out) if near else (left, some[crowded])
-    flat[left], flat[out] = True, True
-    query, row = (torch.cat(each) for each in zip(*found)) if found else (left, left)
+    near = (~far).nonzero()[:, 0]
+    for left, tries in ((near, formats(rows, len(near), x.device)), (far.nonzero()[:, 0], [("float64", False)])):
+        for form, fine in tries:
+            if not len(left):
+                break
+            (query, row), crowded = candidates(
+                y[left], rows, 1, slack[left], MAX_CANDIDATES, form, rows.exponent, fine=fine
+            )
+            found.append((left[query], row))
+            left = left[crowded]
+        flat[left] = True
+    query, row = (torch.cat(each) for each in zip(*found))
     order = query.argsort(stable=True)
     new_number = torch.cumsum((~flat).long(), 0) - 1
     return (new_number[query[order]], row[order]), flat
