@@ -40,12 +40,19 @@ def suffixes() -> frozenset[str]:
 
 
 def read_image(
-    file: Path | BinaryIO, size: int, *, resize: bool = True, name: object = None, more: list[str] | None = None
+    file: Path | BinaryIO,
+    size: int,
+    *,
+    resize: bool = True,
+    name: object = None,
+    more: list[str] | None = None,
+    deep: bool = False,
 ) -> np.ndarray:
     """One image as uint8 (size, size, 3): turned upright, transparency set on white, centre square, resized (bicubic).
 
     With resize=False the image must be size x size already. Of several frames the first is read, and the name of the
-    file goes to the list `more`. ValueError, naming the file, if it cannot be read or does not fit.
+    file goes to the list `more`. Grey images of 16 bits are refused, or, with deep=True, scaled to 8 bits. ValueError, naming
+    the file, if it cannot be read or does not fit.
     """
     name = file if name is None else name
     try:
@@ -53,6 +60,8 @@ def read_image(
             several = image.format not in ONE_PICTURE and _animated(image)
             image.load()
             image = _upright(image)
+        if deep and image.mode.startswith("I;16"):
+            image = Image.fromarray(np.rint(np.asarray(image, dtype=np.uint16) / 257.0).astype(np.uint8))
         if not image.mode.startswith(("I", "F")):
             image = _on_white(image)
     except Exception as error:  # Pillow raises a dozen types on damaged files

@@ -131,28 +131,66 @@ def _rows_and_samples(train, samples) -> tuple[Rows, Tensor]:
 
 def _two_nearest(x: Tensor, rows: Rows, merge: bool) -> tuple[Tensor, Tensor, Tensor, int]:
     """Distances to the nearest point and to the next distinct one, (m,) each, the row of the former, and the number of points that count."""
-    group = _groups(rows) if merge else torch.arange(rows.total)
-    counts = torch.bincount(group)
-    if len(counts) < 2:
-        raise ValueError(
-            f"train has {rows.total} points, {len(counts)} distinct: at least 2 are needed to have a second nearest"
-        )
-    distance, index = nearest_distances(x, rows, k=2)
-    d1, d2, nearest = distance[:, 0], distance[:, 1].clone(), index[:, 0]
-    group = group.to(index.device)
-    twice = (group[index[:, 1]] == group[nearest]).nonzero()[:, 0] if merge else index.new_zeros(0)
-    for some in (
-        twice.split(256) if len(twice) else ()
-    ):  # so many rows are equal to the nearest that the next distinct one comes right after them
-        equal = group[nearest[some]]
-        distance, index = nearest_distances(x[some], rows, k=int(counts.to(equal.device)[equal].max()) + 1)
-        other = (group[index] != equal[:, None]).to(torch.uint8).argmax(1, keepdim=True)
-        d2[some] = distance.gather(1, other)[:, 0]
-    return d1, d2, nearest, len(counts)
+    group = row_groups(rows) if merge else torch.arange(rows.total)
+    distance, index = two_nearest_distinct(x, rows, group)
+    return distance[:, 0], distance[:, 1], index[:, 0], int(group.max()) + 1
 
 
-def _groups(rows: Rows) -> Tensor:
-    """A number for each row, equal for equal rows, (n,): by their digests, so that no copy of the set is made."""
+def two_nearest_distinct(
+    x: Tensor, rows: Rows, group: Tensor, *, own: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The nearest training point of each query, and the next one that is not equal to it.
+
+    Args:
+        x: (m, d), in the values of the training set.
+        rows: the training set.
+        group: (n,) int64, equal for equal rows, 0 .. as from `row_groups`.
+        own: (m,) int64, where the queries are training points themselves: the group of each, which is left out.
+
+    Returns:
+        Distances (m, 2) float64 and rows (m, 2) int64.
+
+    Raises:
+        ValueError: for fewer distinct points than that needs, and as `numerics.nearest_rows.nearest`.
+    """
+    counts, least = torch.bincount(group), 2 if own is None else 3
+    if len(counts) < least:
+        raise ValueError(f"train has {rows.total} points, {len(counts)} distinct: at least {least} are needed to have a second nearest")
+    distance, index = nearest_distances(x, rows, k=least)
+    group, counts = group.to(index.device), counts.to(index.device)
+    chosen, whole = _first_two(group[index], own)
+    found = distance.gather(1, chosen), index.gather(1, chosen)
+    rest, k = (~whole).nonzero()[:, 0], least
+    while len(rest):  # so many rows are equal to the nearest one that the next distinct one comes further behind
+        k = min(8 * k, rows.total)
+        more, where = nearest_distances(x[rest], rows, k=k)
+        chosen, whole = _first_two(group[where], None if own is None else own.to(rest.device)[rest])
+        found[0][rest], found[1][rest] = more.gather(1, chosen), where.gather(1, chosen)
+        rest = rest[~whole]
+    return found
+
+
+def _first_two(group: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Places (m, 2) of the first row that is not one's own and of the first of another group than it, in (m, k) groups; whether both are there."""
+    free = torch.ones_like(group, dtype=torch.bool) if own is None else group != own.to(group.device)[:, None]
+    first = free.to(torch.uint8).argmax(1, keepdim=True)
+    other = free & (group != group.gather(1, first))
+    second = other.to(torch.uint8).argmax(1, keepdim=True)
+    return torch.cat([first, second], 1), free.any(1) & other.any(1)
+
+
+def row_groups(rows: Rows) -> Tensor:
+    """A number for each row, equal for equal rows, (n,) int64: by their digests, so that no copy of the set is made.
+
+    Args:
+        rows: all on this process.
+
+    Returns:
+        Numbers 0, 1, ... without a gap.
+
+    Raises:
+        ValueError: for rows that are spread over processes.
+    """
     if rows.group is not None:
         raise ValueError(
             "merge_duplicates = True: equal rows in several processes are not found, merge_duplicates=False is needed"

@@ -21,7 +21,7 @@ def nearest(x: Tensor, rows: Rows, k: int = 2, *, progress: Callable | None = No
     """The k nearest rows of each query, exactly those of a full sort of the distances by explicit differences in float64.
 
     Args:
-        x: queries (m, d), in the values of the data.
+        x: queries (m, d), in the values of the data; uint8 where the rows are, which rounds nothing.
         rows: the set, n rows. Rows that are spread over processes answer for all of them (each process asks the same x).
         k: how many, at most n.
         progress: a function (iterable, total) -> iterable, as tqdm, around each pass over the rows.
@@ -64,7 +64,9 @@ def nearest_scaled(
     if not math.isfinite(peak(x)):
         row = int((~x.isfinite().all(1)).nonzero()[0])
         raise ValueError(f"x has NaN or infinite values (first in row {row}): finite values are needed")
-    y = rows.inner(x.double())
+    if x.dtype == torch.uint8 and not rows.bytes:
+        raise ValueError(f"x is {x.dtype}, the rows are {rows.data.dtype}: queries in the values of the rows are needed")
+    y = rows.inner(x if x.dtype == torch.uint8 else x.double())
     exponent = size_exponent(peak(y), rows.peak)
     y, local = scaled(y, -exponent), min(k, rows.n)
     step = AT_ONCE if isinstance(rows.data, Tensor) else AT_ONCE_FILE

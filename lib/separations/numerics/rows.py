@@ -123,7 +123,12 @@ class Rows:
 
     # ------------------------------------------------------------------------------------------------------ coordinates
     def inner(self, x: Tensor, a: Tensor | float = 1.0) -> Tensor:
-        """Queries against a times the rows, in inner coordinates: (x - a origin) / unit; float64 for 8-bit rows, x itself for others."""
+        """Queries against a times the rows, in inner coordinates: (x - a origin) / unit; float64 for 8-bit rows, x itself for others.
+
+        Queries may be bytes where the rows are (a = 1 then): without any rounding.
+        """
+        if x.dtype == torch.uint8:
+            return x.double() - MIDDLE
         return (x.double() - a * self.origin) / self.unit if self.bytes else x
 
     def outer(self, z: Tensor) -> Tensor:

@@ -1,0 +1,475 @@
+"""The audit: three sets in, one record of what was found out. `report` writes it, `command` is its command line."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..machine import cores, threads_in_use, versions
+from ..metrics.baselines import chance_level
+from ..numerics import seeds
+from ..numerics.checks import check_whole
+from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
+from ..version import __version__
+from . import distribution
+from .aligned import Aligned
+from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, WORDS
+from .calibration import Calibrated, calibrate, check_rate
+from .detectors import RULE, Detector, Found, InFeatures, Patches, Pixels, TrainingSet, cut, unit_features
+from .duplicates import copied, duplicates
+from .extractors import open_extractor
+from .pairs import make_pairs
+from .sets import AuditSet, read_sets
+from .store import Store
+from .verdict import verdict
+from .record import interval, number
+
+FORMAT = "separations audit 1"
+MOST_REFERENCE = 2000  # training points that stand in for held-out ones, where there are none
+REFERENCE, PLANTED, TWINS, CELLS = range(4)  # what a stream of random numbers is for
+AT_ONCE = 2**25  # numbers of the queries that are searched at a time
+BINS = 40
+UNALTERED = "unaltered"
+SEARCHES = ("pixels", "aligned", "patches")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        report: plain values, as they stand in report.json.
+        pairs: the samples nearest to a training point with it, worst first, as they stand in pairs.csv, with their images.
+        p: (m,) joint p-value of each generated sample.
+        flagged: (m,) bool, whether it is called a copy.
+    """
+
+    report: dict = field(repr=False)
+    pairs: list[dict] = field(repr=False)
+    p: np.ndarray = field(repr=False)
+    flagged: np.ndarray = field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in a word or two."""
+        return self.report["verdict"]["word"]
+
+    @property
+    def copies(self) -> IntervalEstimate:
+        """Share of generated samples that are copies, beyond the false alarms."""
+        given = self.report["joint"]["excess"]
+        return IntervalEstimate(given["value"], given["low"], given["high"], self.report["setting"]["confidence"])
+
+
+def audit(
+    generated: object,
+    train: object,
+    held_out: object = None,
+    *,
+    features: Sequence[str] = ("efficientnet-lite0",),
+    search: Sequence[str] = SEARCHES,
+    size: int | None = None,
+    rate: float = 0.01,
+    confidence: float = 0.95,
+    model: object = None,
+    planted: int = 200,
+    listed: int = 100,
+    fail_above: float | None = None,
+    seed: int = 0,
+    cache: str | Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Audit:
+    """Does the generated set copy the training set, which samples, of what, and more than chance gives?
+
+    Args:
+        generated, train, held_out: sets, each a path, the name of a data set, or a tensor or array, see `sources.open_source`. held_out: from
+            where the training set comes, but not trained on; None: training points, each against the others, stand in for it.
+        features: names or files of extractors, see `extractors.open_extractor`; none for signals, and `()` for pixels alone.
+        search: which of "pixels", "aligned", "patches" to search in; "pixels" is always among them. "aligned" takes most of the time.
+        size: pixels a side at which all images are compared; None: that of the smallest, at most 64.
+        rate: share of fresh images that may be called copies by mistake, in (0, 0.5].
+        confidence: of all intervals.
+        model: what generated the samples, if it is there, see `open_model`; None: the samples alone are judged.
+        planted: training images altered in each way to see what this audit would have found; 0: none.
+        listed: pairs kept, worst first.
+        fail_above: a share of copies; `report["failed"]` says whether the lower end of the interval lies above it.
+        seed: of what is drawn.
+        cache: folder in which decoded images, features and scores are kept, so that a killed audit goes on; None: memory.
+        progress: told (text, done, total).
+
+    Returns:
+        `Audit`.
+
+    Raises:
+        ValueError: for bad input, naming the argument or file.
+        FileNotFoundError: for a path that is not there.
+    """
+    begin, confidence, rate, seed = time.monotonic(), check_confidence(confidence), check_rate(rate), seeds.check_seed(seed)
+    planted, listed = check_whole(planted, "planted", 0, 10_000), check_whole(listed, "listed", 1, 10_000)
+    if fail_above is not None and not (isinstance(fail_above, int | float) and 0 <= fail_above < 1):
+        raise ValueError(f"fail_above = {fail_above!r}: a share of copies in [0, 1) is needed")
+    if isinstance(search, str) or not set(search) <= set(SEARCHES):
+        raise ValueError(f"search = {search!r}: some of {', '.join(SEARCHES)} are needed")
+    store = Store(cache, progress=progress)
+    if model is not None:
+        model, size = _opened(model, size)
+    sets, resize = read_sets(generated, train, held_out, size=size, store=store)
+    work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, planted)
+    work.check()
+    judged = {each.name: calibrate(each.generated.score, each.reference.score, rate, confidence=confidence) for each in work.scored}
+    joint = calibrate(work.matrix("generated"), work.matrix("reference"), rate, confidence=confidence)
+    best = work.best(judged)
+    rows = np.array([work.scored[b].generated.row[i] for i, b in enumerate(best)])
+    report = {
+        "format": FORMAT, "version": __version__, "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "sets": {role: sets[role].words() if role in sets else None for role in ("generated", "train", "held_out")},
+        "setting": work.setting(resize), "reference": work.reference_words(), "ratio": work.ratio(judged),
+        "detectors": [work.detector_words(each, judged[each.name]) for each in work.scored],
+        "joint": _three(joint), "power": work.power(),
+        "duplicates": duplicates(work.train, *work.twins(judged), confidence),
+        "copied": copied(work.train, rows[joint.flagged], sets["train"].labels, confidence),
+    }  # fmt: skip
+    report["distribution"], report["quality"] = work.distribution(joint)
+    report["model"] = None if model is None else _examined(model, sets, confidence, seed)
+    report["fail_above"] = fail_above
+    report["failed"] = fail_above is not None and report["joint"]["excess"]["low"] > fail_above
+    report["verdict"] = verdict(report)
+    report["machine"] = {"cores": cores(), "threads": threads_in_use(), "versions": versions()}
+    report["seconds"] = round(time.monotonic() - begin, 1)
+    pairs = make_pairs(sets, work.scored, judged, joint, best, report["copied"], listed)
+    return Audit(report, pairs, joint.p, joint.flagged)
+
+
+def _three(judged: Calibrated) -> dict:
+    return {name: interval(getattr(judged, name)) for name in ("found", "false_alarms", "excess")}
+
+
+def _opened(model: object, size: int | None) -> tuple[object, int]:
+    """The model as a function, and the side of its images."""
+    from .model import open_model
+
+    model = open_model(model)
+    shape = getattr(model, "event_shape", None)
+    if shape is not None and len(shape) == 3:
+        if size is not None and size != shape[-1]:
+            raise ValueError(f"size = {size}: the model makes images of {shape[-1]} pixels, leave size out")
+        size = shape[-1]
+    return model, size
+
+
+def _examined(model: object, sets: dict[str, AuditSet], confidence: float, seed: int) -> dict:
+    from .model import examine_model
+
+    if "held_out" not in sets:
+        return {"words": ["the model was not examined: that needs held-out data"]}
+    held = {role: each.values for role, each in sets.items()}
+    return examine_model(model, held["train"], held["held_out"], held["generated"], confidence=confidence, seed=seed)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A detector and what it says of the generated samples and of the reference points."""
+
+    detector: Detector
+    generated: Found
+    reference: Found
+
+    @property
+    def name(self) -> str:
+        """Of the detector."""
+        return self.detector.name
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Sets and settings of one audit, and what is made of them on the way."""
+
+    sets: dict[str, AuditSet]
+    store: Store
+    features: tuple[str, ...]
+    search: tuple[str, ...]
+    rate: float
+    confidence: float
+    seed: int
+    planted: int
+
+    def check(self) -> None:
+        """ValueError where the training points are too few, or the reference points for the rate."""
+        distinct = int(self.train.group.max()) + 1
+        if distinct < 3:
+            raise ValueError(f"train has {len(self.sets['train'])} entries, {distinct} distinct: at least 3 are needed")
+        have = len(self.sets["held_out"]) if "held_out" in self.sets else min(MOST_REFERENCE, len(self.sets["train"]))
+        need = math.ceil(1 / self.rate - 1e-9) - 1
+        if have < need:
+            what = "held_out" if "held_out" in self.sets else "train, which stands in for held-out data,"
+            raise ValueError(f"rate = {self.rate}: {what} has {have} points, {need} are needed; rate >= {1 / (have + 1):.2g} is possible")
+
+    # -------------------------------------------------------------------------------------------------------- detectors
+    @cached_property
+    def train(self) -> TrainingSet:
+        return TrainingSet.of(self.sets["train"].values)
+
+    @cached_property
+    def images(self) -> bool:
+        return self.sets["train"].kind == "images"
+
+    @cached_property
+    def extractors(self) -> list:
+        return [open_extractor(name) for name in self.features] if self.images else []
+
+    def _detectors(self) -> list[Detector]:
+        index = None
+        if self.store.folder is not None:
+            index = self.store.folder / f"rows-{self.sets['train'].digest[:24]}.safetensors"
+        found = [Pixels(self.train, index)]
+        if "aligned" in self.search:
+            found.append(Aligned(self.train.values, self.train.group.numpy()))
+        found += [self._in_features(extractor) for extractor in self.extractors]
+        if "patches" in self.search and min(self.sets["train"].values.shape[-2:] if self.images else self.sets["train"].values.shape[-1:]) >= 16:
+            found.append(Patches(self.train, self._parts()))
+        return found
+
+    def _parts(self) -> list[np.ndarray]:
+        """The parts of all training points, place by place, kept as memory maps."""
+        values, digest = self.sets["train"].values, self.sets["train"].digest
+        parts = []
+        for place, part in enumerate(cut(values[:1])):
+
+            def produce(start: int, stop: int, place: int = place) -> tuple[np.ndarray, list]:
+                return np.ascontiguousarray(cut(values[start:stop])[place]), []
+
+            about = {"train": digest, "place": place}
+            kept = self.store.array("parts", about, len(values), part.shape[1:], values.dtype, produce, step=4096, text="cutting parts")
+            parts.append(kept.values)
+        return parts
+
+    def of(self, role: str, extractor) -> np.ndarray:
+        """Unit features of a set, (n, D), kept by its content and the name of the extractor."""
+        values, digest = self.sets[role].values, self.sets[role].digest
+
+        def produce(start: int, stop: int) -> tuple[np.ndarray, list]:
+            return unit_features(values[start:stop], extractor), []
+
+        dimension = extractor.dimension or values[0].size
+        about = {"set": digest, "extractor": extractor.name}
+        text = f"features of {role} ({extractor.name})"
+        return self.store.array("features", about, len(values), (dimension,), np.float32, produce, step=256, text=text).values
+
+    def _in_features(self, extractor) -> InFeatures:
+        return InFeatures(self.train, self.of("train", extractor), extractor.name, lambda values: unit_features(values, extractor))
+
+    # ----------------------------------------------------------------------------------------------------------- scores
+    @cached_property
+    def detectors(self) -> list[Detector]:
+        return self._detectors()
+
+    @cached_property
+    def scored(self) -> list[Scored]:
+        """All detectors with their scores. Held-out points that are equal to training points are no held-out points."""
+        return [
+            Scored(each, self.scores(each, "generated"), _taken(self._reference_scores(each), self.kept_reference))
+            for each in self.detectors
+        ]
+
+    def _reference_scores(self, detector: Detector) -> Found:
+        return self.scores(detector, "held_out") if "held_out" in self.sets else self.scores(detector, "train", self.stand_ins)
+
+    @cached_property
+    def stand_ins(self) -> np.ndarray:
+        """Training points that stand in for held-out ones."""
+        random = np.random.default_rng([self.seed, REFERENCE])
+        n = len(self.sets["train"])
+        return np.sort(random.permutation(n)[:MOST_REFERENCE])
+
+    @cached_property
+    def kept_reference(self) -> np.ndarray:
+        """Reference points that count, as row numbers."""
+        found = self._reference_scores(self.detectors[0])
+        kept = np.flatnonzero(found.score > 0) if "held_out" in self.sets else np.arange(len(found))
+        need = math.ceil(1 / self.rate - 1e-9) - 1
+        if len(kept) < need:
+            raise ValueError(
+                f"held_out = {self.sets['held_out'].name!r}: {len(found) - len(kept)} of its {len(found)} points are equal to training points, "
+                f"which leaves {len(kept)}; {need} others are needed for rate = {self.rate}"
+            )
+        return kept
+
+    def scores(self, detector: Detector, role: str, own: np.ndarray | None = None) -> Found:
+        """What a detector says of a set, or of some training points, kept by content."""
+        values = self.sets[role].values
+        rows = np.arange(len(values)) if own is None else own
+        extractor = next((e for e in self.extractors if e.name == detector.name), None)
+        features = None if extractor is None else self.of(role, extractor)
+
+        def produce(start: int, stop: int) -> tuple[np.ndarray, list]:
+            some = rows[start:stop]
+            mine = None if own is None else some
+            found = detector(values[some], mine) if features is None else detector.search(features[some], mine)
+            numbers = np.stack([found.score, found.row.astype(float), found.second.astype(float)], 1)
+            return numbers, [[start + i, how] for i, how in enumerate(found.how) if how]
+
+        about = {"set": self.sets[role].digest, "train": self.sets["train"].digest, "detector": detector.name,
+                 "own": None if own is None else [self.seed, len(own)]}  # fmt: skip
+        step = int(np.clip(AT_ONCE // max(1, values[0].size), 64, 4096))
+        text = f"{detector.name}: searching for {role}"
+        kept = self.store.array("scores", about, len(rows), (3,), np.float64, produce, step=step, text=text)
+        how = [""] * len(rows)
+        for row, words in kept.notes:
+            how[row] = words
+        score, row, second = np.array(kept.values).T
+        return Found(score, row.astype(int), second.astype(int), how)
+
+    def matrix(self, which: str) -> np.ndarray:
+        """Scores (m, J) of all detectors."""
+        return np.stack([getattr(each, which).score for each in self.scored], 1)
+
+    def best(self, judged: dict[str, Calibrated]) -> np.ndarray:
+        """The detector that says most against each generated sample, (m,): its number, the first of equal ones."""
+        return np.stack([judged[each.name].p for each in self.scored], 1).argmin(1)
+
+    # ----------------------------------------------------------------------------------------------------------- report
+    def setting(self, resize: str) -> dict:
+        shape = self.sets["train"].values.shape
+        return {
+            "size": shape[-1], "channels": shape[1] if self.images else None, "rate": self.rate, "confidence": self.confidence,
+            "seed": self.seed, "resized": resize, "features": [each.name for each in self.extractors], "planted": self.planted,
+        }  # fmt: skip
+
+    def reference_words(self) -> dict:
+        m = len(self.kept_reference)
+        if "held_out" not in self.sets:
+            words = (f"no held-out set was given: {m} training points, each compared with all others, stand in for it; where the training set "
+                     "has near-duplicates this hides copies")  # fmt: skip
+            return {"kind": "training, leave-one-out", "m": m, "words": words}
+        words, left = f"{m} held-out points", len(self.sets["held_out"]) - m
+        if left:
+            words += f"; {left} more are equal to training points, and are left out: that set is not held out as a whole"
+        return {"kind": "held-out", "m": m, "words": words}
+
+    def ratio(self, judged: dict[str, Calibrated]) -> dict:
+        """The 1/9 rule to the letter, beside what it says of reference points, and of chance."""
+        first = self.scored[0]
+        ours, theirs = (wilson_interval(int((each.score <= RULE).sum()), len(each), self.confidence)
+                        for each in (first.generated, first.reference))  # fmt: skip
+        rates = -np.log(np.maximum(first.reference.score, 1e-300)).sum() / 2
+        dimension = (len(first.reference) - 1) / rates if rates > 0 else math.nan
+        return {
+            "threshold": RULE, "generated": interval(ours), "held_out": interval(theirs), "excess": interval(ours.minus(theirs)),
+            "chance": number(chance_level(dimension)) if math.isfinite(dimension) else None, "dimension": number(dimension),
+        }  # fmt: skip
+
+    def detector_words(self, scored: Scored, judged: Calibrated) -> dict:
+        ours, theirs = scored.generated.score, scored.reference.score
+        low, high = np.quantile(np.concatenate([ours, theirs]), [0, 0.995])
+        edges = np.linspace(low, max(high, low + 1e-12), BINS + 1)
+        counts = {role: (np.histogram(np.minimum(each, edges[-1]), edges)[0] / len(each)).tolist()
+                  for role, each in (("generated", ours), ("reference", theirs))}  # fmt: skip
+        threshold = judged.threshold
+        return {
+            "name": scored.name, "label": scored.detector.label, **_three(judged), "threshold": number(threshold.value),
+            "threshold_low": number(threshold.low), "threshold_high": number(threshold.high), "unit": scored.detector.unit,
+            "histogram": {"edges": edges.tolist(), **counts},
+        }  # fmt: skip
+
+    def power(self) -> list[dict]:
+        """Share of altered training points that this audit finds, alteration by alteration."""
+        count = min(self.planted, len(self.sets["train"]))
+        if not count:
+            return []
+        rows = np.sort(np.random.default_rng([self.seed, PLANTED]).permutation(len(self.sets["train"]))[:count])
+        originals = np.array(self.sets["train"].values[rows])
+        alterations = ALTERATIONS if self.images else ALTERATIONS_OF_SIGNALS
+        generator = torch.Generator().manual_seed(seeds.stream(self.seed, PLANTED))
+        found = []
+        for number_, (name, alter) in enumerate({UNALTERED: None, **alterations}.items()):
+            self.store.progress("power: altered training points", number_, len(alterations) + 1)
+            altered = originals if alter is None else alter(originals, generator)
+            said = [each.detector(altered) for each in self.scored]
+            judged = [calibrate(f.score, each.reference.score, self.rate) for f, each in zip(said, self.scored)]
+            joint = calibrate(np.stack([f.score for f in said], 1), self.matrix("reference"), self.rate)
+            truth = self.train.group.numpy()[rows]
+            right = [c.flagged & (self.train.group.numpy()[f.row] == truth) for f, c in zip(said, judged)]
+            shares = {each.name: interval(self._share(ok)) for each, ok in zip(self.scored, right)}
+            words = "the training point itself" if alter is None else WORDS[name]
+            found.append({"alteration": name, "words": words, "m": count, "joint": interval(self._share(joint.flagged)), "detectors": shares})
+        return found
+
+    def _share(self, flags: np.ndarray) -> IntervalEstimate:
+        return wilson_interval(int(flags.sum()), len(flags), self.confidence)
+
+    def _primary(self) -> Scored:
+        """The detector for questions about all sets: the first in features, else in aligned pixels."""
+        return next((each for each in self.scored if isinstance(each.detector, InFeatures)), self.scored[min(1, len(self.scored) - 1)])
+
+    def twins(self, judged: dict[str, Calibrated]) -> tuple[np.ndarray | None, int]:
+        """Training points drawn at random: whether the nearest other one passes as a copy; and how many."""
+        if "held_out" not in self.sets:
+            return None, 0
+        random = np.random.default_rng([self.seed, TWINS])
+        rows = np.sort(random.permutation(len(self.sets["train"]))[:1000])
+        primary = self._primary()
+        found = self.scores(primary.detector, "train", rows)
+        return found.score < judged[primary.name].threshold.value, len(rows)
+
+    def distribution(self, joint: Calibrated) -> tuple[list[dict], dict | None]:
+        """Measures of the whole sets, and quality beside copying."""
+        primary, confidence = self._primary(), self.confidence
+        ours, theirs = primary.generated, primary.reference
+        matched = np.unique(np.concatenate([ours.row, theirs.row]))
+        own = self.scores(primary.detector, "train", matched)
+        nearest_other = dict(zip(matched.tolist(), own.score))
+        shares = [distribution.authenticity(each.score, np.array([nearest_other[r] for r in each.row.tolist()]), confidence)
+                  for each in (ours, theirs)]  # fmt: skip
+        beside = "held-out points" if "held_out" in self.sets else "training points, each against the others"
+        rows = [{"name": "Authenticity", "label": f"share of authentic samples ({primary.name})", "generated": interval(shares[0]),
+                 "held_out": interval(shares[1]), "beside": beside,
+                 "words": "Samples farther from their nearest training point than that one is from its own nearest other."}]  # fmt: skip
+        extractor = next((e for e in self.extractors if e.name == primary.name), None)
+        flat = (lambda role: self.of(role, extractor)) if extractor else self._flat
+        rows.append(self._three_sample(primary, flat, beside))
+        if "held_out" not in self.sets:
+            return rows, None
+        sets = [flat(role) for role in ("generated", "held_out", "train")]
+        name = extractor.name if extractor else "pixels" if self.images else "values"
+        more = distribution.quality_measures(*sets, name, "held-out points", seed=self.seed, confidence=confidence)
+        return rows + more, _quality(more, joint)
+
+    def _flat(self, role: str) -> np.ndarray:
+        values = self.sets[role].values
+        return values.reshape(len(values), -1).astype(np.float32) / (127.5 if self.images else 1)
+
+    def _three_sample(self, primary: Scored, flat, beside: str) -> dict:
+        ours, theirs = primary.generated, primary.reference
+        cells = None
+        if "held_out" in self.sets:
+            (a, b), share = distribution.cells_of(flat("train"), flat("generated"), flat("held_out")[self.kept_reference], seed=self.seed)
+            cells = a, b, share
+        statistic, p, count = distribution.three_sample_test(ours.score, theirs.score, cells)
+        words = "Below 0: generated points lie nearer to the training set than " + beside + " do."
+        return {"name": "C_T", "label": f"three-sample test ({primary.name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
+                "held_out": interval(0.0), "beside": "no difference", "words": words}  # fmt: skip
+
+
+def _taken(found: Found, rows: np.ndarray) -> Found:
+    return Found(found.score[rows], found.row[rows], found.second[rows], [found.how[i] for i in rows])
+
+
+def _quality(rows: list[dict], joint: Calibrated) -> dict | None:
+    """Kernel distance beside the share of copies, with held-out points as reference."""
+    kernel = next((row for row in rows if row["name"] == "kernel distance"), None)
+    if kernel is None:
+        return None
+    none = {"value": 0.0, "low": 0.0, "high": 0.0}
+    return {
+        "x": kernel["label"] + " to held-out points", "y": "share of copies",
+        "points": [
+            {"name": "generated", "x": kernel["generated"], "y": interval(joint.found)},
+            {"name": "held-out points", "x": none, "y": interval(joint.false_alarms)},
+            {"name": "training points", "x": kernel["held_out"], "y": {"value": 1.0, "low": 1.0, "high": 1.0}},
+        ],
+    }  # fmt: skip

@@ -1,0 +1,129 @@
+"""From scores to shares of copies: thresholds and p-values by points that cannot be copies, and what that leaves uncertain.
+
+The reference points (held-out images) and a sample that owes nothing to the training set are exchangeable. So the rank of its score among
+theirs is uniform, whatever the detector: with m' reference points, the p-value (1 + #{reference scores <= score}) / (m' + 1) is at most
+`rate` with probability at most `rate`, exactly, at every m' (conformal p-values: Vovk, Gammerman and Shafer 2005). At a given reference set
+the chance of a false alarm is not `rate` but a draw from Beta(k, m' + 1 - k), k = floor(rate (m' + 1)): that is the uncertainty of the quantile,
+and the interval of the excess holds it.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.stats import beta
+
+from ..numerics.checks import as_real
+from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
+
+AT_ONCE = 2**22  # comparisons at a time
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Samples judged by one detector, or by several together.
+
+    Attributes:
+        p: (m,) p-values of the samples.
+        flagged: (m,) bool, p <= rate.
+        found: share of flagged samples, Wilson's interval.
+        false_alarms: share of fresh samples that would be flagged, over the draw of the reference points.
+        excess: found minus false_alarms.
+        threshold: score below which a sample is flagged, with the interval of that quantile; NaN for several detectors together.
+    """
+
+    p: np.ndarray = field(repr=False)
+    flagged: np.ndarray = field(repr=False)
+    found: IntervalEstimate
+    false_alarms: IntervalEstimate
+    excess: IntervalEstimate
+    threshold: IntervalEstimate
+
+
+def check_rate(rate: float) -> float:
+    """rate as a float, if it is in (0, 0.5]; ValueError otherwise."""
+    if not 0 < as_real(rate, "rate") <= 0.5:
+        raise ValueError(f"rate = {rate}: a share of false alarms in (0, 0.5] is needed")
+    return float(rate)
+
+
+def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Conformal p-values (m,) of scores (m,) by those of reference points (m',), small scores speaking against the null."""
+    return (1 + np.searchsorted(np.sort(reference), scores, side="right")) / (len(reference) + 1)
+
+
+def joint_p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """p-values of samples by J detectors together: by the least rank that any of them gives, ranked anew.
+
+    Full conformal inference (Vovk et al. 2005): with sample x among the reference points, the statistic of point i is the least over detectors
+    of #{points with a score <= its own}, ties told apart by the sum of these ranks; p is the rank of x's statistic among all m' + 1. Exact at every m', for dependent detectors too.
+
+    Args:
+        scores: (m, J) of the samples.
+        reference: (m', J) of the reference points.
+
+    Returns:
+        (m,).
+    """
+    m, (n, detectors) = len(scores), reference.shape
+    own = np.stack([np.searchsorted(np.sort(r), r, side="right") for r in reference.T], 1)  # among themselves, each counted itself
+    ours = np.stack([np.searchsorted(np.sort(r), s, side="right") for s, r in zip(scores.T, reference.T)], 1) + 1
+    tie = 1 / (detectors * (n + 1) + 1)
+    statistic = ours.min(1) + tie * ours.sum(1)
+    counts = np.empty(m, int)
+    step = max(1, AT_ONCE // max(1, n * detectors))
+    for start in range(0, m, step):
+        part = slice(start, start + step)
+        ranks = own[None] + (scores[part, None, :] <= reference[None])
+        counts[part] = (ranks.min(2) + tie * ranks.sum(2) <= statistic[part, None] + tie / 4).sum(1)
+    return (1 + counts) / (n + 1)
+
+
+def calibrate(scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, confidence: float = 0.95) -> Calibrated:
+    """Judges samples by their scores, so that at most a share `rate` of samples that are no copies is flagged.
+
+    Args:
+        scores: (m,) of one detector, or (m, J) of several that are to judge together.
+        reference: (m',) or (m', J), of points that cannot be copies.
+        rate: false alarms wanted, in (0, 0.5]; with m' < 1 / rate - 1 reference points nothing can be flagged at that rate.
+        confidence: of all intervals.
+
+    Returns:
+        `Calibrated`.
+
+    Raises:
+        ValueError: for another rate or confidence, or where m' is too small for the rate.
+    """
+    rate, confidence = check_rate(rate), check_confidence(confidence)
+    m = len(reference)
+    k = math.floor(rate * (m + 1) + 1e-9)
+    if k < 1:
+        raise ValueError(f"rate = {rate}: {m} reference points are too few, at least {math.ceil(1 / rate) - 1} are needed")
+    p = (p_values if scores.ndim == 1 else joint_p_values)(scores, reference)
+    flagged = p <= k / (m + 1) + 1e-12
+    found = wilson_interval(int(flagged.sum()), len(p), confidence)
+    false_alarms = beta_interval(k, m, confidence)
+    threshold = quantile_interval(reference, k, confidence) if scores.ndim == 1 else IntervalEstimate(*[math.nan] * 3, confidence)
+    return Calibrated(p, flagged, found, false_alarms, found.minus(false_alarms), threshold)
+
+
+def beta_interval(k: int, m: int, confidence: float) -> IntervalEstimate:
+    """Chance that a fresh score lies below the k-th smallest of m: Beta(k, m + 1 - k), its mean and central interval."""
+    tail = (1 - confidence) / 2
+    low, high = beta.ppf([tail, 1 - tail], k, m + 1 - k)
+    return IntervalEstimate(k / (m + 1), float(low), float(high), confidence)
+
+
+def quantile_interval(reference: np.ndarray, k: int, confidence: float) -> IntervalEstimate:
+    """The k-th smallest of m scores, with the order statistics that hold the quantile k / (m + 1) with that confidence (binomial).
+
+    Where no score is small enough for a lower end, it is -infinity.
+    """
+    from scipy.stats import binom
+
+    ordered, m = np.sort(reference), len(reference)
+    tail, share = (1 - confidence) / 2, k / (m + 1)
+    low, high = int(binom.ppf(tail, m, share)), int(binom.ppf(1 - tail, m, share)) + 1
+    return IntervalEstimate(
+        float(ordered[k - 1]), float(ordered[low - 1]) if low else -math.inf, float(ordered[min(high, m) - 1]), confidence
+    )

@@ -1,0 +1,44 @@
+"""The pairs that a person looks at: each suspicious sample, the training point behind it, the second nearest, and their difference."""
+
+import numpy as np
+
+from .calibration import Calibrated
+from .pictures import pair_pictures
+from .sets import AuditSet
+
+
+def make_pairs(
+    sets: dict[str, AuditSet], scored: list, judged: dict[str, Calibrated], joint: Calibrated, best: np.ndarray, copied: dict, listed: int
+) -> list[dict]:  # fmt: skip
+    """The `listed` samples with the least p-values, those that all detectors find nearer first.
+
+    Args:
+        sets: by role.
+        scored: detectors with their scores of the generated samples.
+        judged: by detector.
+        joint: of all detectors together.
+        best: (m,) the detector that says most against each sample.
+        copied: `report["copied"]`, for how often each training point is copied.
+        listed: how many.
+
+    Returns:
+        `pairs`, see `report`.
+    """
+    ranks = np.mean([each.generated.score.argsort(kind="stable").argsort(kind="stable") for each in scored], axis=0)
+    order = np.lexsort((ranks, joint.p))[:listed]
+    times = {row["train"]: row["times"] for row in copied["rows"]}
+    return [_pair(sets, scored, judged, joint, int(i), scored[best[i]], rank + 1, times) for rank, i in enumerate(order)]
+
+
+def _pair(sets, scored, judged, joint: Calibrated, i: int, by, rank: int, times: dict[str, int]) -> dict:
+    generated, train = sets["generated"], sets["train"]
+    row, second = int(by.generated.row[i]), int(by.generated.second[i])
+    sample, original, other = generated.values[i], train.values[row], train.values[second]
+    return {
+        "rank": rank, "sample": generated.labels[i], "train": train.labels[row], "second": train.labels[second],
+        "p": float(joint.p[i]), "found": bool(joint.flagged[i]),
+        "by": [each.name for each in scored if judged[each.name].flagged[i]], "how": by.generated.how[i],
+        "scores": {each.name: float(each.generated.score[i]) for each in scored}, "sample_row": i, "train_row": row,
+        "times": times.get(train.labels[row], 0),
+        "images": pair_pictures(sample, original, other),
+    }  # fmt: skip

@@ -1,0 +1,103 @@
+"""Calibration: false alarms stay within the stated rate, whatever the detectors; the uncertainty of a threshold is what it says."""
+
+import numpy as np
+import pytest
+from scipy.stats import beta, kstest, mannwhitneyu, norm
+
+from separations.audit.calibration import beta_interval, calibrate, joint_p_values, p_values, quantile_interval
+from separations.audit.distribution import authenticity, cells_of, mann_whitney_z, three_sample_test
+
+DRAWS = 200
+
+
+def draws(random, n: int, detectors: int, ties: bool) -> np.ndarray:
+    """Scores (n, J) of detectors that agree in part; with ties, most are equal."""
+    x = random.normal(size=(n, detectors))
+    x[:, 1:] += x[:, :1]
+    return np.round(x) if ties else x
+
+
+@pytest.mark.parametrize(("detectors", "ties"), [(1, False), (1, True), (3, False), (3, True)])
+def test_false_alarms_keep_the_rate_and_the_interval_holds_zero(detectors, ties):
+    random = np.random.default_rng(1)
+    rates, held = [], 0
+    for _ in range(DRAWS):
+        reference, samples = draws(random, 199, detectors, ties), draws(random, 400, detectors, ties)
+        if detectors == 1:
+            reference, samples = reference[:, 0], samples[:, 0]
+        found = calibrate(samples, reference, 0.05)
+        rates.append(found.found.value)
+        held += found.excess.low <= 0 <= found.excess.high or (ties and found.excess.low <= 0)
+    mean, error = np.mean(rates), np.std(rates) / DRAWS**0.5
+    assert mean <= 0.05 + 3 * error
+    if not ties:
+        assert mean >= 0.05 - 3 * error  # and no power is given away
+    assert held / DRAWS >= 0.95 - 3 * (0.05 * 0.95 / DRAWS) ** 0.5
+
+
+def test_joint_p_values_are_those_of_the_definition():
+    random = np.random.default_rng(0)
+    reference, samples = draws(random, 30, 3, True), draws(random, 20, 3, True)
+    expected = []
+    for x in samples:
+        points = np.vstack([reference, x])
+        ranks = (points[None] <= points[:, None]).sum(1)
+        keys = [(int(r.min()), int(r.sum())) for r in ranks]
+        expected.append(sum(key <= keys[-1] for key in keys) / 31)
+    assert np.allclose(joint_p_values(samples, reference), expected, rtol=0, atol=1e-12)
+    assert np.allclose(p_values(samples[:, 0], reference[:, 0]), [(1 + (reference[:, 0] <= x).sum()) / 31 for x in samples[:, 0]])
+
+
+def test_p_values_of_fresh_scores_are_uniform():
+    random = np.random.default_rng(2)
+    p = [joint_p_values(draws(random, 1, 2, False), draws(random, 99, 2, False))[0] for _ in range(400)]
+    assert kstest(np.array(p) - random.uniform(0, 0.01, 400), "uniform").pvalue > 1e-3
+
+
+def test_the_threshold_and_its_interval_hold_the_quantile():
+    random, inside = np.random.default_rng(3), 0
+    for _ in range(DRAWS):
+        found = quantile_interval(random.normal(size=299), 6, 0.95)
+        inside += found.low <= norm.ppf(6 / 300) <= found.high
+    assert 0.95 - 3 * (0.05 * 0.95 / DRAWS) ** 0.5 <= inside / DRAWS
+    given = beta_interval(6, 299, 0.9)
+    assert np.allclose([given.low, given.high], beta.ppf([0.05, 0.95], 6, 294)) and given.value == 6 / 300
+
+
+def test_too_few_reference_points_are_said():
+    with pytest.raises(ValueError, match="rate = 0.01: 98 reference points are too few, at least 99 are needed"):
+        calibrate(np.zeros(5), np.arange(98.0))
+    assert calibrate(np.array([-1.0, 1.0]), np.arange(99.0)).flagged.tolist() == [True, False]
+
+
+def test_the_rank_test_is_scipys():
+    random = np.random.default_rng(0)
+    for x, y in [(random.normal(size=40), random.normal(0.4, 1, 70)), (random.integers(0, 4, 30), random.integers(0, 5, 50))]:
+        z = mann_whitney_z(x, y)
+        assert np.isclose(2 * norm.sf(abs(z)), mannwhitneyu(x, y, use_continuity=False, method="asymptotic").pvalue)
+        assert (z < 0) == (mannwhitneyu(x, y).statistic < len(x) * len(y) / 2)
+    assert mann_whitney_z(np.ones(9), np.ones(9)) == 0
+
+
+def test_c_t_sees_copies_in_one_cell_and_is_normal_for_equal_laws():
+    random, values = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        cells = random.integers(0, 3, 300), random.integers(0, 3, 200), np.array([0.5, 0.3, 0.2])
+        values.append(three_sample_test(random.normal(size=300), random.normal(size=200), cells))
+    assert kstest([p for _, p, _ in values], "uniform").pvalue > 1e-3
+    x = random.normal(size=300)
+    x[cells[0] == 2] -= 3
+    assert three_sample_test(x, random.normal(size=200), cells)[0] < -1
+
+
+def test_cells_follow_the_clusters():
+    random = np.random.default_rng(0)
+    centre = np.array([[0.0, 0.0], [50.0, 0.0]])
+    train = np.concatenate([centre[i] + random.normal(size=(300, 2)) for i in (0, 1)]).astype(np.float32)
+    (own,), share = cells_of(train, centre.astype(np.float32), seed=0)
+    assert np.isclose(share.sum(), 1) and own[0] != own[1]
+
+
+def test_authenticity_counts_samples_outside_the_reach_of_their_training_point():
+    found = authenticity(np.array([0.1, 2.0, 1.0]), np.array([1.0, 1.0, 1.0]), 0.95)
+    assert found.value == 1 / 3
