@@ -170,7 +170,8 @@ def _verdict(report: dict) -> str:
         f'<section id="verdict" aria-labelledby="verdict-title"><h1 id="verdict-title">Audit: does the model copy its data?'
         f'<span class="word {kind}" style="display:block"><span class="sign" aria-hidden="true">{sign}</span>{plain(word[:1].upper() + word[1:])}</span></h1>'
         f'<div class="verdict"><div>{said_so}{status}<div class="limits"><h2>Limits</h2>{bullets(limits)}</div></div><div>{chart}</div></div>'
-        f'<p class="made">{plain(made)}</p></section>'
+        + (f'<p class="made">{plain(made)}</p>' if made else "")
+        + "</section>"
     )
 
 

@@ -10,8 +10,8 @@ from .words import count, finite, name, number, plain
 
 PICTURES = {
     "sample": "Generated",
-    "train": "Training image",
-    "aligned": "Training image, altered",
+    "train": "Training {thing}",
+    "aligned": "Training {thing}, altered",
     "second": "Second nearest",
     "difference": "Difference",
 }
@@ -79,14 +79,15 @@ def _card(i: int, pair: dict, thing: str) -> str:
     if scores:
         lines.append(("scores", ", ".join(f"{plain(key, 40)} {number(value)}" for key, value in scores)))
     heading = f'<h3 id="pair-{i}">Pair {rank} <span class="mark">{mark}</span></h3>'
-    return f'<article class="pair {kind}" aria-labelledby="pair-{i}">{heading}{_pictures(pair, rank)}{facts(lines)}</article>'
+    return f'<article class="pair {kind}" aria-labelledby="pair-{i}">{heading}{_pictures(pair, rank, thing)}{facts(lines)}</article>'
 
 
-def _pictures(pair: dict, rank: str) -> str:
+def _pictures(pair: dict, rank: str, thing: str) -> str:
     images, shown = part(pair, "images"), []
     for key, words in PICTURES.items():
         if not (source := _source(images.get(key))):
             continue
+        words = words.format(thing=thing)
         of = f": {plain(pair.get(key), 60)}" if key in ("sample", "train", "second") else ""
         kind = ' class="signal"' if isinstance(images[key], str) else ""
         image = f'<img src="{source}" alt="{words} of pair {rank}{of}"{kind}>'

@@ -183,7 +183,7 @@ def distribution_section(report: object) -> str:
         body.append(table("Measures of the distribution, with intervals", heads, lines, ["", "num", "num", "words"]))
     else:
         body.append(said("No measure of the distribution was taken."))
-    points = [(one.get("name") or NONE, one.get("x"), one.get("y")) for one in rows(quality, "points")]
+    points = [(shown(one.get("name")), one.get("x"), one.get("y")) for one in rows(quality, "points")]
     points = [one for one in points if known(one[1]) and known(one[2])]
     body.append("<h3>Quality beside copying</h3>")
     if not points:

@@ -19,7 +19,7 @@ a{color:var(--link)}
 :focus-visible{outline:3px solid var(--link);outline-offset:2px}
 .skip{position:absolute;left:-99rem}.skip:focus{left:1rem;top:.5rem;background:var(--back);padding:.3rem .6rem}
 .note,figcaption,.made{color:var(--soft);font-size:.9rem}
-.num{font-variant-numeric:tabular-nums}dd.num{white-space:nowrap}
+.num{font-variant-numeric:tabular-nums}dd.num{white-space:nowrap;font-size:.97em}
 bdi{unicode-bidi:isolate;overflow-wrap:anywhere}
 nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;list-style:none;padding:0;margin:1.4rem 0 0;max-width:none;font-size:.95rem}
 nav a{display:inline-block;padding:.25rem 0}
@@ -33,7 +33,7 @@ nav a{display:inline-block;padding:.25rem 0}
 .limits h2{font-size:1rem;margin:.3rem 0;padding:0;border:0}.limits ul{padding-left:1.1rem}
 .status{border:2px solid var(--line);border-radius:.4rem;padding:.5rem .9rem;max-width:46rem}
 .status.bad{border-color:var(--found)}
-.facts{display:grid;grid-template-columns:fit-content(50%) minmax(0,1fr);gap:.15rem .9rem;margin:.5rem 0}
+.facts{display:grid;grid-template-columns:fit-content(44%) minmax(0,1fr);gap:.15rem .9rem;margin:.5rem 0}
 .facts dt{color:var(--soft)}.facts dd{margin:0}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,24rem),1fr));gap:1.4rem 2rem;margin:1rem 0}
 figure{margin:0;min-width:0}
@@ -71,6 +71,6 @@ footer{margin-top:3rem;padding-bottom:3rem}
 @media(max-width:30rem){.four{grid-template-columns:repeat(2,minmax(0,1fr))}td bdi,th bdi{max-width:11rem}}
 @media(prefers-reduced-motion:reduce){html{scroll-behavior:auto}}
 @media print{:root{--back:#fff;--ink:#000;--soft:#333;--line:#999;--generated:#0072b2;--reference:#d55e00;--third:#009e73;--fourth:#b0578d;
---found:#8b0015;--clear:#00553f;--heat:#0072b2}body{font-size:10pt}nav,.show,.skip{display:none}.scroll{overflow:visible}details::details-content{content-visibility:visible}
-.pairs{grid-template-columns:1fr 1fr}.four img{print-color-adjust:exact}h2,h3{break-after:avoid}figure,tr,.verdict{break-inside:avoid}}
+--found:#8b0015;--clear:#00553f;--heat:#0072b2}html{font-size:10pt}table{font-size:.85rem}td.num,th.num{white-space:normal}td.words{min-width:0}nav,.show,.skip{display:none}.scroll{overflow:visible}details::details-content{content-visibility:visible}
+.pairs,.charts{grid-template-columns:1fr 1fr}.four img{print-color-adjust:exact}h2,h3{break-after:avoid}figure,tr,.verdict{break-inside:avoid}}
 """
