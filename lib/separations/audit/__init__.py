@@ -1,0 +1,8 @@
+"""Does a model copy its training set? Sets, detectors, calibration, report."""
+
+from .gap_closed import gap_closed
+from .membership import found_at_rate, membership_auc
+from .model import examine_model
+from .open_model import OpenedModel, open_model
+
+__all__ = ["OpenedModel", "examine_model", "found_at_rate", "gap_closed", "membership_auc", "open_model"]
