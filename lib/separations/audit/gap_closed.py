@@ -28,7 +28,7 @@ from ..numerics.checks import check_count
 from ..numerics.intervals import IntervalEstimate, check_confidence, percentile_interval
 from ..numerics.seeds import resampling
 
-RESAMPLES = 4000
+RESAMPLES = 2000
 
 
 def gap_closed(
