@@ -26,6 +26,7 @@ SOURCES = {  # as claims.yml calls them -> heading, reference
     "separations": ("Provable separations", "ye2026separations"),
     "control": ("Memorization control", "vu2026control"),
     "essay": ("Memorization effect of diffusion models", "wu2025essay"),
+    "own": ("Questions of this book, on a model of one's own", ""),
 }
 
 FIGURE = re.compile(r"[A-Za-z][\w.:-]*")  # a name that a reference can hold
