@@ -110,13 +110,13 @@ def test_every_alteration_is_found_at_three_sizes(side):
     planted = np.concatenate([alter(train[60 : 60 + count], draw) for alter in alterations.ALTERATIONS.values()])
     found = audit(planted, train, held_out, features=(), planted=40, listed=len(planted))
     power = {row["alteration"]: row["joint"] for row in found.report["power"]}
-    right = {pair["sample_row"]: pair["train_row"] == 60 + pair["sample_row"] % count for pair in found.pairs if pair["found"]}
+    whole = [pair for pair in found.pairs if pair["found"] and ALL[pair["sample_row"] // count] != "partial"]  # that one has two
     for i, name in enumerate(alterations.ALTERATIONS):
         share = found.flagged[i * count : (i + 1) * count].mean()
         assert power[name]["low"] - 0.25 <= share <= power[name]["high"] + 0.25, (name, power[name], share)
         if name in ("noisy", "blurred", "recompressed", "flipped", "shifted", "cropped", "brightened"):
             assert share >= 0.9, (name, share)
-    assert np.mean(list(right.values())) >= 0.95
+    assert np.mean([pair["train_row"] == 60 + pair["sample_row"] % count for pair in whole]) >= 0.95
 
 
 def test_patches_find_a_part_of_a_training_image_and_blank_parts_say_nothing(sets):
@@ -125,8 +125,8 @@ def test_patches_find_a_part_of_a_training_image_and_blank_parts_say_nothing(set
     mixed = held_out[:20].copy()
     mixed[:, :, :, :8] = train[40:60, :, :, :8]
     said = detector(mixed)
-    assert (said.row == np.arange(40, 60)).all() and (said.score < -3).all() and said.how[0] == "8 of 16 parts"
-    assert (detector(held_out[20:60]).score > -3).all()
+    assert (said.row == np.arange(40, 60)).all() and (said.score < 2.0**-6).all() and said.how[0] == "8 of 16 parts"
+    assert (detector(held_out[20:60]).score > 2.0**-6).all()
     blank = np.full((2, *train.shape[1:]), 200, np.uint8)
     assert (detector(blank).score == 1).all()
     assert (detector(train[:30], own=np.arange(30)).row != np.arange(30)).all()

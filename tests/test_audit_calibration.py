@@ -14,7 +14,7 @@ def draws(random, n: int, detectors: int, ties: bool) -> np.ndarray:
     """Scores (n, J) of detectors that agree in part; with ties, most are equal."""
     x = random.normal(size=(n, detectors))
     x[:, 1:] += x[:, :1]
-    return np.round(x) if ties else x
+    return np.exp(np.round(x) if ties else x)
 
 
 @pytest.mark.parametrize(("detectors", "ties"), [(1, False), (1, True), (3, False), (3, True)])
@@ -35,17 +35,26 @@ def test_false_alarms_keep_the_rate_and_the_interval_holds_zero(detectors, ties)
     assert held / DRAWS >= 0.95 - 3 * (0.05 * 0.95 / DRAWS) ** 0.5
 
 
-def test_joint_p_values_are_those_of_the_definition():
+@pytest.mark.parametrize("n", [9, 30, 31])
+def test_joint_p_values_are_those_of_the_definition(n):
     random = np.random.default_rng(0)
-    reference, samples = draws(random, 30, 3, True), draws(random, 20, 3, True)
+    reference, samples = draws(random, n, 3, False), draws(random, 20, 3, False)
     expected = []
     for x in samples:
-        points = np.vstack([reference, x])
-        ranks = (points[None] <= points[:, None]).sum(1)
-        keys = [(int(r.min()), int(r.sum())) for r in ranks]
-        expected.append(sum(key <= keys[-1] for key in keys) / 31)
+        points = np.log(np.vstack([reference, x]))
+        ordered = np.sort(points, axis=0)
+        middle, low = ordered[int(0.5 * (n + 1))], ordered[int(0.1 * (n + 1))]
+        statistic = ((points - middle) / (middle - low)).min(1)
+        expected.append((statistic <= statistic[-1]).sum() / (n + 1))
     assert np.allclose(joint_p_values(samples, reference), expected, rtol=0, atol=1e-12)
-    assert np.allclose(p_values(samples[:, 0], reference[:, 0]), [(1 + (reference[:, 0] <= x).sum()) / 31 for x in samples[:, 0]])
+    assert np.allclose(p_values(samples[:, 0], reference[:, 0]), [(1 + (reference[:, 0] <= x).sum()) / (n + 1) for x in samples[:, 0]])
+
+
+def test_a_copy_that_one_detector_alone_sees_is_found_among_few_reference_points():
+    random = np.random.default_rng(0)
+    reference, samples = draws(random, 99, 4, False), draws(random, 5, 4, False)
+    samples[0, 2] = 1e-6
+    assert calibrate(samples, reference).flagged.tolist() == [True, False, False, False, False]
 
 
 def test_p_values_of_fresh_scores_are_uniform():

@@ -19,7 +19,7 @@ from ..version import __version__
 from . import distribution
 from .aligned import Aligned
 from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, WORDS
-from .calibration import Calibrated, calibrate, check_rate
+from .calibration import Calibrated, calibrate, check_rate, most_unusual
 from .detectors import RULE, Detector, Found, InFeatures, Patches, Pixels, TrainingSet, cut, unit_features
 from .duplicates import copied, duplicates
 from .extractors import open_extractor
@@ -123,7 +123,7 @@ def audit(
     work.check()
     judged = {each.name: calibrate(each.generated.score, each.reference.score, rate, confidence=confidence) for each in work.scored}
     joint = calibrate(work.matrix("generated"), work.matrix("reference"), rate, confidence=confidence)
-    best = work.best(judged)
+    best = most_unusual(work.matrix("generated"), work.matrix("reference"))
     rows = np.array([work.scored[b].generated.row[i] for i, b in enumerate(best)])
     report = {
         "format": FORMAT, "version": __version__, "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -327,10 +327,6 @@ class _Work:
     def matrix(self, which: str) -> np.ndarray:
         """Scores (m, J) of all detectors."""
         return np.stack([getattr(each, which).score for each in self.scored], 1)
-
-    def best(self, judged: dict[str, Calibrated]) -> np.ndarray:
-        """The detector that says most against each generated sample, (m,): its number, the first of equal ones."""
-        return np.stack([judged[each.name].p for each in self.scored], 1).argmin(1)
 
     # ----------------------------------------------------------------------------------------------------------- report
     def setting(self, resize: str) -> dict:

@@ -17,6 +17,7 @@ from ..numerics.checks import as_real
 from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
 
 AT_ONCE = 2**22  # comparisons at a time
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -53,30 +54,45 @@ def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def joint_p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """p-values of samples by J detectors together: by the least rank that any of them gives, ranked anew.
+    """p-values of samples by J detectors together: by the one that finds a sample most unusual.
 
-    Full conformal inference (Vovk et al. 2005): with sample x among the reference points, the statistic of point i is the least over detectors
-    of #{points with a score <= its own}, ties told apart by the sum of these ranks; p is the rank of x's statistic among all m' + 1. Exact at every m', for dependent detectors too.
+    Full conformal inference (Vovk et al. 2005): sample x joins the reference points; each detector's logarithmic scores are centred at their
+    median and divided by the distance to their lower decile, both of all m' + 1 points; the statistic of a point is the least over detectors, and
+    p the rank of x's among all. As x is treated like every other point, p is exact at every m', for dependent detectors too; and
+    as the statistic is a distance, not a rank, a copy that one detector alone sees stands out beyond what the others find by chance.
 
     Args:
-        scores: (m, J) of the samples.
-        reference: (m', J) of the reference points.
+        scores: (m, J) of the samples, >= 0.
+        reference: (m', J) of the reference points, >= 0.
 
     Returns:
         (m,).
     """
-    m, (n, detectors) = len(scores), reference.shape
-    own = np.stack([np.searchsorted(np.sort(r), r, side="right") for r in reference.T], 1)  # among themselves, each counted itself
-    ours = np.stack([np.searchsorted(np.sort(r), s, side="right") for s, r in zip(scores.T, reference.T)], 1) + 1
-    tie = 1 / (detectors * (n + 1) + 1)
-    statistic = ours.min(1) + tie * ours.sum(1)
-    counts = np.empty(m, int)
+    x, r = (np.log(np.maximum(each, TINY)) for each in (scores, reference))
+    (m, _), (n, detectors) = x.shape, r.shape
+    ordered, counts = np.sort(r, axis=0), np.empty(m, int)
     step = max(1, AT_ONCE // max(1, n * detectors))
     for start in range(0, m, step):
-        part = slice(start, start + step)
-        ranks = own[None] + (scores[part, None, :] <= reference[None])
-        counts[part] = (ranks.min(2) + tie * ranks.sum(2) <= statistic[part, None] + tie / 4).sum(1)
+        part = x[start : start + step]
+        middle, low = (_with_one_more(ordered, part, int(share * (n + 1))) for share in (0.5, 0.1))
+        unit = np.maximum(middle - low, TINY)
+        theirs = ((r[None] - middle[:, None]) / unit[:, None]).min(2)
+        counts[start : start + step] = (theirs <= ((part - middle) / unit).min(1)[:, None]).sum(1)
     return (1 + counts) / (n + 1)
+
+
+def most_unusual(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The detector that finds each sample most unusual, (m,): its number. Arguments as in `joint_p_values`, and its statistic."""
+    x, r = (np.log(np.maximum(each, TINY)) for each in (scores, reference))
+    middle, low = np.quantile(r, 0.5, axis=0), np.quantile(r, 0.1, axis=0)
+    return ((x - middle) / np.maximum(middle - low, TINY)).argmin(1)
+
+
+def _with_one_more(ordered: np.ndarray, x: np.ndarray, place: int) -> np.ndarray:
+    """Order statistic number `place` of the columns of `ordered` (n, J) with one more point each, x (m, J) -> (m, J)."""
+    above = ordered[min(place, len(ordered) - 1)]
+    below = ordered[max(place - 1, 0)]
+    return np.clip(x, below, above) if place < len(ordered) else np.maximum(x, ordered[-1])
 
 
 def calibrate(scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, confidence: float = 0.95) -> Calibrated:

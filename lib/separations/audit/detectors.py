@@ -141,11 +141,11 @@ def unit_features(values: np.ndarray, extractor: Extractor) -> np.ndarray:
 class Patches:
     """Parts copied from one training image: the 1/9 rule on each of 4 x 4 parts against the same part of all training images.
 
-    The score falls by 1 for each textured part that the rule calls a copy of the training image from which most of them are; the rest tells
-    equal counts apart. A part without texture is a copy of any other such part, and is not looked at.
+    The score is the mean ratio of the textured parts that the rule calls copies of one training image, that from which most of them are, halved
+    once for each of them; without any, the least ratio. A part without texture is a copy of any other such part, and is not looked at.
     """
 
-    name, label, unit = "patches", "parts, place by place", "-parts + ratio"
+    name, label, unit = "patches", "parts, place by place", "d1²/d2² · 2^-parts"
 
     def __init__(self, train: TrainingSet, parts: list[np.ndarray]):
         self.train, self.parts = train, [Rows(in_rows(part)) for part in parts]
@@ -183,7 +183,7 @@ class Patches:
                 whole, counts = np.unique(group[row[i, places]], return_counts=True)
                 places = places[group[row[i, places]] == whole[counts.argmax()]]
                 best = int(places[ratio[i, places].argmin()])
-                score[i] = ratio[i, places].mean() - len(places)
+                score[i] = ratio[i, places].mean() / 2.0 ** len(places)
                 how[i] = f"{len(places)} of {ratio.shape[1]} parts"
             chosen[i], next_one[i] = row[i, best], second[i, best]
         return Found(score, chosen, next_one, how)
