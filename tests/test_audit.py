@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from separations.audit import alterations
-from separations.audit.audit import audit
+from separations.audit.auditing import audit
 from separations.audit.command import main
 from separations.audit.detectors import Patches, Pixels, TrainingSet, cut
 from separations.audit.report import opened_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..command_line import guarded, say, tell
 from ..readable import duration
-from .audit import SEARCHES, audit
+from .auditing import SEARCHES, audit
 from .page import summary
 from .report import PAGE, Log, opened_folder, write_report
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..files import write_whole
-from .audit import FORMAT, Audit
+from .auditing import FORMAT, Audit
 from .page import page
 
 REPORT, PAGE, LOG = "report.json", "report.html", "audit.log"
