@@ -72,6 +72,23 @@ def test_a_name_tells_the_weights_the_resolution_and_other_norms(scripted, tmp_p
     ).name.endswith("at 32 px")
 
 
+def test_a_layer_before_the_last_one_may_not_be_missing(tmp_path):
+    import torchvision
+
+    state = torchvision.models.mobilenet_v3_small().state_dict()
+    save_file(
+        {key: value for key, value in state.items() if not key.startswith("classifier.3")}, tmp_path / "a.safetensors"
+    )
+    assert (
+        open_extractor("torchvision:mobilenet_v3_small", tmp_path / "a.safetensors", resolution=SIZE).dimension == 1024
+    )
+    save_file(
+        {key: value for key, value in state.items() if not key.startswith("classifier")}, tmp_path / "b.safetensors"
+    )
+    with pytest.raises(ValueError, match=r"2 are missing \(classifier.0.weight"):
+        open_extractor("torchvision:mobilenet_v3_small", tmp_path / "b.safetensors", resolution=SIZE)
+
+
 def test_weights_of_an_architecture_of_torchvision(tmp_path):
     import torchvision
 
