@@ -146,10 +146,14 @@ class Aligned:
         """
         _checked(values, "values")
         if values.shape[1:] != self.shape:
-            raise ValueError(f"values has shape {values.shape}: (m, {', '.join(map(str, self.shape))}), as the training set, is needed")
+            raise ValueError(
+                f"values has shape {values.shape}: (m, {', '.join(map(str, self.shape))}), as the training set, is needed"
+            )
         mine = None if own is None else _position(self.row_of, self.group, own, len(values))
         if len(self.row_of) < 2 + (own is not None):
-            raise ValueError(f"train has {len(self.row_of)} distinct points: at least 3 are needed where one is left out")
+            raise ValueError(
+                f"train has {len(self.row_of)} distinct points: at least 3 are needed where one is left out"
+            )
         found = []
         for i in range(0, len(values), ASKED):
             some = values[i : i + ASKED]
@@ -163,7 +167,8 @@ class Aligned:
         """Positions among the distinct training points, of each sample, those nearest in any version first."""
         each = min(EACH + (mine is not None), len(self.row_of))
         parts = [
-            list(self.descriptor.versions(self._points(values[i : i + self.step]))) for i in range(0, len(values), self.step)
+            list(self.descriptor.versions(self._points(values[i : i + self.step])))
+            for i in range(0, len(values), self.step)
         ]
         distance, index = zip(*(nearest(torch.cat(version), self.rows, each) for version in zip(*parts)))
         distance, index = torch.cat(distance, 1).numpy(), torch.cat(index, 1).numpy()
@@ -201,7 +206,9 @@ def _checked_group(group: object, n: int) -> np.ndarray:
 
 def _digests(train: np.ndarray) -> np.ndarray:
     """A number for each point, equal for equal ones, (n,)."""
-    digests = [hashlib.blake2b(np.ascontiguousarray(point) + point.dtype.type(0), digest_size=16).digest() for point in train]
+    digests = [
+        hashlib.blake2b(np.ascontiguousarray(point) + point.dtype.type(0), digest_size=16).digest() for point in train
+    ]
     return np.unique(np.frombuffer(b"".join(digests), "S16"), return_inverse=True)[1].reshape(-1)
 
 
@@ -209,7 +216,9 @@ def _position(row_of: np.ndarray, group: np.ndarray, own: np.ndarray, m: int) ->
     """Positions among the distinct points of training points by row."""
     own = np.asarray(own)
     if own.shape != (m,) or own.dtype.kind not in "iu" or own.min() < 0 or own.max() >= len(group):
-        raise ValueError(f"own is {own.dtype} of shape {own.shape}: rows of the training set, ({m},) from 0 to {len(group) - 1}, are needed")
+        raise ValueError(
+            f"own is {own.dtype} of shape {own.shape}: rows of the training set, ({m},) from 0 to {len(group) - 1}, are needed"
+        )
     names = group[row_of]
     order = np.argsort(names)
     return order[np.searchsorted(names[order], group[own])]

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LARGEST, LARGEST_SIGNAL = 64, 512  # pixels a side at which points are aligned; larger ones are averaged down to it
+LARGEST, LARGEST_SIGNAL = 32, 512  # pixels a side at which points are aligned; larger ones are averaged down to it
 REACH = 6  # the most a point is moved by, as a divisor of the side
 OVERLAP = 0.5  # least share of the training point that both show
-ZOOMS = (0.75, 0.785, 0.82, 0.86, 0.9, 0.95, 1.0, 1.05, 1.11, 1.16, 1.22, 1.28, 1.33)
+ZOOMS = (0.76, 0.82, 0.88, 0.94, 1.0, 1.07, 1.14, 1.22, 1.31)  # of a sample, to lie on the training point
 CONTRAST = 2.0  # grey levels: contrasts below this hardly count
 SOFT = 36  # standard deviation of the blur that takes noise out of both, as a divisor of the side
 SOFT_SIGNAL = 1.0  # the same for signals, in steps of the alignment
@@ -87,7 +87,9 @@ class Frame:
         spread = [each[1] / self.count - m.square() for each, m in zip((of_q, of_t), mean)]
         covariance = self._products(q, t) / self.count - mean[0] * mean[1][:, None]
         spread = [each.clamp(min=0) + CONTRAST**2 for each in spread]
-        correlation = covariance / (spread[0] * spread[1][:, None]).sqrt()  # (k, mirrors, zooms, lags down, lags across)
+        correlation = (
+            covariance / (spread[0] * spread[1][:, None]).sqrt()
+        )  # (k, mirrors, zooms, lags down, lags across)
         judged = (correlation - self.cost).masked_fill(~self.allowed, -2.0)
         best = judged.flatten(1).argmax(1)
         found = correlation.flatten(1).gather(1, best[:, None])[:, 0].double().clamp(0, 1)
@@ -116,7 +118,9 @@ class Frame:
     def _products(self, q: Tensor, t: Tensor) -> Tensor:
         """Sums of products over what both show, (k, m, zooms, lags, lags), by the convolution theorem."""
         half = self.x.half
-        wave_q = self.y.wave @ q[:, :, None].to(torch.complex64) @ self.x.wave[:, :half].mT  # (m, c, zooms, frequencies)
+        wave_q = (
+            self.y.wave @ q[:, :, None].to(torch.complex64) @ self.x.wave[:, :half].mT
+        )  # (m, c, zooms, frequencies)
         wave_t = self.y.plain @ t.to(torch.complex64) @ self.x.plain[:half].mT
         product = sum(wave_q[None, :, i].conj() * wave_t[:, None, i, None] for i in range(self.c))
         down = self.y.back @ product

