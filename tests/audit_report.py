@@ -73,12 +73,14 @@ def report() -> dict:
             {
                 "log_snr": float(log_snr),
                 "sigma": math.exp(-log_snr / 2),
-                "train": number(scale * (1 - gap), 0.03 * scale),
-                "held_out": number(scale * (1 + gap), 0.04 * scale),
-                "generated": number(scale, 0.03 * scale),
-                "empirical": number(scale * math.exp(-max(log_snr, -3) / 1.5 - 2), 0.01 * scale),
+                "loss": {
+                    "train": number(scale * (1 - gap), 0.03 * scale),
+                    "held_out": number(scale * (1 + gap), 0.04 * scale),
+                    "generated": number(scale, 0.03 * scale),
+                    "empirical": number(scale * math.exp(-max(log_snr, -3) / 1.5 - 2), 0.01 * scale),
+                },
                 "auc": number(0.5 + gap, 0.02),
-                "position": number(0.1 + gap, 0.05),
+                "gap_closed": number(0.1 + gap, 0.05),
             }
         )
     one = {"left_out": 0, "notes": [], "examples_left_out": [], "kind": "images"}
@@ -199,12 +201,15 @@ def report() -> dict:
         "model": {
             "name": "dit-64",
             "levels": levels,
-            "words": [
-                "The model tells its training images from held-out ones at small noise.",
-                "It stands nearer to the minimizer that generalizes.",
-            ],
-            "auc": number(0.64, 0.02),
-            "tpr": share(34, 1000),
+            "gap_closed": number(0.12, 0.03),
+            "membership": {"auc": number(0.64, 0.02), "tpr": share(34, 1000)},
+            "verdict": {
+                "word": "knows its training set",
+                "sentences": [
+                    "The model tells its training images from held-out ones at small noise.",
+                    "It stands nearer to the true score.",
+                ],
+            },
         },
         "verdict": {
             "word": "copies found",

@@ -98,12 +98,16 @@ def test_equal_training_points_count_once_and_one_s_own_is_left_out():
     assert named.score.tolist() == found.score.tolist()
 
 
-def test_descriptors_may_lie_in_a_file(tmp_path):
-    x = fields(30, 3, 16, 6)
-    kept = np.memmap(tmp_path / "d", np.float32, "w+", shape=(30, Aligned.dimension(x)))
-    assert Aligned.of(x, descriptors=kept)(x[:4]).score.tolist() == Aligned.of(x)(x[:4]).score.tolist()
-    with pytest.raises(ValueError, match="descriptors is float64 of shape"):
-        Aligned.of(x, descriptors=np.zeros((30, 5)))
+def test_descriptors_may_be_kept_elsewhere():
+    x = fields(30, 1, 32, 0)
+    kept = []
+
+    def keep(count, dimension, produce):
+        kept.append((count, dimension))
+        return np.concatenate([produce(i, min(i + 7, count)) for i in range(0, count, 7)])
+
+    assert Aligned.of(x, keep=keep)(x[:4]).score.tolist() == Aligned.of(x)(x[:4]).score.tolist()
+    assert kept[0][0] == 30
 
 
 @pytest.mark.parametrize("side", [8, 9, 100, 256])

@@ -47,7 +47,9 @@ def test_joint_p_values_are_those_of_the_definition(n):
         statistic = ((points - middle) / (middle - low)).min(1)
         expected.append((statistic <= statistic[-1]).sum() / (n + 1))
     assert np.allclose(joint_p_values(samples, reference), expected, rtol=0, atol=1e-12)
-    assert np.allclose(p_values(samples[:, 0], reference[:, 0]), [(1 + (reference[:, 0] <= x).sum()) / (n + 1) for x in samples[:, 0]])
+    assert np.allclose(
+        p_values(samples[:, 0], reference[:, 0]), [(1 + (reference[:, 0] <= x).sum()) / (n + 1) for x in samples[:, 0]]
+    )
 
 
 def test_a_copy_that_one_detector_alone_sees_is_found_among_few_reference_points():
@@ -74,14 +76,17 @@ def test_the_threshold_and_its_interval_hold_the_quantile():
 
 
 def test_too_few_reference_points_are_said():
-    with pytest.raises(ValueError, match="rate = 0.01: 98 reference points are too few, at least 99 are needed"):
+    with pytest.raises(ValueError, match=r"rate = 0\.01: 98 reference points are too few, at least 99 are needed"):
         calibrate(np.zeros(5), np.arange(98.0))
     assert calibrate(np.array([-1.0, 1.0]), np.arange(99.0)).flagged.tolist() == [True, False]
 
 
 def test_the_rank_test_is_scipys():
     random = np.random.default_rng(0)
-    for x, y in [(random.normal(size=40), random.normal(0.4, 1, 70)), (random.integers(0, 4, 30), random.integers(0, 5, 50))]:
+    for x, y in [
+        (random.normal(size=40), random.normal(0.4, 1, 70)),
+        (random.integers(0, 4, 30), random.integers(0, 5, 50)),
+    ]:
         z = mann_whitney_z(x, y)
         assert np.isclose(2 * norm.sf(abs(z)), mannwhitneyu(x, y, use_continuity=False, method="asymptotic").pvalue)
         assert (z < 0) == (mannwhitneyu(x, y).statistic < len(x) * len(y) / 2)

@@ -61,7 +61,9 @@ def test_all_formats_of_the_same_images_are_the_same_bytes(tmp_path, pixels):
     save_file({"images": first}, tmp_path / "d.safetensors")
     np.save(tmp_path / "e.npy", first.astype(np.float32) / 127.5 - 1)
     np.save(tmp_path / "f.npy", first.astype(np.float64) / 255)
-    table = pa.table({"image": [{"bytes": png(each), "path": f"{i}.png"} for i, each in enumerate(pixels)], "label": list(range(20))})
+    table = pa.table(
+        {"image": [{"bytes": png(each), "path": f"{i}.png"} for i, each in enumerate(pixels)], "label": list(range(20))}
+    )
     pq.write_table(table, tmp_path / "g.parquet")
     with pa.OSFile(str(tmp_path / "h.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -164,7 +166,11 @@ def test_a_killed_reading_goes_on_where_it_stopped(tmp_path):
     assert sorted(made) == list(range(0, 1000, 100)) and len(kept.notes) == 10
     assert np.array_equal(kept.values[:, 0], np.arange(1000))
     again = store.array("x", {"a": 1}, 1000, (1,), np.float32, lambda a, b: pytest.fail("made again"))
-    assert again.digest == kept.digest == Store().array("x", {"a": 1}, 1000, (1,), np.float32, lambda a, b: produce(a, b, 10**9)).digest
+    assert (
+        again.digest
+        == kept.digest
+        == Store().array("x", {"a": 1}, 1000, (1,), np.float32, lambda a, b: produce(a, b, 10**9)).digest
+    )
 
 
 def test_a_damaged_array_is_made_again_and_a_strange_file_is_not_touched(tmp_path):
@@ -193,7 +199,7 @@ def test_a_set_that_changes_while_it_is_read_is_an_error(tmp_path, pixels):
         return read_one(row, side)
 
     changing = type(source)(**{**vars(source), "image": image})
-    with pytest.raises(ValueError, match="train = .*some' changed while it was read"):
+    with pytest.raises(ValueError, match=r"train = .*some' changed while it was read"):
         read_sets(pixels, changing)
 
 
@@ -276,7 +282,12 @@ def test_bad_input_is_one_line_that_names_it(case, tmp_path, capsys):
     generated, options, words = BAD[case]
     place = tmp_path / "inputs"
     place.mkdir()
-    given = {"--train": lambda p: _save(p / "good_train.npy", images(120, 1)), "--out": place / "out", "--features": "none", "--search": "pixels"} | options
+    given = {
+        "--train": lambda p: _save(p / "good_train.npy", images(120, 1)),
+        "--out": place / "out",
+        "--features": "none",
+        "--search": "pixels",
+    } | options
     given = {name: str(each(place) if callable(each) else each) for name, each in given.items()}
     if generated == GOOD:
         generated = _save(place / "good.npy", images(30, 2))

@@ -65,8 +65,8 @@ class Aligned:
     Args:
         train: uint8 (n, c, s, s), c = 1 or 3, s >= 8, or signals float32 (n, length), length >= 16; may be a memory map.
         group: (n,) whole numbers, equal for equal points; None: found by their bytes.
-        descriptors: float32 (n, `dimension(train)`) to be written to, as a memory map; None: memory.
-        progress: a function (iterable, total) -> iterable, as tqdm, around the pass over the training set.
+        keep: (count, dimension, produce) -> the rows float32 (count, dimension) that produce(start, stop) gives piece by piece, kept in a
+            file, say; None: in memory.
 
     Raises:
         ValueError: for another training set, or one of fewer than two distinct points.
@@ -79,8 +79,7 @@ class Aligned:
         train: np.ndarray,
         group: np.ndarray | Tensor | None = None,
         *,
-        descriptors: np.ndarray | None = None,
-        progress: Callable | None = None,
+        keep: Callable[[int, int, Callable], np.ndarray] | None = None,
     ):
         self.train, self.shape = _checked(train, "train"), train.shape[1:]
         self.images = train.ndim == 4
@@ -94,32 +93,23 @@ class Aligned:
         self.row_of.sort()
         if len(self.row_of) < 2:
             raise ValueError(f"train has {len(train)} points, {len(self.row_of)} distinct: at least 2 are needed")
-        self.rows = Rows(self._described(descriptors, progress))
+        self.rows = Rows(self._described(keep))
 
     @classmethod
     def of(cls, train: np.ndarray, **options) -> "Aligned":
         """The detector of a training set; options as in `Aligned`."""
         return cls(train, **options)
 
-    @staticmethod
-    def dimension(train: np.ndarray) -> int:
-        """Numbers in the descriptor of a point."""
-        return Descriptor(train.shape[1:] if train.ndim == 4 else (1, 1, train.shape[1])).dimension
-
-    def _described(self, out: np.ndarray | None, progress: Callable | None) -> np.ndarray:
+    def _described(self, keep: Callable | None) -> np.ndarray:
         """Descriptors of the distinct training points, in the order of `row_of`."""
-        shape = (len(self.train), self.descriptor.dimension)
-        if out is None:
-            out = np.empty((len(self.row_of), shape[1]), np.float32)
-        elif getattr(out, "shape", None) != shape or out.dtype != np.float32:
-            raise ValueError(
-                f"descriptors is {getattr(out, 'dtype', type(out).__name__)} of shape {getattr(out, 'shape', ())}: float32 {shape} is needed"
-            )
-        out = out[: len(self.row_of)]
-        starts = range(0, len(out), self.step)
-        for i in starts if progress is None else progress(starts, total=len(starts)):
-            out[i : i + self.step] = self.descriptor(self._points(self.train[self.row_of[i : i + self.step]])).numpy()
-        return out
+
+        def produce(start: int, stop: int) -> np.ndarray:
+            return self.descriptor(self._points(self.train[self.row_of[start:stop]])).numpy()
+
+        count, dimension = len(self.row_of), self.descriptor.dimension
+        if keep is not None:
+            return keep(count, dimension, produce)
+        return np.concatenate([produce(i, min(i + self.step, count)) for i in range(0, count, self.step)])
 
     def _points(self, values: np.ndarray) -> Tensor:
         """Points as whole numbers (m, c, h, w) float64: bytes; signals without their mean, from -2^11 to 2^11."""

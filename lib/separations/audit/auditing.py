@@ -12,6 +12,7 @@ import torch
 
 from ..machine import cores, threads_in_use, versions
 from ..metrics.baselines import chance_level
+from ..networks.denoiser import Denoiser
 from ..numerics import seeds
 from ..numerics.checks import check_whole
 from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
@@ -23,15 +24,17 @@ from .calibration import Calibrated, calibrate, check_rate, most_unusual
 from .detectors import RULE, Detector, Found, InFeatures, Patches, Pixels, TrainingSet, cut, unit_features
 from .duplicates import copied, duplicates
 from .extractors import open_extractor
+from .model import examine_model
+from .open_model import open_model
 from .pairs import make_pairs
+from .record import interval, number
 from .sets import AuditSet, read_sets
 from .store import Store
 from .verdict import verdict
-from .record import interval, number
 
 FORMAT = "separations audit 1"
 MOST_REFERENCE = 2000  # training points that stand in for held-out ones, where there are none
-REFERENCE, PLANTED, TWINS, CELLS = range(4)  # what a stream of random numbers is for
+REFERENCE, PLANTED, TWINS, MODEL = range(4)  # what a stream of random numbers is for
 AT_ONCE = 2**25  # numbers of the queries that are searched at a time
 BINS = 40
 UNALTERED = "unaltered"
@@ -109,7 +112,12 @@ def audit(
         ValueError: for bad input, naming the argument or file.
         FileNotFoundError: for a path that is not there.
     """
-    begin, confidence, rate, seed = time.monotonic(), check_confidence(confidence), check_rate(rate), seeds.check_seed(seed)
+    begin, confidence, rate, seed = (
+        time.monotonic(),
+        check_confidence(confidence),
+        check_rate(rate),
+        seeds.check_seed(seed),
+    )
     planted, listed = check_whole(planted, "planted", 0, 10_000), check_whole(listed, "listed", 1, 10_000)
     if fail_above is not None and not (isinstance(fail_above, int | float) and 0 <= fail_above < 1):
         raise ValueError(f"fail_above = {fail_above!r}: a share of copies in [0, 1) is needed")
@@ -121,7 +129,10 @@ def audit(
     sets, resize = read_sets(generated, train, held_out, size=size, store=store)
     work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, planted)
     work.check()
-    judged = {each.name: calibrate(each.generated.score, each.reference.score, rate, confidence=confidence) for each in work.scored}
+    judged = {
+        each.name: calibrate(each.generated.score, each.reference.score, rate, confidence=confidence)
+        for each in work.scored
+    }
     joint = calibrate(work.matrix("generated"), work.matrix("reference"), rate, confidence=confidence)
     best = most_unusual(work.matrix("generated"), work.matrix("reference"))
     rows = np.array([work.scored[b].generated.row[i] for i, b in enumerate(best)])
@@ -135,7 +146,7 @@ def audit(
         "copied": copied(work.train, rows[joint.flagged], sets["train"].labels, confidence),
     }  # fmt: skip
     report["distribution"], report["quality"] = work.distribution(joint)
-    report["model"] = None if model is None else _examined(model, sets, confidence, seed)
+    report["model"] = None if model is None else _examined(model, sets, store, confidence, seed)
     report["fail_above"] = fail_above
     report["failed"] = fail_above is not None and report["joint"]["excess"]["low"] > fail_above
     report["verdict"] = verdict(report)
@@ -151,9 +162,8 @@ def _three(judged: Calibrated) -> dict:
 
 def _opened(model: object, size: int | None) -> tuple[object, int]:
     """The model as a function, and the side of its images."""
-    from .model import open_model
-
-    model = open_model(model)
+    if not callable(model) or isinstance(model, Denoiser):
+        model = open_model(model)
     shape = getattr(model, "event_shape", None)
     if shape is not None and len(shape) == 3:
         if size is not None and size != shape[-1]:
@@ -162,13 +172,18 @@ def _opened(model: object, size: int | None) -> tuple[object, int]:
     return model, size
 
 
-def _examined(model: object, sets: dict[str, AuditSet], confidence: float, seed: int) -> dict:
-    from .model import examine_model
-
+def _examined(model: object, sets: dict[str, AuditSet], store: Store, confidence: float, seed: int) -> dict:
     if "held_out" not in sets:
         return {"words": ["the model was not examined: that needs held-out data"]}
-    held = {role: each.values for role, each in sets.items()}
-    return examine_model(model, held["train"], held["held_out"], held["generated"], confidence=confidence, seed=seed)
+    values = [sets[role].values for role in ("train", "held_out", "generated")]
+    generator = torch.Generator().manual_seed(seeds.stream(seed, MODEL))
+    return examine_model(
+        model,
+        *values,
+        confidence=confidence,
+        generator=generator,
+        progress=lambda k, n: store.progress("the model", k, n),
+    )
 
 
 @dataclass(frozen=True)
@@ -207,7 +222,9 @@ class _Work:
         need = math.ceil(1 / self.rate - 1e-9) - 1
         if have < need:
             what = "held_out" if "held_out" in self.sets else "train, which stands in for held-out data,"
-            raise ValueError(f"rate = {self.rate}: {what} has {have} points, {need} are needed; rate >= {1 / (have + 1):.2g} is possible")
+            raise ValueError(
+                f"rate = {self.rate}: {what} has {have} points, {need} are needed; rate >= {1 / (have + 1):.2g} is possible"
+            )
 
     # -------------------------------------------------------------------------------------------------------- detectors
     @cached_property
@@ -228,11 +245,22 @@ class _Work:
             index = self.store.folder / f"rows-{self.sets['train'].digest[:24]}.safetensors"
         found = [Pixels(self.train, index)]
         if "aligned" in self.search:
-            found.append(Aligned(self.train.values, self.train.group.numpy()))
+            found.append(Aligned(self.train.values, self.train.group.numpy(), keep=self._descriptors))
         found += [self._in_features(extractor) for extractor in self.extractors]
-        if "patches" in self.search and min(self.sets["train"].values.shape[-2:] if self.images else self.sets["train"].values.shape[-1:]) >= 16:
+        if (
+            "patches" in self.search
+            and min(self.sets["train"].values.shape[-2:] if self.images else self.sets["train"].values.shape[-1:]) >= 16
+        ):
             found.append(Patches(self.train, self._parts()))
         return found
+
+    def _descriptors(self, count: int, dimension: int, make: Callable) -> np.ndarray:
+        """What `Aligned` keeps of each distinct training point."""
+        about = {"train": self.sets["train"].digest, "of": "aligned"}
+        text = "describing the training set"
+        return self.store.array(
+            "descriptors", about, count, (dimension,), np.float32, lambda a, b: (make(a, b), []), text=text
+        ).values
 
     def _parts(self) -> list[np.ndarray]:
         """The parts of all training points, place by place, kept as memory maps."""
@@ -244,7 +272,9 @@ class _Work:
                 return np.ascontiguousarray(cut(values[start:stop])[place]), []
 
             about = {"train": digest, "place": place}
-            kept = self.store.array("parts", about, len(values), part.shape[1:], values.dtype, produce, step=4096, text="cutting parts")
+            kept = self.store.array(
+                "parts", about, len(values), part.shape[1:], values.dtype, produce, step=4096, text="cutting parts"
+            )
             parts.append(kept.values)
         return parts
 
@@ -258,10 +288,14 @@ class _Work:
         dimension = extractor.dimension or values[0].size
         about = {"set": digest, "extractor": extractor.name}
         text = f"features of {role} ({extractor.name})"
-        return self.store.array("features", about, len(values), (dimension,), np.float32, produce, step=256, text=text).values
+        return self.store.array(
+            "features", about, len(values), (dimension,), np.float32, produce, step=256, text=text
+        ).values
 
     def _in_features(self, extractor) -> InFeatures:
-        return InFeatures(self.train, self.of("train", extractor), extractor.name, lambda values: unit_features(values, extractor))
+        return InFeatures(
+            self.train, self.of("train", extractor), extractor.name, lambda values: unit_features(values, extractor)
+        )
 
     # ----------------------------------------------------------------------------------------------------------- scores
     @cached_property
@@ -277,7 +311,11 @@ class _Work:
         ]
 
     def _reference_scores(self, detector: Detector) -> Found:
-        return self.scores(detector, "held_out") if "held_out" in self.sets else self.scores(detector, "train", self.stand_ins)
+        return (
+            self.scores(detector, "held_out")
+            if "held_out" in self.sets
+            else self.scores(detector, "train", self.stand_ins)
+        )
 
     @cached_property
     def stand_ins(self) -> np.ndarray:
@@ -344,7 +382,9 @@ class _Work:
             return {"kind": "training, leave-one-out", "m": m, "words": words}
         words, left = f"{m} held-out points", len(self.sets["held_out"]) - m
         if left:
-            words += f"; {left} more are equal to training points, and are left out: that set is not held out as a whole"
+            words += (
+                f"; {left} more are equal to training points, and are left out: that set is not held out as a whole"
+            )
         return {"kind": "held-out", "m": m, "words": words}
 
     def ratio(self, judged: dict[str, Calibrated]) -> dict:
@@ -392,7 +432,15 @@ class _Work:
             right = [c.flagged & (self.train.group.numpy()[f.row] == truth) for f, c in zip(said, judged)]
             shares = {each.name: interval(self._share(ok)) for each, ok in zip(self.scored, right)}
             words = "the training point itself" if alter is None else WORDS[name]
-            found.append({"alteration": name, "words": words, "m": count, "joint": interval(self._share(joint.flagged)), "detectors": shares})
+            found.append(
+                {
+                    "alteration": name,
+                    "words": words,
+                    "m": count,
+                    "joint": interval(self._share(joint.flagged)),
+                    "detectors": shares,
+                }
+            )
         return found
 
     def _share(self, flags: np.ndarray) -> IntervalEstimate:
@@ -400,7 +448,10 @@ class _Work:
 
     def _primary(self) -> Scored:
         """The detector for questions about all sets: the first in features, else in aligned pixels."""
-        return next((each for each in self.scored if isinstance(each.detector, InFeatures)), self.scored[min(1, len(self.scored) - 1)])
+        return next(
+            (each for each in self.scored if isinstance(each.detector, InFeatures)),
+            self.scored[min(1, len(self.scored) - 1)],
+        )
 
     def twins(self, judged: dict[str, Calibrated]) -> tuple[np.ndarray | None, int]:
         """Training points drawn at random: whether the nearest other one passes as a copy; and how many."""
@@ -443,7 +494,9 @@ class _Work:
         ours, theirs = primary.generated, primary.reference
         cells = None
         if "held_out" in self.sets:
-            (a, b), share = distribution.cells_of(flat("train"), flat("generated"), flat("held_out")[self.kept_reference], seed=self.seed)
+            (a, b), share = distribution.cells_of(
+                flat("train"), flat("generated"), flat("held_out")[self.kept_reference], seed=self.seed
+            )
             cells = a, b, share
         statistic, p, count = distribution.three_sample_test(ours.score, theirs.score, cells)
         words = "Below 0: generated points lie nearer to the training set than " + beside + " do."

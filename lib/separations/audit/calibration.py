@@ -114,12 +114,18 @@ def calibrate(scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, 
     m = len(reference)
     k = math.floor(rate * (m + 1) + 1e-9)
     if k < 1:
-        raise ValueError(f"rate = {rate}: {m} reference points are too few, at least {math.ceil(1 / rate) - 1} are needed")
+        raise ValueError(
+            f"rate = {rate}: {m} reference points are too few, at least {math.ceil(1 / rate) - 1} are needed"
+        )
     p = (p_values if scores.ndim == 1 else joint_p_values)(scores, reference)
     flagged = p <= k / (m + 1) + 1e-12
     found = wilson_interval(int(flagged.sum()), len(p), confidence)
     false_alarms = beta_interval(k, m, confidence)
-    threshold = quantile_interval(reference, k, confidence) if scores.ndim == 1 else IntervalEstimate(*[math.nan] * 3, confidence)
+    threshold = (
+        quantile_interval(reference, k, confidence)
+        if scores.ndim == 1
+        else IntervalEstimate(*[math.nan] * 3, confidence)
+    )
     return Calibrated(p, flagged, found, false_alarms, found.minus(false_alarms), threshold)
 
 
@@ -141,5 +147,8 @@ def quantile_interval(reference: np.ndarray, k: int, confidence: float) -> Inter
     tail, share = (1 - confidence) / 2, k / (m + 1)
     low, high = int(binom.ppf(tail, m, share)), int(binom.ppf(1 - tail, m, share)) + 1
     return IntervalEstimate(
-        float(ordered[k - 1]), float(ordered[low - 1]) if low else -math.inf, float(ordered[min(high, m) - 1]), confidence
+        float(ordered[k - 1]),
+        float(ordered[low - 1]) if low else -math.inf,
+        float(ordered[min(high, m) - 1]),
+        confidence,
     )

@@ -26,25 +26,65 @@ def main(arguments: list[str] | None = None) -> int:
         say("separations.audit: interrupted; started again with the same words it goes on")
         return 130
     except MemoryError:
-        say(f"separations.audit: the memory of this machine is not enough at --size {options.size or 64}: a smaller one is needed")
+        say(
+            f"separations.audit: the memory of this machine is not enough at --size {options.size or 64}: a smaller one is needed"
+        )
         return 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m separations.audit", description="Does a model copy its training set?")
-    parser.add_argument("generated", help="generated images or signals: a folder, .npy, .npz, .safetensors, .parquet, .arrow, or a data set by name")
+    parser = argparse.ArgumentParser(
+        prog="python -m separations.audit", description="Does a model copy its training set?"
+    )
+    parser.add_argument(
+        "generated",
+        help="generated images or signals: a folder, .npy, .npz, .safetensors, .parquet, .arrow, or a data set by name",
+    )
     parser.add_argument("--train", required=True, help="what the model was trained on")
-    parser.add_argument("--held-out", help="from where the training set comes, not trained on; without it the verdict is weaker")
+    parser.add_argument(
+        "--held-out", help="from where the training set comes, not trained on; without it the verdict is weaker"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder of the report")
-    parser.add_argument("--features", action="append", metavar="NAME", help="extractor of features, by name or file, several times for several; none for pixels alone (default: efficientnet-lite0)")
-    parser.add_argument("--search", action="append", metavar="NAME", help="pixels, aligned or patches, several times for several (default: all)")
-    parser.add_argument("--size", type=int, help="pixels a side at which images are compared (default: that of the smallest, at most 64)")
-    parser.add_argument("--rate", type=float, default=0.01, help="share of fresh images that may be called copies (default: %(default)s)")
+    parser.add_argument(
+        "--features",
+        action="append",
+        metavar="NAME",
+        help="extractor of features, by name or file, several times for several; none for pixels alone (default: efficientnet-lite0)",
+    )
+    parser.add_argument(
+        "--search",
+        action="append",
+        metavar="NAME",
+        help="pixels, aligned or patches, several times for several (default: all)",
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        help="pixels a side at which images are compared (default: that of the smallest, at most 64)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=0.01,
+        help="share of fresh images that may be called copies (default: %(default)s)",
+    )
     parser.add_argument("--confidence", type=float, default=0.95, help="of all intervals (default: %(default)s)")
-    parser.add_argument("--model", help="what generated the images: a checkpoint of this library, or the folder of a diffusers pipeline")
-    parser.add_argument("--planted", type=int, default=200, help="training images altered in each way, to see what would be found (default: %(default)s)")
+    parser.add_argument(
+        "--model", help="what generated the images: a checkpoint of this library, or the folder of a diffusers pipeline"
+    )
+    parser.add_argument(
+        "--planted",
+        type=int,
+        default=200,
+        help="training images altered in each way, to see what would be found (default: %(default)s)",
+    )
     parser.add_argument("--pairs", type=int, default=100, help="pairs shown (default: %(default)s)")
-    parser.add_argument("--fail-above", type=float, metavar="SHARE", help="exit with 1 if the lower end of the interval of copies is above this share")
+    parser.add_argument(
+        "--fail-above",
+        type=float,
+        metavar="SHARE",
+        help="exit with 1 if the lower end of the interval of copies is above this share",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: %(default)s)")
     parser.add_argument("--cache", type=Path, help="folder of decoded images, features and scores (default: OUT/cache)")
     return parser

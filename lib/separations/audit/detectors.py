@@ -128,7 +128,9 @@ class InFeatures:
         """The same for points whose features (m, D) are known."""
         queries = torch.from_numpy(np.array(features))
         distance, index = two_nearest_distinct(queries, self.rows, self.train.group, own=self.train.own(own))
-        return Found(distance[:, 0].square().numpy() / 2, index[:, 0].numpy(), index[:, 1].numpy(), [""] * len(features))
+        return Found(
+            distance[:, 0].square().numpy() / 2, index[:, 0].numpy(), index[:, 1].numpy(), [""] * len(features)
+        )
 
 
 def unit_features(values: np.ndarray, extractor: Extractor) -> np.ndarray:
@@ -151,11 +153,19 @@ class Patches:
         self.train, self.parts = train, [Rows(in_rows(part)) for part in parts]
         self.groups = [row_groups(rows) for rows in self.parts]
         self.usable = [int(group.max()) >= 2 for group in self.groups]
-        self.texture = TEXTURE * 127.5 if train.values.dtype == np.uint8 else TEXTURE_OF_SIGNALS * float(np.std(train.values[:4096]))
+        self.texture = (
+            TEXTURE * 127.5
+            if train.values.dtype == np.uint8
+            else TEXTURE_OF_SIGNALS * float(np.std(train.values[:4096]))
+        )
 
     def __call__(self, values: np.ndarray, own: np.ndarray | None = None) -> Found:
         m = len(values)
-        ratio, row, second = np.ones((m, len(self.parts))), np.zeros((m, len(self.parts)), int), np.zeros((m, len(self.parts)), int)
+        ratio, row, second = (
+            np.ones((m, len(self.parts))),
+            np.zeros((m, len(self.parts)), int),
+            np.zeros((m, len(self.parts)), int),
+        )
         for place, part in enumerate(cut(values)):
             textured = as_points(part).float().std(1).numpy() >= self.texture
             who = np.flatnonzero(textured) if self.usable[place] else np.empty(0, int)

@@ -71,7 +71,9 @@ def mann_whitney_z(x: np.ndarray, y: np.ndarray) -> float:
     return float((u - m * n / 2) / variance**0.5) if variance > 0 else 0.0
 
 
-def cells_of(train: np.ndarray, *others: np.ndarray, seed: int, most: int = 20_000) -> tuple[list[np.ndarray], np.ndarray]:
+def cells_of(
+    train: np.ndarray, *others: np.ndarray, seed: int, most: int = 20_000
+) -> tuple[list[np.ndarray], np.ndarray]:
     """The cell of each point of the other sets, and the share of training points in each cell: k-means of the training features.
 
     Args:
@@ -91,7 +93,14 @@ def cells_of(train: np.ndarray, *others: np.ndarray, seed: int, most: int = 20_0
 
 
 def quality_measures(
-    generated: np.ndarray, reference: np.ndarray, train: np.ndarray, name: str, words: str, *, seed: int, confidence: float
+    generated: np.ndarray,
+    reference: np.ndarray,
+    train: np.ndarray,
+    name: str,
+    words: str,
+    *,
+    seed: int,
+    confidence: float,
 ) -> list[dict]:
     """Precision, recall, density, coverage, kernel and Fréchet distance of generated against reference points, and beside them those of
     training points against the same reference points: what a perfect model would get. All at equal counts.
@@ -140,4 +149,3 @@ MEASURES = (
     ("Distance of two normal laws with the moments of the sets; grows with fewer points.",
      lambda x, y, c: (frechet(x, y, c),)),
 )  # fmt: skip
-

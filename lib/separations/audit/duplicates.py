@@ -27,7 +27,9 @@ def duplicates(train: TrainingSet, near: np.ndarray | None, asked: int, confiden
     words = f"{int(several.sum())} of {len(train.values)} training points stand there more than once, as {len(several)} different ones"
     share = None if near is None else interval(wilson_interval(int(near.sum()), asked, confidence))
     if share:
-        words += f"; of {asked} drawn at random, {share['value']:.1%} have another one, not equal, that is as near as a copy"
+        words += (
+            f"; of {asked} drawn at random, {share['value']:.1%} have another one, not equal, that is as near as a copy"
+        )
     return {"exact_groups": len(several), "exact_copies": int((several - 1).sum()), "near": share, "words": words}
 
 

@@ -10,16 +10,16 @@ def model_section(report: object) -> str:
     model, title = part(report, "model"), "The model"
     if not model:
         return section("model", title, [said("The model itself was not examined: only its samples were.")])
-    body = [said(one) for one in texts(model, "words")]
+    body = [said(one) for one in [*texts(model, "words"), *texts(part(model, "verdict"), "sentences")]]
     lines = [("model", name(model["name"]))] if model.get("name") else []
-    lines += (
-        [("members told from non-members (area under the curve)", measure(model["auc"]))]
-        if known(model.get("auc"))
-        else []
-    )
-    lines += (
-        [("members recognized at the rate of false alarms", share(model["tpr"]))] if known(model.get("tpr")) else []
-    )
+    guess = part(model, "membership")
+    for key, label, form in (
+        ("gap_closed", "share of the loss gap closed, all levels together", measure),
+        ("auc", "members told from others by their loss: area under the curve", measure),
+        ("tpr", "members recognized at 1 % false alarms", share),
+    ):
+        value = model.get(key) if key == "gap_closed" else guess.get(key)
+        lines += [(label, form(value))] if known(value) else []
     body.append(facts(lines))
     levels = [one for one in rows(model, "levels") if known(one.get("log_snr"))]
     levels.sort(key=lambda one: finite(one["log_snr"]))
@@ -33,12 +33,12 @@ def _levels(levels: list[dict]) -> str:
         "train": "training images",
         "held_out": "held-out images",
         "generated": "generated images",
-        "empirical": "memorizing minimizer",
+        "empirical": "exact empirical score",
     }
     losses = {
-        label: [one.get(key) for one in levels]
+        label: [part(one, "loss").get(key) for one in levels]
         for key, label in names.items()
-        if any(known(one.get(key)) for one in levels)
+        if any(known(part(one, "loss").get(key)) for one in levels)
     }
     body = []
     if losses:
@@ -56,9 +56,9 @@ def _levels(levels: list[dict]) -> str:
         )
     for key, label, text in (
         (
-            "position",
-            "position",
-            "Where the model stands, by level of noise: 0 is the minimizer that generalizes, 1 the one that memorizes.",
+            "gap_closed",
+            "share of the gap closed",
+            "How far the network has gone from its loss on held-out images to the loss of the exact empirical score: 0 knows nothing of the training set, 1 is that score.",
         ),
         (
             "auc",
@@ -72,16 +72,17 @@ def _levels(levels: list[dict]) -> str:
             drawing = charts.lines(
                 at,
                 {label: values},
-                name=f"level-{key}",
+                name=f"level-{key.replace("_", "-")}",
                 about=about,
                 x_label="log signal-to-noise ratio",
                 y_label=label,
                 zero=key != "auc",
             )
             body.append(figure(drawing, text))
-    columns = {"sigma": "σ", **names, "auc": "area under the curve", "position": "position"}
-    columns = {key: label for key, label in columns.items() if any(known(one.get(key)) for one in levels)}
-    cells = [[number(one["log_snr"]), *(measure(one.get(key)) for key in columns)] for one in levels]
+    columns = {"sigma": "σ", **names, "auc": "area under the curve", "gap_closed": "share of the gap closed"}
+    flat = [dict(part(one, "loss")) | one for one in levels]
+    columns = {key: label for key, label in columns.items() if any(known(one.get(key)) for one in flat)}
+    cells = [[number(one["log_snr"]), *(measure(one.get(key)) for key in columns)] for one in flat]
     whole = table(
         "By level of noise, with intervals", ["log SNR", *columns.values()], cells, ["", *["num"] * len(columns)]
     )

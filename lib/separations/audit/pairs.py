@@ -27,7 +27,9 @@ def make_pairs(
     ranks = np.mean([each.generated.score.argsort(kind="stable").argsort(kind="stable") for each in scored], axis=0)
     order = np.lexsort((ranks, joint.p))[:listed]
     times = {row["train"]: row["times"] for row in copied["rows"]}
-    return [_pair(sets, scored, judged, joint, int(i), scored[best[i]], rank + 1, times) for rank, i in enumerate(order)]
+    return [
+        _pair(sets, scored, judged, joint, int(i), scored[best[i]], rank + 1, times) for rank, i in enumerate(order)
+    ]
 
 
 def _pair(sets, scored, judged, joint: Calibrated, i: int, by, rank: int, times: dict[str, int]) -> dict:

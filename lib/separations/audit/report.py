@@ -38,7 +38,9 @@ def opened_folder(folder: str | Path) -> Iterator[Path]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"out = {str(folder)!r}: another audit writes to this folder now; wait for it, or name another one") from None
+            raise ValueError(
+                f"out = {str(folder)!r}: another audit writes to this folder now; wait for it, or name another one"
+            ) from None
         yield folder
 
 
@@ -55,7 +57,10 @@ def _check_ours(folder: Path) -> None:
 
 def write_report(folder: Path, audit: Audit) -> None:
     """Writes all files of the report. The page comes before report.json, so that whoever finds that one finds all."""
-    rows = [{name: each[name] for name in COLUMNS} | {f"score_{name}": score for name, score in each["scores"].items()} for each in audit.pairs]
+    rows = [
+        {name: each[name] for name in COLUMNS} | {f"score_{name}": score for name, score in each["scores"].items()}
+        for each in audit.pairs
+    ]
     for row in rows:
         row["by"] = " ".join(row["by"])
     write_whole(folder / TABLE, _csv(rows))
@@ -76,7 +81,13 @@ def _parquet(rows: list[dict]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    clean = [{key: each.encode("utf-8", "backslashreplace").decode() if isinstance(each, str) else each for key, each in row.items()} for row in rows]
+    clean = [
+        {
+            key: each.encode("utf-8", "backslashreplace").decode() if isinstance(each, str) else each
+            for key, each in row.items()
+        }
+        for row in rows
+    ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(clean), sink)
     return sink.getvalue().to_pybytes()

@@ -73,7 +73,9 @@ def read_sets(
     sources = {role: open_source(each, role) for role, each in given.items()}
     kinds = {role: source.kind for role, source in sources.items()}
     if len(set(kinds.values())) > 1:
-        raise ValueError(f"{', '.join(f'{role} holds {kind}' for role, kind in kinds.items())}: sets of one kind are needed")
+        raise ValueError(
+            f"{', '.join(f'{role} holds {kind}' for role, kind in kinds.items())}: sets of one kind are needed"
+        )
     store = store or Store()
     if sources["train"].kind == "signals":
         return _read_signals(sources, store), "signals as they are, no resize"
@@ -84,7 +86,9 @@ def read_sets(
     except _Colour:
         channels = 3
         sets = {role: _read_images(source, side, channels, store) for role, source in sources.items()}
-    words = RESIZE.format(side=side, colours="three channels" if channels == 3 else "one channel, for all images are grey")
+    words = RESIZE.format(
+        side=side, colours="three channels" if channels == 3 else "one channel, for all images are grey"
+    )
     return sets, words
 
 
@@ -131,14 +135,18 @@ def _read_images(source: Source, side: int, channels: int, store: Store) -> Audi
 
     stamp = source.stamp()
     about = {"set": source.name, "stamp": stamp, "n": source.n}
-    kept = store.array("images", about, source.n, (channels, side, side), np.uint8, produce, step=256, text=f"reading {source.role}")
+    kept = store.array(
+        "images", about, source.n, (channels, side, side), np.uint8, produce, step=256, text=f"reading {source.role}"
+    )
     return _finished(source, kept, stamp)
 
 
 def _read_signals(sources: dict[str, Source], store: Store) -> dict[str, AuditSet]:
     lengths = {role: source.side for role, source in sources.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"signals have lengths {', '.join(f'{n} ({role})' for role, n in lengths.items())}: one length is needed")
+        raise ValueError(
+            f"signals have lengths {', '.join(f'{n} ({role})' for role, n in lengths.items())}: one length is needed"
+        )
     return {role: _read_signal_set(source, store) for role, source in sources.items()}
 
 
@@ -151,17 +159,23 @@ def _read_signal_set(source: Source, store: Store) -> AuditSet:
 
     stamp = source.stamp()
     about = {"set": source.name, "stamp": stamp, "n": source.n}
-    kept = store.array("signals", about, source.n, (source.side,), np.float32, produce, step=4096, text=f"reading {source.role}")
+    kept = store.array(
+        "signals", about, source.n, (source.side,), np.float32, produce, step=4096, text=f"reading {source.role}"
+    )
     return _finished(source, kept, stamp)
 
 
 def _finished(source: Source, kept: Kept, stamp: str) -> AuditSet:
     if source.stamp() != stamp:
-        raise ValueError(f"{source.role} = {source.name!r} changed while it was read: start again when nothing writes to it any more")
+        raise ValueError(
+            f"{source.role} = {source.name!r} changed while it was read: start again when nothing writes to it any more"
+        )
     if not len(kept.values):
         reason = f" ({source.label(kept.notes[0][0])}: {kept.notes[0][1]})" if kept.notes else ""
         raise ValueError(f"{source.role} = {source.name!r}: none of its {source.n} entries can be read{reason}")
     bad = {row for row, _ in kept.notes}
     labels = [source.label(row) for row in range(source.n) if row not in bad]
     left_out = [[source.label(row), why] for row, why in kept.notes]
-    return AuditSet(source.role, source.name, source.kind, kept.values, labels, left_out, kept.digest, list(source.notes))
+    return AuditSet(
+        source.role, source.name, source.kind, kept.values, labels, left_out, kept.digest, list(source.notes)
+    )

@@ -22,7 +22,14 @@ from ..files import sha256
 from ..numerics.checks import shown
 
 ARRAYS, TABLES = (".npy", ".npz", ".safetensors"), (".parquet", ".arrow")
-KEYS = ("x", "images", "samples", "arr_0", "data", "signals")  # names of arrays that are taken where a file holds several
+KEYS = (
+    "x",
+    "images",
+    "samples",
+    "arr_0",
+    "data",
+    "signals",
+)  # names of arrays that are taken where a file holds several
 NUMPY_OF = {"U8": "<u1", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 CHANNELS = (1, 3, 4)
 PEEK = 32  # images looked at before the size is settled
@@ -338,10 +345,14 @@ def _column(table, key: str, role: str, name: str) -> str:
     fitting = [each.name for each in table.schema if holds(each.type)]
     if key:
         if key not in fitting:
-            raise _Choice(f"{role} = '{name}::{key}': columns of images or signals are {', '.join(fitting) or 'not there'}")
+            raise _Choice(
+                f"{role} = '{name}::{key}': columns of images or signals are {', '.join(fitting) or 'not there'}"
+            )
         return key
     if not fitting:
-        raise _Choice(f"{role} = {name!r} has columns {', '.join(table.column_names)}: one of images (bytes) or signals is needed")
+        raise _Choice(
+            f"{role} = {name!r} has columns {', '.join(table.column_names)}: one of images (bytes) or signals is needed"
+        )
     return next((each for each in ("image", "img", "images") if each in fitting), fitting[0])
 
 

@@ -25,7 +25,9 @@ def verdict(report: dict) -> dict:
         f"Beyond that chance level: {share(excess)} copies.",
     ]
     if report["failed"]:
-        sentences.append(f"The lower end of that interval is above the allowed {percent(report['fail_above'])}: failed.")
+        sentences.append(
+            f"The lower end of that interval is above the allowed {percent(report['fail_above'])}: failed."
+        )
     elif report["fail_above"] is not None:
         sentences.append(f"The lower end of that interval is not above the allowed {percent(report['fail_above'])}.")
     return {"word": word, "sentences": sentences, "limits": _limits(report)}
@@ -43,11 +45,17 @@ def _limits(report: dict) -> list[str]:
     found.append(f"Copies rarer than about 1 in {max(1, m // 3):,} would not be seen among {m:,} samples; copies of a kind that no detector here "
                  "looks for are not seen at all.")  # fmt: skip
     if report["reference"]["kind"] != "held-out":
-        found.append("Without a held-out set the chance level rests on the training set itself; near-duplicates in it hide copies.")
+        found.append(
+            "Without a held-out set the chance level rests on the training set itself; near-duplicates in it hide copies."
+        )
     elif report["reference"]["m"] < 1000:
         low, high = report["joint"]["false_alarms"]["low"], report["joint"]["false_alarms"]["high"]
-        found.append(f"{report['reference']['m']:,} held-out points fix the share of false alarms no better than to {percent(low)} to {percent(high)}; more of them narrow it.")
+        found.append(
+            f"{report['reference']['m']:,} held-out points fix the share of false alarms no better than to {percent(low)} to {percent(high)}; more of them narrow it."
+        )
     left = {role: each["left_out"] for role, each in report["sets"].items() if each and each["left_out"]}
     if left:
-        found.append(f"Could not be read and was not judged: {', '.join(f'{n:,} of {role}' for role, n in left.items())}.")
+        found.append(
+            f"Could not be read and was not judged: {', '.join(f'{n:,} of {role}' for role, n in left.items())}."
+        )
     return found

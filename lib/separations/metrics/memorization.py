@@ -136,9 +136,7 @@ def _two_nearest(x: Tensor, rows: Rows, merge: bool) -> tuple[Tensor, Tensor, Te
     return distance[:, 0], distance[:, 1], index[:, 0], int(group.max()) + 1
 
 
-def two_nearest_distinct(
-    x: Tensor, rows: Rows, group: Tensor, *, own: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def two_nearest_distinct(x: Tensor, rows: Rows, group: Tensor, *, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The nearest training point of each query, and the next one that is not equal to it.
 
     Args:
@@ -155,7 +153,9 @@ def two_nearest_distinct(
     """
     counts, least = torch.bincount(group), 2 if own is None else 3
     if len(counts) < least:
-        raise ValueError(f"train has {rows.total} points, {len(counts)} distinct: at least {least} are needed to have a second nearest")
+        raise ValueError(
+            f"train has {rows.total} points, {len(counts)} distinct: at least {least} are needed to have a second nearest"
+        )
     distance, index = nearest_distances(x, rows, k=least)
     group, counts = group.to(index.device), counts.to(index.device)
     chosen, whole = _first_two(group[index], own)

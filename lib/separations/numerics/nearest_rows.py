@@ -65,7 +65,9 @@ def nearest_scaled(
         row = int((~x.isfinite().all(1)).nonzero()[0])
         raise ValueError(f"x has NaN or infinite values (first in row {row}): finite values are needed")
     if x.dtype == torch.uint8 and not rows.bytes:
-        raise ValueError(f"x is {x.dtype}, the rows are {rows.data.dtype}: queries in the values of the rows are needed")
+        raise ValueError(
+            f"x is {x.dtype}, the rows are {rows.data.dtype}: queries in the values of the rows are needed"
+        )
     y = rows.inner(x if x.dtype == torch.uint8 else x.double())
     exponent = size_exponent(peak(y), rows.peak)
     y, local = scaled(y, -exponent), min(k, rows.n)
