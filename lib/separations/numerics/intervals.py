@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,14 @@ class IntervalEstimate:
     def columns(self, name: str) -> dict[str, float]:
         """The three numbers for a row of a table: name, name_low and name_high."""
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
+    @classmethod
+    def of_columns(cls, row: Mapping[str, float], name: str, confidence: float = 0.95) -> "IntervalEstimate":
+        """What `columns` put into a row. confidence: with which it was made, which no column holds. ValueError where one is missing."""
+        missing = [column for column in (name, f"{name}_low", f"{name}_high") if column not in row]
+        if missing:
+            raise ValueError(f"row has no {', '.join(missing)}: the columns of an interval estimate are needed")
+        return cls(row[name], row[f"{name}_low"], row[f"{name}_high"], check_confidence(confidence))
 
     def minus(self, other: "IntervalEstimate") -> "IntervalEstimate":
         """The difference to an independent estimate, each end from the two nearer ones (Newcombe 1998, method 10; Zou and Donner 2008).
