@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from separations.numerics.curves import crossing, log_slope, power_law
+from separations.numerics.curves import crossing, log_slope, power_law, stays_below
 
 
 def test_a_power_law_has_its_exponent_whatever_the_factor_and_points_without_a_value_are_left_out():
@@ -13,7 +13,11 @@ def test_a_power_law_has_its_exponent_whatever_the_factor_and_points_without_a_v
     assert log_slope(x, 7 * x**-1.5) == pytest.approx(-1.5, abs=1e-12)
     y = [*(x**2), math.nan, math.inf]
     assert log_slope([*x, 50.0, 60.0], y) == pytest.approx(2, abs=1e-12)
-    assert math.isnan(log_slope([2.0, 2.0], [1.0, 3.0])) and math.isnan(log_slope(x[:2], x[:2], least=3))
+    assert (
+        math.isnan(log_slope([], []))
+        and math.isnan(log_slope([2.0, 2.0], [1.0, 3.0]))
+        and math.isnan(log_slope(x[:2], x[:2], least=3))
+    )
 
 
 def test_the_interval_of_an_exponent_covers_it_at_its_rate_and_is_a_point_on_a_line():
@@ -61,17 +65,27 @@ def test_a_level_that_is_not_passed_is_an_end_or_nan():
         assert math.isnan(crossing(x, y, 0.5, beyond="nan"))
 
 
+def test_a_curve_stays_below_from_its_last_passing_on():
+    x, y = [1.0, 2.0, 4.0, 8.0], [0.9, 0.4, 0.6, 0.2]
+    assert stays_below(x, y, 0.5) == pytest.approx(5) and crossing(x, y, 0.5, rising=False) == pytest.approx(1.8)
+    assert stays_below(x, y, 0.4, logs="x") == pytest.approx(math.sqrt(32))
+    assert stays_below(x, y, 1.0) == 1 and math.isnan(stays_below(x, y, 0.2))  # at the level is not below it
+    assert stays_below(x, np.array(x) ** -2.0, 0.1, logs="xy") == pytest.approx(math.sqrt(10))
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
         (lambda: crossing([1, 2], [1], 0.5), r"y \(1,\)"),
-        (lambda: crossing([], [], 0.5), r"x has shape \(0,\)"),
+        (lambda: crossing([], [], 0.5), "x has no points"),
         (lambda: crossing([0, 1], [0, 1], 0.5, logs="x"), "positive numbers"),
         (lambda: crossing([0, 1], [0, 1], 0.0, logs="y"), "positive numbers"),
         (lambda: crossing([0, 1], [0, math.nan], 0.5), "not finite"),
         (lambda: crossing([0, 1], [0, 1], math.nan), "level"),
         (lambda: crossing([0, 1], [0, 1], 0.5, logs="z"), "logs = 'z'"),
         (lambda: crossing([0, 1], [0, 1], 0.5, beyond="none"), "beyond = 'none'"),
+        (lambda: stays_below([0, 1], [1, 0], 0.5, logs="x"), "positive numbers"),
+        (lambda: stays_below([0, 1], [1], 0.5), r"y \(1,\)"),
         (lambda: log_slope([0, 1], [1, 2]), "not positive"),
         (lambda: log_slope([1, 2], [-1, 2]), "not positive"),
         (lambda: log_slope([1, 2], [1, 2], least=1), "least = 1"),

@@ -80,18 +80,11 @@ def crossing(
         ValueError: for shapes that differ, values that are not finite, values of x <= 0 with logs in x, a level <= 0 with
             logs in y, and other words.
     """
-    x, y = _points(x, y)
-    level = as_real(level, "level")
-    if logs not in AXES or beyond not in BEYOND:
-        raise ValueError(f"logs = {logs!r}, beyond = {beyond!r}: one of {AXES} and one of {BEYOND} are needed")
-    if not (np.isfinite(x).all() and np.isfinite(y).all() and math.isfinite(level)):
-        raise ValueError(f"x, y or level = {level} has values that are not finite: finite numbers are needed")
-    if ("x" in logs and not (x > 0).all()) or ("y" in logs and not level > 0):
-        raise ValueError(f"logs = {logs!r}, level = {level}, least x = {x.min()}: positive numbers are needed")
-    places = np.log(x) if "x" in logs else x
-    values, wanted = (np.log(np.maximum(y, LEAST)), math.log(level)) if "y" in logs else (y, level)
+    x, y, level, places = _placed(x, y, level, logs)
+    if beyond not in BEYOND:
+        raise ValueError(f"beyond = {beyond!r}: one of {BEYOND} is needed")
     sign = 1 if rising or (rising is None and y[-1] >= y[0]) else -1
-    values, wanted = sign * values, sign * wanted
+    values, wanted = sign * y, sign * level
     values = np.maximum.accumulate(values) if monotone else values
     i = int(np.argmax(values >= wanted))
     if i == 0:  # it is there from the start, or never comes there
@@ -100,11 +93,55 @@ def crossing(
     return math.exp(found) if "x" in logs else found
 
 
+def stays_below(x, y, level: float, *, logs: str = "") -> float:
+    """From where on a curve through points stays below a level: the last place that `crossing` could mean, if it ends below.
+
+    Args:
+        x: (k,), increasing.
+        y: (k,) finite values.
+        level: that y is to stay below.
+        logs: axes on which the line between two points is straight in logarithms, as in `crossing`.
+
+    Returns:
+        The place, in the unit of x: the first x where the whole curve is below, NaN where its end is not.
+
+    Raises:
+        ValueError: for shapes that differ, values that are not finite, values of x <= 0 with logs in x, a level <= 0 with
+            logs in y, and other words.
+    """
+    x, y, level, places = _placed(x, y, level, logs)
+    above = np.flatnonzero(y >= level)
+    if not len(above):
+        return float(x[0])
+    i = int(above[-1])
+    if i == len(y) - 1:
+        return math.nan
+    found = float(np.interp(-level, -y[i : i + 2], places[i : i + 2]))
+    return math.exp(found) if "x" in logs else found
+
+
+def _placed(x, y, level: float, logs: str) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """x, then y and the level as they are compared, and x as it is interpolated."""
+    x, y = _points(x, y)
+    level = as_real(level, "level")
+    if not len(x):
+        raise ValueError("x has no points: one or more are needed")
+    if logs not in AXES:
+        raise ValueError(f"logs = {logs!r}: one of {AXES} is needed")
+    if not (np.isfinite(x).all() and np.isfinite(y).all() and math.isfinite(level)):
+        raise ValueError(f"x, y or level = {level} has values that are not finite: finite numbers are needed")
+    if ("x" in logs and not (x > 0).all()) or ("y" in logs and not level > 0):
+        raise ValueError(f"logs = {logs!r}, level = {level}, least x = {x.min()}: positive numbers are needed")
+    if "y" in logs:
+        y, level = np.log(np.maximum(y, LEAST)), math.log(level)
+    return x, y, level, np.log(x) if "x" in logs else x
+
+
 def _points(x, y) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64 arrays (k,), k >= 1."""
+    """Both as float64 arrays (k,)."""
     x, y = (np.asarray(values, dtype=np.float64) for values in (x, y))
-    if x.ndim != 1 or x.shape != y.shape or not len(x):
-        raise ValueError(f"x has shape {x.shape}, y {y.shape}: (k,) twice, k >= 1, is needed")
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"x has shape {x.shape}, y {y.shape}: (k,) twice is needed")
     return x, y
 
 
