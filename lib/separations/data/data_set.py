@@ -83,11 +83,11 @@ class DataSet:
         key = np.arange(self.n) if generator is None else torch.rand(
             self.n, generator=generator, dtype=torch.float64, device=generator.device
         ).cpu().numpy()  # fmt: skip
-        order = stratified_order(None if self.labels is None else self.labels.numpy(), key)
+        order = _stratified_order(None if self.labels is None else self.labels.numpy(), key)
         return self.take(np.sort(order[:n_train])), self.take(np.sort(order[n_train:]))
 
 
-def stratified_order(labels: np.ndarray | None, key: np.ndarray) -> np.ndarray:
+def _stratified_order(labels: np.ndarray | None, key: np.ndarray) -> np.ndarray:
     """Order of 0..n-1: every beginning holds the classes in their shares; within a class, by increasing key."""
     _, group, sizes = np.unique(
         np.zeros(len(key)) if labels is None else labels, return_inverse=True, return_counts=True

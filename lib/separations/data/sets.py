@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import check_count, check_finite, check_whole
-from .data_set import DataSet, stratified_order
+from .data_set import DataSet, _stratified_order
 from .ecg import cut_beats
 from .fetch import DOWNLOADS
 from .sources import SPECS, Raw, Spec, check_number, image_folder
@@ -118,7 +118,7 @@ def _warned(name: str, notes: Sequence[str]) -> tuple[str, ...]:
 def _spread(n: int, labels: np.ndarray | None) -> np.ndarray:
     """The order of the rows: the classes in their shares, and spread over the source."""
     golden = np.modf(np.arange(n) * 0.6180339887498949)[0]  # multiples of the golden section fill [0, 1) evenly
-    return stratified_order(labels, golden)
+    return _stratified_order(labels, golden)
 
 
 def data_root(root: str | Path | None = None) -> Path:

@@ -38,7 +38,7 @@ def hessian_extremes(
         if exact:
             found.append(torch.linalg.eigvalsh(law.hessian(xs, ts, schedule=schedule).detach())[:, [0, -1]])
         else:
-            apply, start = hessian_product(law, xs, ts, schedule), randn((len(xs), law.d), xs, generator)
+            apply, start = _hessian_product(law, xs, ts, schedule), randn((len(xs), law.d), xs, generator)
             found.append(extreme_pairs(apply, start, tol=tol, max_steps=max_steps, generator=generator)[0])
     low, high = torch.cat(found).unbind(1)
     return low, high
@@ -54,7 +54,7 @@ def hessian_norms(law, x: Tensor, t: Time, **options) -> Tensor:
     return torch.maximum(low.abs(), high.abs())
 
 
-def hessian_product(law, x: Tensor, t: Tensor, schedule: Schedule):
+def _hessian_product(law, x: Tensor, t: Tensor, schedule: Schedule):
     """v -> Hessian v, (m, d) -> (m, d), one Hessian a row. The Hessian is symmetric: one backward pass through the score."""
     if isinstance(law, Empirical):
         return _posterior_product(law, *law._prepare(x, t, schedule))

@@ -37,7 +37,7 @@ from ..numerics.lanczos import EXACT, extreme_pairs
 from ..schedules import Schedule, Time, schedule_of
 from .empirical import Empirical
 from .gaussian_mixture import GaussianMixture
-from .hessians import NUMBERS, hessian_extremes, hessian_norms, hessian_product
+from .hessians import NUMBERS, _hessian_product, hessian_extremes, hessian_norms
 
 
 def gaussian_lipschitz(truth: GaussianMixture, t: Time, *, schedule: Schedule | None = None) -> Tensor:
@@ -237,5 +237,5 @@ def _top_vectors(law, x: Tensor, t: Tensor, schedule: Schedule, generator) -> Te
     if law.d <= EXACT:
         return torch.linalg.eigh(law.hessian(x, t, schedule=schedule)).eigenvectors[..., -1]
     start = randn((len(x), law.d), x, generator)
-    apply = hessian_product(law, x, t, schedule)
+    apply = _hessian_product(law, x, t, schedule)
     return extreme_pairs(apply, start, ends=(-1,), tol=1e-3, max_steps=300, generator=generator)[1][..., 0]

@@ -19,7 +19,7 @@ from .half_sampling import feature_values
 
 
 @dataclass(frozen=True)
-class DistinctPoints:
+class _Points:
     """A set of points by its distinct rows: the distances of copies are computed once, and are equal."""
 
     rows: Tensor  # (u, D) float64, the distinct rows about a common centre, which keeps what products of large features lose
@@ -30,14 +30,14 @@ class DistinctPoints:
         return distances if len(self.group) == len(self.rows) else distances.index_select(dim, self.group)
 
 
-def common_points(samples: Features, reference: Features) -> tuple[DistinctPoints, DistinctPoints]:
+def _points(samples: Features, reference: Features) -> tuple[_Points, _Points]:
     """Both sets in a unit in which nothing overflows."""
     x, y = feature_values(samples), feature_values(reference)
     exponent = size_exponent(peak(x), peak(y))
-    return tuple(distinct(scaled(z, -exponent)) for z in (x, y))
+    return tuple(_distinct(scaled(z, -exponent)) for z in (x, y))
 
 
-def distinct(points: Tensor) -> DistinctPoints:
+def _distinct(points: Tensor) -> _Points:
     """Distinct rows in the order in which they first stand."""
     plain = np.ascontiguousarray((points + 0.0).numpy())  # + 0.0 turns -0.0 into 0.0: they are equal
     keys = plain.view(np.dtype((np.void, plain.dtype.itemsize * plain.shape[1])))[:, 0]
@@ -45,7 +45,7 @@ def distinct(points: Tensor) -> DistinctPoints:
     order = first.argsort()  # so that a set without copies stays as it is
     number = np.empty_like(order)
     number[order] = np.arange(len(order))
-    return DistinctPoints(points[torch.from_numpy(first[order])], torch.from_numpy(number[group.reshape(-1)]))
+    return _Points(points[torch.from_numpy(first[order])], torch.from_numpy(number[group.reshape(-1)]))
 
 
 class _Product:
@@ -72,7 +72,7 @@ class _Product:
         self.squared[i, j] = squared_differences(self.x, self.y, i, j)
 
 
-def exact_distances(x: DistinctPoints, y: DistinctPoints, *balls: "tuple[Radii, int]") -> Tensor:
+def _distances(x: _Points, y: _Points, *balls: "tuple[_Radii, int]") -> Tensor:
     """Distances of all points (m, n), and the radii of balls, exact wherever a product cannot tell one from the other.
 
     balls: radii with the axis along which their centres lie.
@@ -90,10 +90,10 @@ def exact_distances(x: DistinctPoints, y: DistinctPoints, *balls: "tuple[Radii, 
     return y.spread(x.spread(product.squared.sqrt_(), 0), 1)
 
 
-class Radii:
+class _Radii:
     """Distance of each point to its k-th nearest other point, within any subset of the points."""
 
-    def __init__(self, points: DistinctPoints, k: int):
+    def __init__(self, points: _Points, k: int):
         self.k, self.group = k, points.group
         # In a half every other neighbour is missing: among so many, fewer than k are there once in 1e8 cases.
         reach = min(len(points.group) - 1, 8 * k + 16)
@@ -124,7 +124,7 @@ class Radii:
         self.neighbour = self.neighbour.gather(1, order)
 
     def __call__(self, subset: Tensor) -> Tensor:
-        """Radii (n,) of the points of a subset (s,) of row numbers, s > k, among themselves; -1 for all others."""
+        """_Radii (n,) of the points of a subset (s,) of row numbers, s > k, among themselves; -1 for all others."""
         chosen = torch.zeros(len(self.distance), dtype=torch.int16)
         chosen[subset] = 1
         count = chosen[self.neighbour.index_select(0, subset)].cumsum(1, dtype=torch.int16)
@@ -148,7 +148,7 @@ def _among_themselves(rows: Tensor, reach: int) -> _Product:
     return product
 
 
-def in_balls(distances: Tensor, rows: Tensor, radii: Tensor) -> np.ndarray:
+def _inside(distances: Tensor, rows: Tensor, radii: Tensor) -> np.ndarray:
     """Which of the chosen rows lie in which ball, (s, n) bool. distances: (m, n); radii: (n,), no ball where negative."""
     # numpy: torch counts booleans fifty times slower
     return distances.index_select(0, rows).numpy() <= radii.to(distances.dtype).numpy()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import check_count
-from .balls import Radii, common_points, exact_distances, in_balls
+from .balls import _distances, _inside, _points, _Radii
 from .features import Features
 from .half_sampling import RESAMPLES, Measure, check_pair, half_samples, measured
 
@@ -41,15 +41,15 @@ def precision_recall(
         ValueError: for features of different extractors, and for too few points for k.
     """
     check_pair(samples, reference, check_count(k, "k"))
-    x, y = common_points(samples, reference)
-    radii_x, radii_y = Radii(x, k), Radii(y, k)
-    across = exact_distances(x, y, (radii_x, 0), (radii_y, 1))
+    x, y = _points(samples, reference)
+    radii_x, radii_y = _Radii(x, k), _Radii(y, k)
+    across = _distances(x, y, (radii_x, 0), (radii_y, 1))
     single = across.float()  # half the memory traffic; the values themselves are in float64
     turned = single.T.contiguous()
 
     def shares(i: Tensor, j: Tensor) -> tuple[float, float]:
-        precision = in_balls(single, i, radii_y(j)).any(1).mean()
-        recall = in_balls(turned, j, radii_x(i)).any(1).mean()
+        precision = _inside(single, i, radii_y(j)).any(1).mean()
+        recall = _inside(turned, j, radii_x(i)).any(1).mean()
         return precision, recall
 
     inside_y = across <= radii_y(torch.arange(len(y.group)))
@@ -95,7 +95,7 @@ def density_coverage(
     across, radii = _reference_balls(samples, reference, k)
 
     def both(distances: Tensor, i: Tensor, j: Tensor) -> tuple[float, float]:
-        inside = in_balls(distances, i, radii(j))
+        inside = _inside(distances, i, radii(j))
         return inside.sum() / (k * len(i)), inside.any(0).sum() / len(j)
 
     values = both(across, torch.arange(len(samples)), torch.arange(len(reference)))
@@ -143,7 +143,7 @@ def reachable_coverage(
     single = across.float()
 
     def reached(distances: Tensor, i: Tensor, j: Tensor) -> float:
-        hits = in_balls(distances, i, radii(j)).sum(0)
+        hits = _inside(distances, i, radii(j)).sum(0)
         once, twice = int((hits == 1).sum()), int((hits == 2).sum())
         unseen = (len(i) - 1) / len(i) * once * (once - 1) / (2 * (twice + 1))
         return min(1.0, (int((hits > 0).sum()) + unseen) / len(j))
@@ -180,7 +180,7 @@ def coverage_curve(samples: Features, reference: Features, counts: Iterable[int]
             f"counts = {counts}: one or more whole numbers from 1 to {m}, the number of samples, are needed"
         )
     across, radii = _reference_balls(samples, reference, k)
-    inside = in_balls(across, torch.arange(m), radii(torch.arange(len(reference))))
+    inside = _inside(across, torch.arange(m), radii(torch.arange(len(reference))))
     rest = m - torch.from_numpy(inside.sum(0)).double()  # samples outside of each ball
     j = torch.tensor(counts, dtype=torch.float64)[:, None]
     ways = torch.lgamma(rest + 1) - torch.lgamma((rest - j).clamp(min=0) + 1)
@@ -188,9 +188,9 @@ def coverage_curve(samples: Features, reference: Features, counts: Iterable[int]
     return (1 - torch.where(rest >= j, (ways - total).exp(), 0.0)).mean(1)
 
 
-def _reference_balls(samples: Features, reference: Features, k: int) -> "tuple[Tensor, Radii]":
+def _reference_balls(samples: Features, reference: Features, k: int) -> "tuple[Tensor, _Radii]":
     """Distances of all samples to all reference points (m, n), and the radii of the balls around the latter."""
     check_pair(samples, reference, check_count(k, "k"))
-    x, y = common_points(samples, reference)
-    radii = Radii(y, k)
-    return exact_distances(x, y, (radii, 1)), radii
+    x, y = _points(samples, reference)
+    radii = _Radii(y, k)
+    return _distances(x, y, (radii, 1)), radii

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .private_operators import byte_product
-from .rounded_rows import SIGNED, Memory, Rounded, dtype_of, round_rows, sketch
+from .rounded_rows import SIGNED, Memory, Rounded, _dtype, round_rows, sketch
 from .rows import Rows
 
 GROUP = 16  # rows that share a bound in the first look
@@ -66,7 +66,7 @@ def _roundings(y: Tensor, d: int, form: str) -> float:
     """Factor on |r| (|y| + |r|) of what float32 rounds."""
     tf32 = form == "float32" and y.is_cuda and torch.backends.cuda.matmul.allow_tf32
     half = form == "bfloat16"  # its product comes back in bfloat16
-    return (d + MARGIN) * torch.finfo(dtype_of(form)).eps + 2.0**-9 * tf32 + 2.0**-7 * half
+    return (d + MARGIN) * torch.finfo(_dtype(form)).eps + 2.0**-9 * tf32 + 2.0**-7 * half
 
 
 def _look(block: Rounded, some: slice, q: Rounded, rounding: tuple[float, float], best: Tensor, slack, pairs: "_Pairs", first: int, memory: Memory) -> Tensor:  # fmt: skip

@@ -71,14 +71,14 @@ class Rounded:
         return self.norm + self.lost
 
 
-def dtype_of(form: str) -> torch.dtype:
+def _dtype(form: str) -> torch.dtype:
     """The dtype of products and bounds in a format."""
     return torch.float64 if form == "float64" else torch.float32
 
 
 def round_rows(rows: Tensor, form: str, *, fine: bool = False) -> Rounded:
     """Centred rows (r, d) in a format of `formats`, or in float64. fine: two bytes a number, for int8. Norms are those of float32, a little too large for `lost`."""
-    rows = rows.to(dtype_of(form))
+    rows = rows.to(_dtype(form))
     norm = torch.linalg.vector_norm(rows, dim=1)
     one = torch.ones_like(norm)
     if form in ("float32", "float64"):
@@ -137,7 +137,7 @@ class Sketch:
     def __init__(self, rows: Rows, form: str, exponent: int):
         self.rows, self.form, self.exponent = rows, form, exponent
         # In units of 2^exponent, and a number of float32 for queries and rows alike: another one for either would shift them apart.
-        self.centre = scaled(rows.centre(), rows.exponent - exponent).to(dtype_of(form)).double()
+        self.centre = scaled(rows.centre(), rows.exponent - exponent).to(_dtype(form)).double()
         self.scale, self.norm, self.lost = (torch.empty(rows.n if form == "int8" else 0) for _ in range(3))
         self.seen = torch.zeros(rows.n, dtype=torch.bool)
 
@@ -164,7 +164,7 @@ class Sketch:
         wide = block.dtype == torch.float64 or self.form == "float64"
         centre = self.centre.to(device, torch.float64 if wide else torch.float32)
         if wide:
-            return lambda some: (block[some] - centre).to(dtype_of(self.form))
+            return lambda some: (block[some] - centre).to(_dtype(self.form))
         return lambda some: torch.sub(
             rows := block[some], centre, out=memory.piece("rows", rows.shape, centre.dtype, device)
         )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..networks.denoiser import Denoiser
 from ..numerics.checks import check_generator, check_real, check_whole, shown
-from .importance import HeadImportance, dit_of
+from .importance import HeadImportance, _dit_of
 
 ORDERS = ("lowest", "highest", "random")
 
@@ -93,7 +93,7 @@ def prune_heads(model: Denoiser, heads: list[tuple[int, int]]) -> Denoiser:
     Raises:
         ValueError: for a model without a DiT, and a head that is not there or is listed twice.
     """
-    net = dit_of(model)
+    net = _dit_of(model)
     listed = [_slot(one, net.config.depth, i) for i, one in enumerate(heads if hasattr(heads, "__iter__") else [heads])]
     gone, there = set(listed), {(l, h) for l, n in enumerate(net.config.heads) for h in range(n)}
     if len(gone) != len(listed) or not gone <= there:

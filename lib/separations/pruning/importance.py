@@ -48,7 +48,7 @@ def mask_gradients(
     Raises:
         ValueError: for a model without a DiT, shapes that do not fit, values that are not finite, t outside (0, t_max].
     """
-    net = dit_of(model)
+    net = _dit_of(model)
     check_points(x0, model.event_shape, "x0")
     t = model.schedule.check_time(t).to(x0.device)
     check_points(eps, model.event_shape, "eps")
@@ -115,7 +115,7 @@ def head_importance(
             on the heads of a layer, bad data or times, gradients that are not finite, an unknown average, or samples <
             2 batches with average="batch".
     """
-    net = dit_of(model)
+    net = _dit_of(model)
     check_weights(model), check_generator(generator)
     if not any(net.config.heads):
         raise ValueError(f"model has heads = {net.config.heads}: at least one head is needed")
@@ -163,7 +163,7 @@ def head_magnitude(model: Denoiser) -> Tensor:
     The rival "magnitude": what head h can add to a token is W_proj,h W_v,h times the token, whatever the attention is. NaN where
     there is no head, a whole row of it for a layer that lost all; ValueError for weights that are not finite.
     """
-    net = dit_of(model)
+    net = _dit_of(model)
     check_weights(model)
     found = torch.full(net.head_slots().shape, torch.nan, dtype=torch.float64)
     for l, (block, heads) in enumerate(zip(net.blocks, net.config.heads)):
@@ -180,7 +180,7 @@ def head_magnitude(model: Denoiser) -> Tensor:
     return found
 
 
-def dit_of(model: Denoiser) -> DiT:
+def _dit_of(model: Denoiser) -> DiT:
     """The network of a model. ValueError unless it is a `Denoiser` of a `DiT`."""
     net = getattr(model, "network", None)
     if not isinstance(net, DiT):
