@@ -14,7 +14,7 @@ from run import features, machine
 
 from separations.data import load
 from separations.files import write_whole
-from separations.numerics import Rows, preselection
+from separations.numerics import Rows, preselection, rounded_rows
 
 Tensor = torch.Tensor
 
@@ -52,7 +52,7 @@ def counted(train: Tensor, queries: Tensor) -> dict:
     near += 0.05 * torch.randn(near.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     found = {"n": rows.n, "d": rows.d, "bytes": rows.bytes}
     for kind, x in (("held out", values), ("near a row", near)):
-        (form, fine), *_ = preselection.formats(rows, len(x), x.device)
+        (form, fine), *_ = rounded_rows.formats(rows, len(x), x.device)
         (query, _), crowded = preselection.candidates(rows.inner(x), rows, 2, None, 66, form, fine=fine)
         counts = torch.bincount(query, minlength=len(x))[~crowded].double()
         found[kind] = {

@@ -20,7 +20,7 @@ import peers
 import torch
 
 from separations.files import write_whole
-from separations.numerics.preselection import format_for
+from separations.numerics.rounded_rows import format_for
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from separations.book.store_tables import stored_path
 from separations.files import file_hash
 from separations.ledger import read_table
 from separations.ledger.ledger import load_claims
-from separations.numerics import preselection
+from separations.numerics import preselection, rounded_rows
 from separations.run.fingerprint import VOLATILE, python_source
 from separations.run.notebooks import read_notebook, source_of
 from separations.run.parameters import check_overrides, parameter_cell, parameters_of, profile_entry, read_params
@@ -301,10 +301,10 @@ def test_no_sentence_that_code_writes_has_a_backquote(key):
 
 def test_the_page_on_near_rows_names_the_constants_of_the_library():
     page = (BOOK / "appendix/near_rows.md").read_text(encoding="utf-8")
-    assert f"$(d + {preselection.MARGIN})" in page and preselection.MANY == 24 and "two dozen queries" in page
+    assert f"$(d + {preselection.MARGIN})" in page and rounded_rows.MANY == 24 and "two dozen queries" in page
     assert (
-        preselection.FASTER == 1.5
+        rounded_rows.FASTER == 1.5
         and "win by a half" in page
-        and 2 * preselection.SIGNED == 254
+        and 2 * rounded_rows.SIGNED == 254
         and "some 250 times" in page
     )

@@ -17,6 +17,7 @@ from separations.numerics import (
     t_interval,
     wilson_interval,
 )
+from separations.numerics.intervals import interval_of_columns
 
 VALUES = np.array([1.0, 2.0, 4.0, 7.0])
 
@@ -90,6 +91,7 @@ def test_texts_and_columns():
     )
     assert f"{t_interval([2.0]):.1f}" == "2.0"  # nothing is known of its error
     assert found.columns("x") == {"x": 0.5, "x_low": 0.25, "x_high": 0.75} and float(found) == 0.5
+    assert interval_of_columns({"a": 1} | found.columns("x"), "x") == found
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,7 @@ def test_texts_and_columns():
         (lambda: bootstrap_interval(lambda rows: rows[:, 0], 5, resamples=0), "resamples = 0"),
         (lambda: bootstrap_interval(lambda rows: rows[:, 0], 10**6, resamples=10**9), "resamples = 1000000000"),
         (lambda: bootstrap_interval(lambda rows: rows[:, 0], 5, generator=3), "generator = 3"),
+        (lambda: interval_of_columns({"x": 1.0, "x_low": 0.0}, "x"), "row has no x_high"),
         (lambda: wilson_interval(1, 9).minus(wilson_interval(1, 9, 0.9)), "other has confidence 0.9"),
     ],
 )

@@ -8,11 +8,10 @@ from torch import nn
 
 from conftest import COVARIANCES, empirical, mixture
 from separations.distributions import Empirical, GaussianMixture
+from separations.distributions.hessians import hessian_extremes, hessian_norms
 from separations.distributions.lipschitz import (
     empirical_lipschitz_bounds,
     gaussian_lipschitz,
-    hessian_extremes,
-    hessian_norms,
     sharp_lipschitz_bounds,
     sup_hessian_norm,
 )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from separations.numerics import Rows, nearest, nearest_rows, preselection, private_operators
+from separations.numerics import Rows, nearest, nearest_rows, preselection, private_operators, rounded_rows
 
 FORMS = ["int8", "bfloat16", "float32", "float64"]
 
@@ -69,12 +69,12 @@ def test_the_bound_holds_for_every_pair(name, form, fine):
     """|y.r - p.q| <= |f| |r| + |p| |g| + rounding, for what the products are in exact arithmetic on the same numbers."""
     x, data = adversaries()[name]
     rows = Rows(data)
-    known = preselection.sketch(rows, form, rows.exponent)
-    block = known.block(slice(0, rows.n), torch.device("cpu"), preselection.Memory())
+    known = rounded_rows.sketch(rows, form, rows.exponent)
+    block = known.block(slice(0, rows.n), torch.device("cpu"), rounded_rows.Memory())
     y = rows.inner(x.double()) - known.centre
     r = rows.take(torch.arange(rows.n), "cpu", torch.float64) - known.centre
-    q = preselection.round_rows(y, form, fine=fine)
-    codes = q.codes.double() + (q.fine.double() / (2 * preselection.SIGNED) if fine else 0)
+    q = rounded_rows.round_rows(y, form, fine=fine)
+    codes = q.codes.double() + (q.fine.double() / (2 * rounded_rows.SIGNED) if fine else 0)
     product = (q.scale.double()[:, None] * codes) @ (block.scale.double()[:, None] * block.codes.double()).T
     bound = q.lost.double()[:, None] * block.norm + q.kept().double()[:, None] * block.lost
     rounding = 64 * 2.0**-23 * r.norm(dim=1) * (y.norm(dim=1)[:, None] + r.norm(dim=1))
@@ -88,10 +88,10 @@ def test_how_tight_the_bound_is():
     data = torch.rand(4000, 768, generator=g) * 2 - 1
     x = data[:100] + 0.3 * torch.randn(100, 768, generator=g)
     rows = Rows(data)
-    known = preselection.sketch(rows, "int8", 0)
-    block = known.block(slice(0, rows.n), torch.device("cpu"), preselection.Memory())
+    known = rounded_rows.sketch(rows, "int8", 0)
+    block = known.block(slice(0, rows.n), torch.device("cpu"), rounded_rows.Memory())
     y, r = x.double() - known.centre, data.double() - known.centre
-    q = preselection.round_rows(y, "int8")
+    q = rounded_rows.round_rows(y, "int8")
     product = (q.scale.double()[:, None] * q.codes.double()) @ (block.scale.double()[:, None] * block.codes.double()).T
     bound = q.lost.double()[:, None] * block.norm + q.kept().double()[:, None] * block.lost
     share = ((y @ r.T) - product).abs() / bound
@@ -132,7 +132,7 @@ def test_what_is_known_of_rows_is_used_again():
     data, x = torch.randn(900, 150, generator=g), torch.randn(30, 150, generator=g)
     rows = Rows(data, 200)
     first = nearest(x, rows)
-    if preselection.format_for("cpu") == "int8":
+    if rounded_rows.format_for("cpu") == "int8":
         assert rows.rounded["int8", 0].seen.all()
     second = nearest(x, rows)
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
@@ -140,23 +140,26 @@ def test_what_is_known_of_rows_is_used_again():
 
 def test_without_a_product_of_bytes_float32_does_it(monkeypatch):
     monkeypatch.setattr(private_operators, "_BYTE_PRODUCT", None)
-    preselection.format_for.cache_clear()
+    rounded_rows.format_for.cache_clear()
     try:
-        assert preselection.byte_product(torch.ones(2, 3, dtype=torch.int8), torch.ones(2, 3, dtype=torch.int8)) is None
-        assert preselection.format_for("cpu") == "float32"
+        assert (
+            private_operators.byte_product(torch.ones(2, 3, dtype=torch.int8), torch.ones(2, 3, dtype=torch.int8))
+            is None
+        )
+        assert rounded_rows.format_for("cpu") == "float32"
         x, data = adversaries()["normal"]
         want, where = full_sort(x, data, 2)
         distance, index = nearest(x, Rows(data))
         assert torch.equal(index, where) and torch.equal(distance, want)
     finally:
-        preselection.format_for.cache_clear()
+        rounded_rows.format_for.cache_clear()
 
 
 def test_products_of_bytes_are_exact():
     g = torch.Generator().manual_seed(5)
     for m, n, d in ((1, 1, 1), (9, 7, 1), (3, 5, 7), (40, 17, 3000), (2, 300, 65)):
         a, b = (torch.randint(-127, 128, (rows, d), generator=g, dtype=torch.int8) for rows in (m, n))
-        found = preselection.byte_product(a, b)
+        found = private_operators.byte_product(a, b)
         assert found is None or torch.equal(found.long(), a.long() @ b.long().T)
 
 
@@ -189,7 +192,7 @@ def test_rows_too_long_for_32_bits_are_multiplied_otherwise():
     data = torch.full((40, d), 255, dtype=torch.uint8)
     data[3], data[4:8] = 0, 1
     assert nearest(-torch.ones(24, d), Rows(data), 1)[1][:, 0].tolist() == [3] * 24
-    assert 128 * preselection.SIGNED * preselection.LONGEST < 2**31
+    assert 128 * rounded_rows.SIGNED * rounded_rows.LONGEST < 2**31
 
 
 def test_numbers_whose_squares_float32_cannot_hold():

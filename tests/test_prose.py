@@ -1,5 +1,6 @@
-"""Numbers in the text: whatever library they come from, the page formats them."""
+"""Numbers in the text: whatever library they come from, the page formats them. Words: lists, and numbers that may be missing."""
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from myst_nb.core.variables import format_plain_text
 
-from separations.ledger import prose
+from separations.ledger import filled, listed, prose
 
 
 def on_the_page(monkeypatch, value, form: str) -> str:
@@ -49,3 +50,16 @@ def test_a_name_that_a_role_cannot_hold_is_refused(name):
 def test_other_values_stay_as_they_are():
     value = Decimal("0.5"), [1, 2]
     assert prose.plain_value(value) is value
+
+
+def test_names_become_words():
+    assert listed(["a"]) == "a" and listed(("a", "b")) == "a and b" and listed({"x": 1, "y": 2}.keys()) == "x and y"
+    assert listed(range(4)) == "0, 1, 2 and 3"
+    with pytest.raises(ValueError, match="names is empty"):
+        listed(iter([]))
+
+
+def test_a_text_is_filled_where_all_of_its_numbers_exist():
+    assert filled("{:.1f} to {:.0f}", 1.25, np.float64(3)) == "1.2 to 3" and filled("{}", torch.tensor(2)) == "2"
+    assert filled("{:.1f} to {:.0f}", 1.25, math.nan) == filled("{:.0f}", math.inf) == "(not reached)"
+    assert filled("{:.0f}", np.float32("nan"), otherwise="none") == "none" and filled("as it is") == "as it is"

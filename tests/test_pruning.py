@@ -5,7 +5,7 @@ import torch
 
 from separations.networks import MLP, Denoiser
 from separations.pruning import choose_heads, head_importance, head_magnitude, mask_gradients, prune_heads
-from separations.pruning.heads import HeadImportance
+from separations.pruning.importance import HeadImportance
 from separations.schedules import VPLinear
 from separations.timesteps import Beta, Uniform
 from separations.training import denoising_terms

@@ -121,7 +121,7 @@ def test_precision_recall_density_coverage_against_scikit_learn():
 
 def test_radii_within_a_subset():
     points, subset = normal(70, 3, 8), torch.arange(0, 70, 2)
-    from separations.metrics.neighbourhoods import _distinct, _Radii
+    from separations.metrics.balls import _distinct, _Radii
 
     within = torch.cdist(points[subset], points[subset]).kthvalue(4).values  # itself and three others
     radii = _Radii(_distinct(points), 3)(subset)

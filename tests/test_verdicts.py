@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from separations.ledger.findings import EXACT, counted, detectable_difference, finding, mean_of, share
+from separations.ledger.findings import EXACT, counted, detectable_difference, finding, mean_of, rank_correlation, share
 from separations.ledger.ledger import check_findings
 from separations.ledger.verdicts import (
     Criterion,
@@ -22,7 +22,7 @@ from separations.ledger.verdicts import (
     near,
     verdict,
 )
-from separations.numerics import Estimate
+from separations.numerics import Estimate, IntervalEstimate
 
 WORDS = ("holds", "differs", "not decided")
 RANK = {"holds": 2, "holds in part": 1, "differs": 0}
@@ -89,6 +89,20 @@ def test_intervals_of_the_usual_numbers():
     assert finding("x", e, None, above(0)).high == pytest.approx(2.5 + 1.959964 * e.se)
     assert counted("x", 3, 3).verdict == "holds" and counted("x", 2, 3).verdict == "differs"
     assert finding("x", np.float32(2), EXACT, at_least(2)).verdict == "holds"
+
+
+def test_a_rank_correlation_is_named_after_its_columns_and_decides_nothing_where_there_is_none():
+    found = {("copies", "mean"): IntervalEstimate(-0.5, -0.7, -0.2, 0.95), ("copies", "width"): None}
+    part = rank_correlation(found, "copies", "mean", below(0), words={"mean": "location"}, where="digits")
+    assert part == finding(
+        "rank correlation of copies with the location, digits", found["copies", "mean"], None, below(0)
+    )
+    assert part.verdict == "holds"
+    none = rank_correlation(found, "copies", "width", below(0))
+    assert none.what == "rank correlation of copies with the width" and none.verdict == "not decided"
+    assert rank_correlation(found, "copies", "mean", below(0), False).verdict == "not decided"
+    with pytest.raises(ValueError, match="no correlation of 'mean' with 'copies'"):
+        rank_correlation(found, "mean", "copies", below(0))
 
 
 def test_the_detectable_difference_has_the_power_it_names():

@@ -16,11 +16,14 @@ __all__ = [
     "between",
     "counted",
     "detectable_difference",
+    "filled",
     "finding",
     "glue",
+    "listed",
     "made_with",
     "mean_of",
     "near",
+    "rank_correlation",
     "read_table",
     "share",
     "stored_rows",
@@ -29,8 +32,8 @@ __all__ = [
 ]
 # Imported when they are asked for: they need PyTorch, and whoever only runs notebooks does without it.
 LATER = {
-    "findings": ("EXACT", "counted", "detectable_difference", "finding", "mean_of", "share"),
-    "prose": ("glue",),
+    "findings": ("EXACT", "counted", "detectable_difference", "finding", "mean_of", "rank_correlation", "share"),
+    "prose": ("filled", "glue", "listed"),
     "verdicts": ("above", "at_least", "at_most", "below", "between", "near", "verdict"),
 }
 

@@ -129,6 +129,41 @@ def counted(what: str, right: int, tried: int, precondition: bool | Mapping[str,
     return finding(what, right / tried if tried else None, EXACT, Criterion(1.0, 1.0), precondition)
 
 
+def rank_correlation(
+    found: Mapping[tuple[str, str], IntervalEstimate | None],
+    measure: str,
+    by: str,
+    criterion: Criterion,
+    precondition: bool | Mapping[str, bool] = True,
+    *,
+    words: Mapping[str, str] | None = None,
+    where: str = "",
+) -> Finding:
+    """A finding on the rank correlation of two columns of a table, out of those that a chapter has found.
+
+    Args:
+        found: correlations by their pair of columns, with their intervals; None where there was too little for one.
+        measure, by: the pair.
+        criterion: that the correlation is to meet.
+        precondition: whether it is met, or a mapping from words to that.
+        words: for columns whose names do not say what they are.
+        where: among what, if the claim rests on several tables.
+
+    Returns:
+        `Finding`; nothing was measured where the correlation is None.
+
+    Raises:
+        ValueError: for a pair that is not in found.
+    """
+    if (measure, by) not in found:
+        raise ValueError(
+            f"found has no correlation of {measure!r} with {by!r}: one of {', '.join(map(str, found))} is needed"
+        )
+    names = [(words or {}).get(column, column) for column in (measure, by)]
+    what = f"rank correlation of {names[0]} with the {names[1]}" + (f", {where}" if where else "")
+    return finding(what, found[measure, by], None, criterion, precondition)
+
+
 def detectable_difference(values: Iterable[float], power: float = 0.8, confidence: float = 0.95) -> float:
     """The true mean that a two-sided t test of "the mean is 0" would find with this power.
 

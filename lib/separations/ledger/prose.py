@@ -1,6 +1,8 @@
-"""Numbers for the text of a chapter: the one `glue` of the book."""
+"""Numbers and words for the text of a chapter: the one `glue` of the book, lists as words, and numbers that may be missing."""
 
+import math
 import re
+from collections.abc import Iterable
 from numbers import Integral, Real
 
 from myst_nb import glue as keep
@@ -45,3 +47,25 @@ def plain_value(value, name: str = "value"):
     if isinstance(value, Integral | bool):
         return value if isinstance(value, bool | int) else int(value)
     return float(value) if isinstance(value, Real) else value
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names as words: "a", "a and b", "a, b and c". ValueError for none."""
+    *most, last = [str(name) for name in names] or [None]
+    if last is None:
+        raise ValueError("names is empty: one or more are needed")
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def filled(form: str, *values: float, otherwise: str = "(not reached)") -> str:
+    """A text with numbers in its places, or other words where one of them does not exist.
+
+    Args:
+        form: for `str.format`, as "{:.2f} [{:.2f}, {:.2f}]".
+        values: for its places.
+        otherwise: what stands there if a value is NaN or infinite.
+
+    Returns:
+        The text.
+    """
+    return form.format(*values) if all(math.isfinite(value) for value in values) else otherwise

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..data.sets import DataSet, load
+from ..data.data_set import DataSet
+from ..data.sets import load
 from ..machine import cores, versions
 from ..numerics.seeds import seeded
 from ..training import checkpoints

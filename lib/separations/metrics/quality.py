@@ -10,7 +10,7 @@
 
 The Fréchet distance is computed by torch-fidelity where both covariances are regular; where points are few, by singular
 values, for the root of a singular matrix product is known to half the digits only. Its precision and recall leave ties to
-rounding (see `neighbourhoods`), and its kernel distance is a mean over subsets of equal size; ours takes all pairs at once.
+rounding (see `balls`), and its kernel distance is a mean over subsets of equal size; ours takes all pairs at once.
 No covariance is inverted and no axis is divided by its spread, so few points blow nothing up. Two results compare only with equal features, reference set and counts.
 """
 

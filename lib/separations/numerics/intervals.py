@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,26 @@ class IntervalEstimate:
         down = np.hypot(self.value - self.low, other.high - other.value)
         up = np.hypot(self.high - self.value, other.value - other.low)
         return IntervalEstimate(difference, difference - down, difference + up, self.confidence)
+
+
+def interval_of_columns(row: Mapping[str, float], name: str, confidence: float = 0.95) -> IntervalEstimate:
+    """What `IntervalEstimate.columns` put into a row of a table.
+
+    Args:
+        row: by column.
+        name: of the number; its ends stand under name_low and name_high.
+        confidence: with which it was made, which no column holds; in (0, 1).
+
+    Returns:
+        The `IntervalEstimate`.
+
+    Raises:
+        ValueError: for a row without one of these columns, and unless 0 < confidence < 1.
+    """
+    missing = [column for column in (name, f"{name}_low", f"{name}_high") if column not in row]
+    if missing:
+        raise ValueError(f"row has no {', '.join(missing)}: the columns of an interval estimate are needed")
+    return IntervalEstimate(row[name], row[f"{name}_low"], row[f"{name}_high"], check_confidence(confidence))
 
 
 def check_confidence(confidence: float) -> float:

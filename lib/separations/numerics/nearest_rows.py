@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from .checks import check_whole
-from .preselection import candidates, formats
+from .preselection import candidates
+from .rounded_rows import formats
 from .rows import Rows
 from .scale import peak, scaled, size_exponent
 from .shards import check_alike, nearest_of_all

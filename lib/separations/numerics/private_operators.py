@@ -3,7 +3,7 @@
 What they gain, with and without in turn (torch 2.14, float32, one thread of an AMD EPYC, medians of pairs), on the network of the recipe
 mnist-memorizing: `linear_pointwise` saves 4 % of a call without gradient and costs 2 % of a training step at the recipe's batch of 64, and
 saves 20 % and 5 % at a batch of 256. `byte_product` takes a fifth of the time of a product in float32, where the processor has instructions
-for it (`preselection` measures whether). `transforms_active` says when the forms of `networks.dit_kernels` must step aside.
+for it (`rounded_rows` measures whether). `transforms_active` says when the forms of `networks.dit_kernels` must step aside.
 """
 
 import torch

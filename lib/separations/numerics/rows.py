@@ -78,7 +78,7 @@ class Rows:
         group=None,
         progress: Callable | None = None,
     ):
-        self.group, self.rounded = group, {}  # by format and exponent, what `preselection` knows of each row
+        self.group, self.rounded = group, {}  # by format and exponent, what `rounded_rows` knows of each row
         if group is None:
             self._take(data, block, scale, shift, index, progress)
             self.first, self.total = 0, self.n

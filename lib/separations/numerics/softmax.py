@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .preselection import candidates, formats
+from .preselection import candidates
+from .rounded_rows import formats
 from .rows import Rows
 from .scale import scaled, working
 from .shards import check_alike, moments_of_all

@@ -1,10 +1,11 @@
 """One look for every figure of the book."""
 
 from .colors import COLORS
-from .figures import density, direct_labels, error_points, field, line_with_band, panel_label, panels, points, use_style
+from .figures import direct_labels, error_points, line_with_band, panel_label, panels, use_style
 from .heat_maps import boxes, heat_map
 from .images import image_grid, pairs
 from .live import curves_slider, score_field_slider
+from .plane import density, field, points
 
 __all__ = [
     "COLORS",

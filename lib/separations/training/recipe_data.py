@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..data.sets import DataSet, load
+from ..data.data_set import DataSet
+from ..data.sets import load
 from .recipe import SPLIT, Recipe, stream
 
 
