@@ -72,7 +72,7 @@ def _levels(levels: list[dict]) -> str:
             drawing = charts.lines(
                 at,
                 {label: values},
-                name=f"level-{key.replace("_", "-")}",
+                name="level-" + key.replace("_", "-"),
                 about=about,
                 x_label="log signal-to-noise ratio",
                 y_label=label,
