@@ -1,0 +1,48 @@
+"""Rival theories on the same axes: closed forms and six readings."""
+
+from .ambient import Ambient
+from .circle import Circle
+from .data_sets import BenchSet, bench_set
+from .generated import agreement_readings, copy_readings, paths
+from .jacobians import JacobianSpectrum, jacobian_spectrum
+from .lines import DenoisingLosses, denoising_losses, loss_readings, membership_readings
+from .memories import barycentres, crossover_memory, partial_memory
+from .patches import EquivariantPatches, LocalPatches
+from .random_features import CopyingTimes, FeatureConstants, RandomFeatures, SpectrumParts, feature_constants
+from .reading import Reading
+from .readings import readings
+from .regularised import KernelDensity, SmoothedScore, Tikhonov
+from .responses import jacobian_readings, linearity_readings
+
+__all__ = [
+    "Ambient",
+    "BenchSet",
+    "Circle",
+    "CopyingTimes",
+    "DenoisingLosses",
+    "EquivariantPatches",
+    "FeatureConstants",
+    "JacobianSpectrum",
+    "KernelDensity",
+    "LocalPatches",
+    "RandomFeatures",
+    "Reading",
+    "SmoothedScore",
+    "SpectrumParts",
+    "Tikhonov",
+    "agreement_readings",
+    "barycentres",
+    "bench_set",
+    "copy_readings",
+    "crossover_memory",
+    "denoising_losses",
+    "feature_constants",
+    "jacobian_readings",
+    "jacobian_spectrum",
+    "linearity_readings",
+    "loss_readings",
+    "membership_readings",
+    "partial_memory",
+    "paths",
+    "readings",
+]
