@@ -9,13 +9,14 @@ from .lines import DenoisingLosses, denoising_losses, loss_readings, membership_
 from .memories import barycentres, crossover_memory, partial_memory
 from .patches import EquivariantPatches, LocalPatches
 from .random_features import CopyingTimes, FeatureConstants, RandomFeatures, SpectrumParts, feature_constants
-from .reading import Reading
+from .reading import AxisReading
 from .readings import readings
 from .regularised import KernelDensity, SmoothedScore, Tikhonov
 from .responses import jacobian_readings, linearity_readings
 
 __all__ = [
     "Ambient",
+    "AxisReading",
     "BenchSet",
     "Circle",
     "CopyingTimes",
@@ -26,7 +27,6 @@ __all__ = [
     "KernelDensity",
     "LocalPatches",
     "RandomFeatures",
-    "Reading",
     "SmoothedScore",
     "SpectrumParts",
     "Tikhonov",

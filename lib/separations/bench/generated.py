@@ -12,7 +12,7 @@ from ..numerics.nearest_rows import nearest_distances
 from ..numerics.rows import Rows
 from ..samplers import heun
 from ..schedules import Schedule, schedule_of
-from .reading import LOG_SNR, Reading, asked, check_levels, cosine, mean_interval
+from .reading import LOG_SNR, AxisReading, asked, check_levels, cosine, mean_interval
 
 START = -8.0  # log-SNR at which generation starts
 
@@ -59,7 +59,7 @@ def paths(
 
 def copy_readings(
     made: Mapping[float | None, Tensor], train: Tensor, held_out: Tensor, *, confidence: float = 0.95
-) -> tuple[Reading, ...]:
+) -> tuple[AxisReading, ...]:
     """Share of copies by the 1/9 rule beyond that among held-out points (`metrics.excess_ratio`), on the way and at the end.
 
     Args:
@@ -69,7 +69,7 @@ def copy_readings(
         confidence: of the intervals, in (0, 1).
 
     Returns:
-        A `Reading` for each entry; beside it both ratios.
+        A `AxisReading` for each entry; beside it both ratios.
 
     Raises:
         ValueError: as `excess_ratio`.
@@ -77,7 +77,7 @@ def copy_readings(
     found = []
     for level, x in made.items():
         excess = excess_ratio(x.to(train.dtype), train, held_out, confidence=confidence)
-        found.append(Reading("copies", level, excess, {"ratio": excess.ratio, "held_out": excess.baseline}))
+        found.append(AxisReading("copies", level, excess, {"ratio": excess.ratio, "held_out": excess.baseline}))
     return tuple(found)
 
 
@@ -88,7 +88,7 @@ def agreement_readings(
     held_out: Tensor,
     *,
     confidence: float = 0.95,
-) -> tuple[Reading, ...]:
+) -> tuple[AxisReading, ...]:
     """Cosine between what two scores of disjoint training sets make of the same noise, the mean of the training set taken off.
 
     Kadkhodaie et al. (2024). Beside it the floor, the same of pairs of different held-out points, and how near the samples are to their nearest
@@ -102,7 +102,7 @@ def agreement_readings(
         confidence: of the intervals, in (0, 1).
 
     Returns:
-        A `Reading` for each entry: the mean cosine with its bootstrap over the samples.
+        A `AxisReading` for each entry: the mean cosine with its bootstrap over the samples.
 
     Raises:
         ValueError: for entries that differ, fewer than two held-out points.
@@ -121,6 +121,8 @@ def agreement_readings(
         one, two = x.double() - centre, twin[level].double() - centre
         near = float(cosine(one, train.double()[nearest[:, 0].to(train.device)] - centre).mean())
         found.append(
-            Reading("agreement", level, mean_interval(cosine(one, two), confidence), {"floor": floor, "nearest": near})
+            AxisReading(
+                "agreement", level, mean_interval(cosine(one, two), confidence), {"floor": floor, "nearest": near}
+            )
         )
     return tuple(found)

@@ -12,7 +12,7 @@ from ..distributions import Diffused, Empirical
 from ..numerics.checks import check_count, check_generator, randn
 from ..numerics.intervals import IntervalEstimate, bootstrap_interval
 from ..schedules import Schedule, schedule_of
-from .reading import LOG_SNR, Reading, asked, check_levels, check_read
+from .reading import LOG_SNR, AxisReading, asked, check_levels, check_read
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def denoising_losses(
     return DenoisingLosses(levels, **columns)
 
 
-def loss_readings(losses: DenoisingLosses, *, confidence: float = 0.95) -> tuple[Reading, ...]:
+def loss_readings(losses: DenoisingLosses, *, confidence: float = 0.95) -> tuple[AxisReading, ...]:
     """Where the training loss lies between two lines: 0 on that of the law, 1 on that of the empirical score (`audit.gap_closed`).
 
     Where the truth is known the line is its loss on the training points, (L_truth - L) / (L_truth - L_emp); else the score's own loss on
@@ -99,7 +99,7 @@ def loss_readings(losses: DenoisingLosses, *, confidence: float = 0.95) -> tuple
         confidence: of the intervals, in (0, 1).
 
     Returns:
-        A `Reading` a level; its estimate is None where the two lines are not apart.
+        A `AxisReading` a level; its estimate is None where the two lines are not apart.
 
     Raises:
         ValueError: unless 0 < confidence < 1.
@@ -117,11 +117,11 @@ def loss_readings(losses: DenoisingLosses, *, confidence: float = 0.95) -> tuple
             "truth": losses.truth,
         }
         beside = {f"loss_{name}": float(values[:, k].mean()) for name, values in each.items() if values is not None}
-        found.append(Reading("loss", level, share, beside))
+        found.append(AxisReading("loss", level, share, beside))
     return tuple(found)
 
 
-def membership_readings(losses: DenoisingLosses, *, confidence: float = 0.95) -> tuple[Reading, ...]:
+def membership_readings(losses: DenoisingLosses, *, confidence: float = 0.95) -> tuple[AxisReading, ...]:
     """How well training points are told from held-out ones by their loss alone: AUC, 1/2 is chance (`audit.membership`).
 
     Args:
@@ -129,14 +129,14 @@ def membership_readings(losses: DenoisingLosses, *, confidence: float = 0.95) ->
         confidence: of the intervals, in (0, 1).
 
     Returns:
-        A `Reading` a level.
+        A `AxisReading` a level.
 
     Raises:
         ValueError: unless 0 < confidence < 1.
     """
     columns = zip(losses.log_snr, losses.train.T, losses.held_out.T)
     return tuple(
-        Reading("membership", level, membership_auc(-a, -b, confidence), {"chance": 0.5}) for level, a, b in columns
+        AxisReading("membership", level, membership_auc(-a, -b, confidence), {"chance": 0.5}) for level, a, b in columns
     )
 
 

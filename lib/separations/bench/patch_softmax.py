@@ -18,7 +18,7 @@ LOGITS = 2**19  # of one block, that it stays in the cache of a core
 
 
 @dataclass(frozen=True)
-class Patches:
+class PatchBank:
     """Training patches of one block of images.
 
     Attributes:
@@ -65,7 +65,7 @@ class Running:
         norm = x.detach().double().norm(dim=1, keepdim=True) + alpha * reach
         self.explicit = float(_error(norm, alpha, sigma, reach)) * torch.finfo(torch.float64).eps > LOGIT_TOLERANCE
 
-    def add(self, patches: Patches) -> None:
+    def add(self, patches: PatchBank) -> None:
         """Takes a block of training patches in."""
         rows = patches.rows.double()
         self.middle = rows.mean(0) if self.middle is None else self.middle

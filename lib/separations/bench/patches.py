@@ -25,7 +25,7 @@ from ..distributions import Diffused
 from ..numerics.checks import check_count, check_shaped, ends, shown
 from ..numerics.softmax import LEAST, LOGIT_TOLERANCE
 from ..schedules import Schedule, check_schedule
-from .patch_softmax import Patches, Running, distinct, slices
+from .patch_softmax import PatchBank, Running, distinct, slices
 
 DIFFERENCES = 2**21  # of pixels of pairs (query, training image) at a time
 PATCH_NUMBERS = 2**24  # of training patches that are kept from one question to the next
@@ -215,7 +215,7 @@ class EquivariantPatches(LocalPatches):
 
     def _patches(
         self, rows: tuple[int, int], columns: tuple[int, int], kernel: tuple[int, int], up: int, left: int
-    ) -> Iterator[Patches]:
+    ) -> Iterator[PatchBank]:
         """Training patches of some rows and columns, a block of images at a time; few enough of them are kept."""
         key, area = (rows, columns, kernel), self.data[:, :, slice(*rows), slice(*columns)]
         if key in self._kept:
@@ -227,7 +227,7 @@ class EquivariantPatches(LocalPatches):
         kept = []
         for part in slices(self.n, max(1, BLOCK_NUMBERS // numbers)):
             some = F.unfold(area[part].float() if area.dtype.itemsize < 4 else area[part], kernel)
-            patches = Patches(*distinct(some.transpose(1, 2).reshape(-1, some.shape[1])), centres)
+            patches = PatchBank(*distinct(some.transpose(1, 2).reshape(-1, some.shape[1])), centres)
             if numbers * self.n <= PATCH_NUMBERS:
                 kept.append(patches)
             yield patches

@@ -16,7 +16,7 @@ LOG_SNR = (4.0, 2.0, 0.0, -2.0)
 
 
 @dataclass(frozen=True)
-class Reading:
+class AxisReading:
     """One number of one score on one axis.
 
     Attributes:

@@ -7,7 +7,7 @@
     jacobian    how many directions it keeps: the trace of the derivative of denoise
     membership  AUC of telling training from held-out points by the denoising loss
 
-Each is taken at levels of log-SNR, with an interval, as a `Reading`. The truth and the empirical score are the ends of the axes: loss 0
+Each is taken at levels of log-SNR, with an interval, as a `AxisReading`. The truth and the empirical score are the ends of the axes: loss 0
 and 1, copies at the held-out level and at 1, membership 1/2 and near 1 where the noise still tells the points apart. A score is anything with
 ``denoise(x, t, schedule=)`` or ``score``. Scores that are read with generators of one seed see the same noise.
 """
@@ -23,7 +23,7 @@ from ..numerics.intervals import check_confidence
 from ..schedules import Schedule, schedule_of
 from .generated import agreement_readings, copy_readings, paths
 from .lines import denoising_losses, loss_readings, membership_readings
-from .reading import LOG_SNR, Reading, check_levels, check_read
+from .reading import LOG_SNR, AxisReading, check_levels, check_read
 from .responses import jacobian_readings, linearity_readings
 
 AXES = ("loss", "copies", "agreement", "linearity", "jacobian", "membership")
@@ -45,7 +45,7 @@ def readings(
     schedule: Schedule | None = None,
     confidence: float = 0.95,
     generator: torch.Generator | None = None,
-) -> tuple[Reading, ...]:
+) -> tuple[AxisReading, ...]:
     """All six readings of one score.
 
     Args:
@@ -65,7 +65,7 @@ def readings(
         generator: of all random numbers; None for torch's own.
 
     Returns:
-        `Reading`, axis after axis in the order of `AXES`, each with its levels from little noise to much.
+        `AxisReading`, axis after axis in the order of `AXES`, each with its levels from little noise to much.
 
     Raises:
         ValueError: for sets that do not fit, counts below 1, levels that are not finite.
@@ -78,7 +78,7 @@ def readings(
     start = randn((samples, *train.shape[1:]), train, generator)
     end = max(6.0, levels[0])
     made = paths(score, start, log_snr=levels, end=end, steps=steps, schedule=schedule)
-    agreement: tuple[Reading, ...] = ()
+    agreement: tuple[AxisReading, ...] = ()
     if twin is not None:
         other = paths(twin, start, log_snr=levels, end=end, steps=steps, schedule=schedule)
         agreement = agreement_readings(made, other, train, held_out, confidence=confidence)

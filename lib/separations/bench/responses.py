@@ -11,7 +11,7 @@ from ..numerics.checks import check_count, check_generator, check_shaped, randn
 from ..numerics.intervals import bootstrap_interval, check_confidence, t_interval
 from ..schedules import Schedule, schedule_of
 from .jacobians import jacobian_spectrum
-from .reading import LOG_SNR, Reading, asked, check_levels, check_read, cosine
+from .reading import LOG_SNR, AxisReading, asked, check_levels, check_read, cosine
 
 ABOVE = 0.1  # eigenvalues beyond it are counted
 TINY = 1e-300
@@ -27,7 +27,7 @@ def linearity_readings(
     schedule: Schedule | None = None,
     confidence: float = 0.95,
     generator: torch.Generator | None = None,
-) -> tuple[Reading, ...]:
+) -> tuple[AxisReading, ...]:
     """Share of the variance of denoise(X_t) that the best affine map of X_t explains, X_t noisy training points (Li, Dai and Qu 2024).
 
     The map is fitted by least squares and judged under fresh noise. Beside it: what the Gaussian denoiser of the training set explains, which is
@@ -46,7 +46,7 @@ def linearity_readings(
         generator: of the noise and of the points; None for torch's own.
 
     Returns:
-        A `Reading` a level, its interval a bootstrap over the points; None where denoise is constant.
+        A `AxisReading` a level, its interval a bootstrap over the points; None where denoise is constant.
 
     Raises:
         ValueError: for sets that do not fit, fewer rows than numbers, counts below 1.
@@ -78,7 +78,7 @@ def linearity_readings(
         parts = target - centre + asked(score, z, t, schedule).double().flatten(1) - centre
         explained = float(1 - (target - other).square().sum() / variance.sum()) if share is not None else math.nan
         beside = {"gaussian": explained, "superposition": float(cosine(mixed, parts).mean())}
-        found.append(Reading("linearity", level, share, beside))
+        found.append(AxisReading("linearity", level, share, beside))
     return tuple(found)
 
 
@@ -91,7 +91,7 @@ def jacobian_readings(
     schedule: Schedule | None = None,
     confidence: float = 0.95,
     generator: torch.Generator | None = None,
-) -> tuple[Reading, ...]:
+) -> tuple[AxisReading, ...]:
     """How many directions a score keeps: the trace of the derivative of denoise in y = x / alpha, at noisy points (Kadkhodaie et al. 2024).
 
     For a posterior mean the derivative is Cov[X_0 | X_t] / nu, nu = sigma^2 / alpha^2, and nu times the mean of its trace is the loss. Beside it:
@@ -108,7 +108,7 @@ def jacobian_readings(
         generator: of the noise; None for torch's own.
 
     Returns:
-        A `Reading` a level, its interval Student's over the points.
+        A `AxisReading` a level, its interval Student's over the points.
 
     Raises:
         ValueError: as `jacobian_spectrum`.
@@ -123,7 +123,7 @@ def jacobian_readings(
             "above": float((values > ABOVE).sum(1).double().mean()), "largest": float(values[:, 0].mean()),
             "antisymmetric": float(spectrum.antisymmetric.mean()),
         }  # fmt: skip
-        found.append(Reading("jacobian", level, t_interval(values.sum(1), confidence), beside))
+        found.append(AxisReading("jacobian", level, t_interval(values.sum(1), confidence), beside))
     return tuple(found)
 
 
