@@ -137,6 +137,7 @@ bench: here $(STAMP_BENCH)
 	@$(PY) benchmarks/loss_gap.py
 	@$(PY) benchmarks/networks.py
 	@$(PY) benchmarks/transformer.py
+	@$(PY) benchmarks/patch_scores.py
 	@$(PY) benchmarks/sweeps.py
 
 # Student editions stay, for somebody may have worked in them, and so does what somebody put there, as by --out _build/mine; a linked

@@ -114,3 +114,13 @@ def test_candidates_are_counted(monkeypatch):
         2 <= found[kind]["median"] <= found[kind]["largest"] and 0 <= found[kind]["finer"] < 0.5
         for kind in ("held out", "near a row")
     )
+
+
+@pytest.mark.slow
+def test_quick_benchmark_of_patch_scores_finds_the_same_by_every_way(tmp_path):
+    out = tmp_path / "patches.json"
+    command = [sys.executable, "benchmarks/patch_scores.py", "--quick", "--out", str(out)]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    rows = json.loads(out.read_text())["rows"]
+    assert "ratio to ours" in printed and [row["window"] for row in rows] == [3, 28]
+    assert all(row["error"] < 1e-3 and row["ratio"]["loop"] > 1 for row in rows)

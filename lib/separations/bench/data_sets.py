@@ -89,9 +89,8 @@ def bench_set(
         x = x[torch.randperm(len(x), generator=generator, device=device)[:total].cpu()]
     else:
         truth = Circle(schedule=schedule) if name == "circle" else _mixture(schedule)
-        x = truth.sample(total, generator=generator)
-    train, rest = x[:n], x[n:]
-    return BenchSet(name, train, rest[:n] if twin else None, rest[n:] if twin else rest, truth)
+        x = truth.sample(2 * n + k, generator=generator)  # with or without a twin the same points
+    return BenchSet(name, x[:n], x[n + k : 2 * n + k] if twin else None, x[n : n + k], truth)
 
 
 def _mixture(schedule: Schedule | None) -> GaussianMixture:

@@ -4,7 +4,7 @@
     copies      share of samples that the 1/9 rule calls copies, beyond that of held-out points
     agreement   cosine of what two scores of disjoint training sets make of the same noise
     linearity   share of its denoised images that the best affine map explains
-    jacobian    how many directions it keeps: the trace of the derivative of denoise
+    jacobian    how many directions it keeps: eigenvalues of the derivative of denoise, each at most 1
     membership  AUC of telling training from held-out points by the denoising loss
 
 Each is taken at levels of log-SNR, with an interval, as a `AxisReading`. The truth and the empirical score are the ends of the axes: loss 0

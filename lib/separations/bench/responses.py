@@ -92,11 +92,12 @@ def jacobian_readings(
     confidence: float = 0.95,
     generator: torch.Generator | None = None,
 ) -> tuple[AxisReading, ...]:
-    """How many directions a score keeps: the trace of the derivative of denoise in y = x / alpha, at noisy points (Kadkhodaie et al. 2024).
+    """How many directions a score keeps at noisy points: the eigenvalues of the derivative of denoise in y = x / alpha, each counted as at most 1.
 
-    For a posterior mean the derivative is Cov[X_0 | X_t] / nu, nu = sigma^2 / alpha^2, and nu times the mean of its trace is the loss. Beside it:
-    how many eigenvalues of the symmetric part are above 0.1, the largest one, and the share of the norm in the antisymmetric part, which is 0 for
-    the score of a law.
+    For a posterior mean the derivative is Cov[X_0 | X_t] / nu, nu = sigma^2 / alpha^2, and nu times the mean of its trace over its own law is the
+    loss (Kadkhodaie et al. 2024). Between two training points an empirical score has one eigenvalue of the squared distance over 4 nu, so
+    that the trace itself has no useful mean. Beside it: the trace, how many eigenvalues of the symmetric part are above 0.1, the largest one,
+    and the share of the norm in the antisymmetric part, which is 0 for the score of a law.
 
     Args:
         score: anything with .denoise or .score.
@@ -123,7 +124,7 @@ def jacobian_readings(
             "above": float((values > ABOVE).sum(1).double().mean()), "largest": float(values[:, 0].mean()),
             "antisymmetric": float(spectrum.antisymmetric.mean()),
         }  # fmt: skip
-        found.append(AxisReading("jacobian", level, t_interval(values.sum(1), confidence), beside))
+        found.append(AxisReading("jacobian", level, t_interval(values.clamp(0, 1).sum(1), confidence), beside))
     return tuple(found)
 
 
