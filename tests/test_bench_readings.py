@@ -65,9 +65,8 @@ def test_the_empirical_score_is_at_the_other(mixture):
     for level in LEVELS:
         assert by["loss", level].estimate.value == 1.0
         assert by["membership", level].estimate.value > 0.99
-        assert (
-            by["jacobian", level].estimate.value < 1.1
-        )  # the posterior has collapsed to one point or two: at most one direction
+        # Held-out points lie between a few training points; the truth keeps 50 / (1 + nu) directions, 25 and 49.
+        assert by["jacobian", level].estimate.value < 10 / (1 + math.exp(-level))
         assert by["linearity", level].estimate.value < by["linearity", level].beside["gaussian"] + 0.02
     copies = by["copies", None]
     assert copies.estimate.value == 1.0 and copies.beside == {"ratio": 1.0, "held_out": 0.0}
