@@ -14,7 +14,7 @@ import torch
 from separations.audit import alterations
 from separations.audit.auditing import audit
 from separations.audit.command import main
-from separations.audit.detectors import Patches, Pixels, TrainingSet, cut
+from separations.audit.detectors import InParts, InPixels, TrainingSet, cut
 from separations.audit.report import opened_folder
 from separations.audit.store import Store
 from separations.metrics.memorization import memorization_ratio
@@ -135,7 +135,7 @@ def test_every_alteration_is_found_at_three_sizes(side):
 
 def test_patches_find_a_part_of_a_training_image_and_blank_parts_say_nothing(sets):
     _, train, held_out = sets
-    detector = Patches(TrainingSet.of(train), cut(train))
+    detector = InParts(TrainingSet.of(train), cut(train))
     mixed = held_out[:20].copy()
     mixed[:, :, :, :8] = train[40:60, :, :, :8]
     said = detector(mixed)
@@ -149,7 +149,7 @@ def test_patches_find_a_part_of_a_training_image_and_blank_parts_say_nothing(set
 def test_training_points_leave_themselves_out(sets):
     _, train, _ = sets
     twice = TrainingSet.of(np.concatenate([train, train[:5]]))
-    said = Pixels(twice)(twice.values[:8], own=np.arange(8))
+    said = InPixels(twice)(twice.values[:8], own=np.arange(8))
     assert ((said.row % 300) != np.arange(8)).all() and (said.score > 0).all()
 
 

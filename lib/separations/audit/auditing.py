@@ -21,7 +21,7 @@ from . import distribution
 from .aligned import Aligned
 from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, WORDS
 from .calibration import Calibrated, calibrate, check_rate, most_unusual
-from .detectors import RULE, Detector, Found, InFeatures, Patches, Pixels, TrainingSet, cut, unit_features
+from .detectors import RULE, Detector, Found, InFeatures, InParts, InPixels, TrainingSet, cut, unit_features
 from .duplicates import copied, duplicates
 from .extractors import open_extractor
 from .model import examine_model
@@ -243,7 +243,7 @@ class _Work:
         index = None
         if self.store.folder is not None:
             index = self.store.folder / f"rows-{self.sets['train'].digest[:24]}.safetensors"
-        found = [Pixels(self.train, index)]
+        found = [InPixels(self.train, index)]
         if "aligned" in self.search:
             found.append(Aligned(self.train.values, self.train.group.numpy(), keep=self._descriptors))
         found += [self._in_features(extractor) for extractor in self.extractors]
@@ -251,7 +251,7 @@ class _Work:
             "patches" in self.search
             and min(self.sets["train"].values.shape[-2:] if self.images else self.sets["train"].values.shape[-1:]) >= 16
         ):
-            found.append(Patches(self.train, self._parts()))
+            found.append(InParts(self.train, self._parts()))
         return found
 
     def _descriptors(self, count: int, dimension: int, make: Callable) -> np.ndarray:

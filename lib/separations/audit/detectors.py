@@ -88,7 +88,7 @@ def _in_pieces(values: np.ndarray, own: Tensor | None, rows: Rows, group: Tensor
     return tuple(torch.cat(each).numpy() for each in zip(*found))
 
 
-class Pixels:
+class InPixels:
     """d_1^2 / d_2^2, the squared distances to the nearest training point and to the next distinct one: the number in the 1/9 rule."""
 
     name, label, unit = "pixels", "pixels, place by place", "d1²/d2²"
@@ -140,7 +140,7 @@ def unit_features(values: np.ndarray, extractor: Extractor) -> np.ndarray:
     return torch.nn.functional.normalize(found, dim=1).numpy()
 
 
-class Patches:
+class InParts:
     """Parts copied from one training image: the 1/9 rule on each of 4 x 4 parts against the same part of all training images.
 
     The score is the mean ratio of the textured parts that the rule calls copies of one training image, that from which most of them are, halved
