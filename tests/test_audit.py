@@ -297,3 +297,24 @@ def test_names_that_nobody_wants_are_only_names(tmp_path, sets):
     )
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page and 'onload="x' not in page.replace("&quot;", "")
+
+
+def test_authenticity_and_the_rank_test_are_those_of_all_distances(found, sets):
+    from scipy.stats import norm
+
+    flat = [each.reshape(len(each), -1).astype(float) for each in sets]
+    to_train = [np.sqrt(((x[:, None] - flat[1][None]) ** 2).sum(2)) for x in (flat[0], flat[2], flat[1])]
+    np.fill_diagonal(to_train[2], np.inf)
+    near = to_train[0].argmin(1)
+    rows = {row["name"]: row for row in found.report["distribution"]}
+    assert rows["Authenticity"]["generated"]["value"] == np.mean(to_train[0].min(1) > to_train[2].min(1)[near])
+    assert 0.2 < rows["Authenticity"]["held_out"]["value"] < 1
+    assert rows["C_T"]["generated"]["value"] < 0 and norm.sf(-rows["C_T"]["generated"]["value"]) > 1e-12
+
+
+def test_a_mirrored_copy_is_shown_as_it_was_found(sets):
+    _, train, held_out = sets
+    one = audit(
+        np.concatenate([train[:1, :, :, ::-1], held_out[:30]]), train, held_out[30:], features=(), planted=0
+    ).pairs[0]
+    assert one["found"] and "flipped" in one["how"] and "aligned" in one["images"] and one["times"] == 1

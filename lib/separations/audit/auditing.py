@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..files import sha256
 from ..machine import cores, threads_in_use, versions
 from ..metrics.baselines import chance_level
 from ..networks.denoiser import Denoiser
@@ -152,7 +153,7 @@ def audit(
     report["verdict"] = verdict(report)
     report["machine"] = {"cores": cores(), "threads": threads_in_use(), "versions": versions()}
     report["seconds"] = round(time.monotonic() - begin, 1)
-    pairs = make_pairs(sets, work.scored, judged, joint, best, report["copied"], listed)
+    pairs = make_pairs(sets, work.scored, judged, joint, best, work.times(rows[joint.flagged]), listed)
     return Audit(report, pairs, joint.p, joint.flagged)
 
 
@@ -348,19 +349,21 @@ class _Work:
             some = rows[start:stop]
             mine = None if own is None else some
             found = detector(values[some], mine) if features is None else detector.search(features[some], mine)
-            numbers = np.stack([found.score, found.row.astype(float), found.second.astype(float)], 1)
+            distance = getattr(found, "distance", None)
+            distance = np.full(len(found), np.nan) if distance is None else distance
+            numbers = np.stack([found.score, found.row.astype(float), found.second.astype(float), distance], 1)
             return numbers, [[start + i, how] for i, how in enumerate(found.how) if how]
 
         about = {"set": self.sets[role].digest, "train": self.sets["train"].digest, "detector": detector.name,
-                 "own": None if own is None else [self.seed, len(own)]}  # fmt: skip
+                 "own": None if own is None else sha256(np.asarray(own, dtype="<i8").tobytes())}  # fmt: skip
         step = int(np.clip(AT_ONCE // max(1, values[0].size), 64, 4096))
         text = f"{detector.name}: searching for {role}"
-        kept = self.store.array("scores", about, len(rows), (3,), np.float64, produce, step=step, text=text)
+        kept = self.store.array("scores", about, len(rows), (4,), np.float64, produce, step=step, text=text)
         how = [""] * len(rows)
         for row, words in kept.notes:
             how[row] = words
-        score, row, second = np.array(kept.values).T
-        return Found(score, row.astype(int), second.astype(int), how)
+        score, row, second, distance = np.array(kept.values).T
+        return Found(score, row.astype(int), second.astype(int), how, distance)
 
     def matrix(self, which: str) -> np.ndarray:
         """Scores (m, J) of all detectors."""
@@ -443,15 +446,17 @@ class _Work:
             )
         return found
 
+    def times(self, rows: np.ndarray) -> np.ndarray:
+        """How many samples were found to be copies of each training point, (n,), equal ones together."""
+        group = self.train.group.numpy()
+        return np.bincount(group[rows], minlength=int(group.max()) + 1)[group]
+
     def _share(self, flags: np.ndarray) -> IntervalEstimate:
         return wilson_interval(int(flags.sum()), len(flags), self.confidence)
 
     def _primary(self) -> Scored:
-        """The detector for questions about all sets: the first in features, else in aligned pixels."""
-        return next(
-            (each for each in self.scored if isinstance(each.detector, InFeatures)),
-            self.scored[min(1, len(self.scored) - 1)],
-        )
+        """The detector that measures distances: the first in features, else in pixels."""
+        return next((each for each in self.scored if isinstance(each.detector, InFeatures)), self.scored[0])
 
     def twins(self, judged: dict[str, Calibrated]) -> tuple[np.ndarray | None, int]:
         """Training points drawn at random: whether the nearest other one passes as a copy; and how many."""
@@ -469,8 +474,8 @@ class _Work:
         ours, theirs = primary.generated, primary.reference
         matched = np.unique(np.concatenate([ours.row, theirs.row]))
         own = self.scores(primary.detector, "train", matched)
-        nearest_other = dict(zip(matched.tolist(), own.score))
-        shares = [distribution.authenticity(each.score, np.array([nearest_other[r] for r in each.row.tolist()]), confidence)
+        reach = dict(zip(matched.tolist(), own.distance))
+        shares = [distribution.authenticity(each.distance, np.array([reach[r] for r in each.row.tolist()]), confidence)
                   for each in (ours, theirs)]  # fmt: skip
         beside = "held-out points" if "held_out" in self.sets else "training points, each against the others"
         rows = [{"name": "Authenticity", "label": f"share of authentic samples ({primary.name})", "generated": interval(shares[0]),
@@ -498,14 +503,16 @@ class _Work:
                 flat("train"), flat("generated"), flat("held_out")[self.kept_reference], seed=self.seed
             )
             cells = a, b, share
-        statistic, p, count = distribution.three_sample_test(ours.score, theirs.score, cells)
+        statistic, p, count = distribution.three_sample_test(ours.distance, theirs.distance, cells)
         words = "Below 0: generated points lie nearer to the training set than " + beside + " do."
         return {"name": "C_T", "label": f"three-sample test ({primary.name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
                 "held_out": interval(0.0), "beside": "no difference", "words": words}  # fmt: skip
 
 
 def _taken(found: Found, rows: np.ndarray) -> Found:
-    return Found(found.score[rows], found.row[rows], found.second[rows], [found.how[i] for i in rows])
+    return Found(
+        found.score[rows], found.row[rows], found.second[rows], [found.how[i] for i in rows], found.distance[rows]
+    )
 
 
 def _quality(rows: list[dict], joint: Calibrated) -> dict | None:

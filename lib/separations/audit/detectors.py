@@ -31,12 +31,14 @@ class Found:
         row: (m,) int64, the training point that it is nearest to.
         second: (m,) int64, the next one that differs from it.
         how: (m,) words on what was done to the training point, "" for nothing.
+        distance: (m,) to that point, in the values or in features; None for a detector that measures no distance.
     """
 
     score: np.ndarray
     row: np.ndarray
     second: np.ndarray
     how: list[str] = field(repr=False)
+    distance: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.score)
@@ -101,7 +103,7 @@ class InPixels:
     def __call__(self, values: np.ndarray, own: np.ndarray | None = None) -> Found:
         distance, index = _in_pieces(values, self.train.own(own), self.rows, self.train.group)
         ratio = np.square(distance[:, 0] / np.maximum(distance[:, 1], np.finfo(float).tiny))
-        return Found(ratio, index[:, 0], index[:, 1], [""] * len(values))
+        return Found(ratio, index[:, 0], index[:, 1], [""] * len(values), distance[:, 0])
 
 
 class InFeatures:
@@ -128,9 +130,8 @@ class InFeatures:
         """The same for points whose features (m, D) are known."""
         queries = torch.from_numpy(np.array(features))
         distance, index = two_nearest_distinct(queries, self.rows, self.train.group, own=self.train.own(own))
-        return Found(
-            distance[:, 0].square().numpy() / 2, index[:, 0].numpy(), index[:, 1].numpy(), [""] * len(features)
-        )
+        d1 = distance[:, 0].numpy()
+        return Found(d1**2 / 2, index[:, 0].numpy(), index[:, 1].numpy(), [""] * len(features), d1)
 
 
 def unit_features(values: np.ndarray, extractor: Extractor) -> np.ndarray:

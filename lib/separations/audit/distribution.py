@@ -124,9 +124,9 @@ def quality_measures(
     found = []
     for say, measure in MEASURES:
         ours, theirs = (measure(each, sets[1], confidence) for each in (sets[0], sets[2]))
-        for a, b in zip(ours, theirs):
+        for a, b, said in zip(ours, theirs, say):
             found.append({"name": a.label.split(" (")[0], "label": f"{a.label}, {count} points each", "generated": interval(a),
-                          "held_out": interval(b), "beside": f"training points against {words}", "words": say})  # fmt: skip
+                          "held_out": interval(b), "beside": f"training points against {words}", "words": said})  # fmt: skip
     ours, theirs = (frechet(each, sets[1], confidence) for each in (sets[0], sets[2]))
     free = [interval(2 * each.value - each.at_half) for each in (ours, theirs)]
     found.append({"name": "Fréchet distance, extrapolated", "label": f"twice {ours.label} minus its mean on halves: the bias of "
@@ -142,10 +142,11 @@ def frechet(samples: Features, reference: Features, confidence: float):
 
 
 MEASURES = (
-    ("Precision: share of generated points that look real. Recall: share of real points that the model reaches.",
+    (("Share of generated points that look like real ones.", "Share of real points that the model reaches."),
      lambda x, y, c: precision_recall(x, y, confidence=c)),
-    ("Density and coverage: the same two questions, less moved by outliers.", lambda x, y, c: density_coverage(x, y, confidence=c)),
-    ("Distance of the two laws, without bias; 0 for equal laws.", lambda x, y, c: (kernel_distance(x, y, confidence=c),)),
-    ("Distance of two normal laws with the moments of the sets; grows with fewer points.",
+    (("As precision, less moved by outliers; 1 for equal laws.", "As recall, less moved by outliers."),
+     lambda x, y, c: density_coverage(x, y, confidence=c)),
+    (("Distance of the two laws, without bias; 0 for equal laws.",), lambda x, y, c: (kernel_distance(x, y, confidence=c),)),
+    (("Distance of two normal laws with the moments of the sets; larger with fewer points.",),
      lambda x, y, c: (frechet(x, y, c),)),
 )  # fmt: skip
