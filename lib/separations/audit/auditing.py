@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..files import sha256
 from ..machine import cores, threads_in_use, versions
 from ..metrics.baselines import chance_level
 from ..networks.denoiser import Denoiser
@@ -22,7 +23,7 @@ from .aligned import Aligned
 from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, WORDS
 from .calibration import Calibrated, calibrate, check_rate, most_unusual
 from .detectors import RULE, Detector, Found, InFeatures, InParts, InPixels, TrainingSet, cut, unit_features
-from .duplicates import copied, duplicates
+from .duplicates import copied, duplicates, times_copied
 from .extractors import open_extractor
 from .model import examine_model
 from .open_model import open_model
@@ -152,7 +153,7 @@ def audit(
     report["verdict"] = verdict(report)
     report["machine"] = {"cores": cores(), "threads": threads_in_use(), "versions": versions()}
     report["seconds"] = round(time.monotonic() - begin, 1)
-    pairs = make_pairs(sets, work.scored, judged, joint, best, report["copied"], listed)
+    pairs = make_pairs(sets, work.scored, judged, joint, best, times_copied(work.train, rows[joint.flagged]), listed)
     return Audit(report, pairs, joint.p, joint.flagged)
 
 
@@ -243,7 +244,13 @@ class _Work:
         index = None
         if self.store.folder is not None:
             index = self.store.folder / f"rows-{self.sets['train'].digest[:24]}.safetensors"
-        found = [InPixels(self.train, index)]
+        try:
+            found = [InPixels(self.train, index)]
+        except ValueError:  # what is kept of the rows is damaged: it is made anew
+            if index is None or not index.is_file():
+                raise
+            index.unlink()
+            found = [InPixels(self.train, index)]
         if "aligned" in self.search:
             found.append(Aligned(self.train.values, self.train.group.numpy(), keep=self._descriptors))
         found += [self._in_features(extractor) for extractor in self.extractors]
@@ -352,7 +359,7 @@ class _Work:
             return numbers, [[start + i, how] for i, how in enumerate(found.how) if how]
 
         about = {"set": self.sets[role].digest, "train": self.sets["train"].digest, "detector": detector.name,
-                 "own": None if own is None else [self.seed, len(own)]}  # fmt: skip
+                 "own": None if own is None else sha256(np.ascontiguousarray(own, dtype="<i8").tobytes())}  # fmt: skip
         step = int(np.clip(AT_ONCE // max(1, values[0].size), 64, 4096))
         text = f"{detector.name}: searching for {role}"
         kept = self.store.array("scores", about, len(rows), (3,), np.float64, produce, step=step, text=text)
@@ -385,7 +392,7 @@ class _Work:
             words += (
                 f"; {left} more are equal to training points, and are left out: that set is not held out as a whole"
             )
-        return {"kind": "held-out", "m": m, "words": words}
+        return {"kind": "held-out", "m": m, "words": words} | ({"equal": left} if left else {})
 
     def ratio(self, judged: dict[str, Calibrated]) -> dict:
         """The 1/9 rule to the letter, beside what it says of reference points, and of chance."""
@@ -465,20 +472,21 @@ class _Work:
 
     def distribution(self, joint: Calibrated) -> tuple[list[dict], dict | None]:
         """Measures of the whole sets, and quality beside copying."""
-        primary, confidence = self._primary(), self.confidence
+        primary, confidence = self._near(), self.confidence
         ours, theirs = primary.generated, primary.reference
         matched = np.unique(np.concatenate([ours.row, theirs.row]))
         own = self.scores(primary.detector, "train", matched)
-        nearest_other = dict(zip(matched.tolist(), own.score))
-        shares = [distribution.authenticity(each.score, np.array([nearest_other[r] for r in each.row.tolist()]), confidence)
-                  for each in (ours, theirs)]  # fmt: skip
+        nearest_other = dict(zip(matched.tolist(), self._distances(primary, "train", matched, own.row)))
+        distances = self._distances(primary, "generated", None, ours.row), self._reference_distances(primary)
+        shares = [distribution.authenticity(far, np.array([nearest_other[r] for r in each.row.tolist()]), confidence)
+                  for far, each in zip(distances, (ours, theirs))]  # fmt: skip
         beside = "held-out points" if "held_out" in self.sets else "training points, each against the others"
         rows = [{"name": "Authenticity", "label": f"share of authentic samples ({primary.name})", "generated": interval(shares[0]),
                  "held_out": interval(shares[1]), "beside": beside,
                  "words": "Samples farther from their nearest training point than that one is from its own nearest other."}]  # fmt: skip
         extractor = next((e for e in self.extractors if e.name == primary.name), None)
         flat = (lambda role: self.of(role, extractor)) if extractor else self._flat
-        rows.append(self._three_sample(primary, flat, beside))
+        rows.append(self._three_sample(primary.name, *distances, flat, beside))
         if "held_out" not in self.sets:
             return rows, None
         sets = [flat(role) for role in ("generated", "held_out", "train")]
@@ -486,21 +494,42 @@ class _Work:
         more = distribution.quality_measures(*sets, name, "held-out points", seed=self.seed, confidence=confidence)
         return rows + more, _quality(more, joint)
 
-    def _flat(self, role: str) -> np.ndarray:
-        values = self.sets[role].values
-        return values.reshape(len(values), -1).astype(np.float32) / (127.5 if self.images else 1)
+    def _near(self) -> Scored:
+        """The detector whose rows are the nearest training points: the first in features, else that in pixels."""
+        primary = self._primary()
+        return primary if isinstance(primary.detector, InFeatures) else self.scored[0]
 
-    def _three_sample(self, primary: Scored, flat, beside: str) -> dict:
-        ours, theirs = primary.generated, primary.reference
+    def _distances(self, near: Scored, role: str, own: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+        """Distances of the points of a set, or of some of its rows, to training points (m,): 1 - cosine of features, else in pixels."""
+        extractor = next((each for each in self.extractors if each.name == near.name), None)
+        ours, train = (self.of(each, extractor) if extractor else self.sets[each].values for each in (role, "train"))
+        own, found = np.arange(len(ours)) if own is None else own, np.empty(len(rows))
+        step = max(1, AT_ONCE // 8 // max(1, train[0].size))
+        for start in range(0, len(rows), step):
+            some = slice(start, start + step)
+            away = ours[own[some]].astype(np.float64) - train[rows[some]]
+            found[some] = np.square(away).reshape(len(away), -1).sum(1)
+        return found / 2 if extractor else np.sqrt(found) / (127.5 if self.images else 1)
+
+    def _reference_distances(self, near: Scored) -> np.ndarray:
+        role, rows = ("held_out", self.kept_reference) if "held_out" in self.sets else ("train", self.stand_ins)
+        return self._distances(near, role, rows, near.reference.row)
+
+    def _flat(self, role: str) -> np.ndarray:
+        """The values of a set, (n, D), as they are: bytes of images, so that no copy of a large set is made."""
+        values = self.sets[role].values
+        return values.reshape(len(values), -1)
+
+    def _three_sample(self, name: str, ours: np.ndarray, theirs: np.ndarray, flat, beside: str) -> dict:
         cells = None
         if "held_out" in self.sets:
             (a, b), share = distribution.cells_of(
                 flat("train"), flat("generated"), flat("held_out")[self.kept_reference], seed=self.seed
             )
             cells = a, b, share
-        statistic, p, count = distribution.three_sample_test(ours.score, theirs.score, cells)
+        statistic, p, count = distribution.three_sample_test(ours, theirs, cells)
         words = "Below 0: generated points lie nearer to the training set than " + beside + " do."
-        return {"name": "C_T", "label": f"three-sample test ({primary.name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
+        return {"name": "C_T", "label": f"three-sample test ({name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
                 "held_out": interval(0.0), "beside": "no difference", "words": words}  # fmt: skip
 
 
