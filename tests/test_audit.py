@@ -318,3 +318,62 @@ def test_a_mirrored_copy_is_shown_as_it_was_found(sets):
         np.concatenate([train[:1, :, :, ::-1], held_out[:30]]), train, held_out[30:], features=(), planted=0
     ).pairs[0]
     assert one["found"] and "flipped" in one["how"] and "aligned" in one["images"] and one["times"] == 1
+
+
+def test_each_pair_says_how_often_its_training_image_is_copied(sets):
+    """Also beyond the twenty that are copied most often, and where images have one name."""
+    _, train, held_out = sets
+    generated = np.concatenate([train[:40], train[:5]])
+    found = audit(generated, train, held_out, features=(), search=("pixels",), planted=0)
+    assert [pair["times"] for pair in found.pairs] == [2 if pair["train_row"] < 5 else 1 for pair in found.pairs]
+
+
+def test_authenticity_compares_distances(sets):
+    """Without features too: the definition of Alaa et al., by brute force."""
+    found = audit(*sets, features=(), search=("pixels",), planted=0).report["distribution"][0]
+    generated, train, held_out = (each.reshape(len(each), -1).astype(float) for each in sets)
+    own = np.linalg.norm(train[:, None] - train, axis=2) + np.diag(np.full(len(train), np.inf))
+    for key, x in (("generated", generated), ("held_out", held_out)):
+        away = np.linalg.norm(x[:, None] - train, axis=2)
+        assert found[key]["value"] == (away.min(1) > own.min(1)[away.argmin(1)]).mean()
+
+
+def test_scores_of_other_training_points_are_not_taken_from_the_cache(sets, tmp_path):
+    """As many training points are matched by both generated sets, but other ones."""
+    _, train, held_out = sets
+    away = [((train.astype(float) - each) ** 2).sum((1, 2, 3)).argmin() for each in held_out[:200]]
+    free = np.setdiff1d(np.arange(len(train)), away)
+    for some in (train[free[:30]], train[free[30:60]]):
+        options = {"features": (), "search": ("pixels",), "planted": 0}
+        cached = audit(some, train, held_out[:200], cache=tmp_path, **options).report["distribution"]
+        assert cached == audit(some, train, held_out[:200], **options).report["distribution"]
+
+
+def test_an_audit_killed_while_it_wrote_its_report_goes_on(tmp_path):
+    with opened_folder(tmp_path / "out") as folder_:
+        (folder_ / "pairs.csv").write_text("half")
+    with opened_folder(tmp_path / "out") as folder_:
+        assert folder_.is_dir()
+
+
+def test_a_damaged_index_of_the_cache_is_made_anew(sets, tmp_path):
+    options = {"features": (), "search": ("pixels",), "planted": 0, "cache": tmp_path}
+    first = audit(*sets, **options)
+    (index,) = tmp_path.glob("rows-*.safetensors")
+    content = bytearray(index.read_bytes())
+    content[-3] ^= 64
+    for damaged in (bytes(content), b"junk"):
+        index.write_bytes(damaged)
+        for scores in tmp_path.glob("scores-*"):
+            scores.unlink()
+        assert np.array_equal(audit(*sets, **options).p, first.p)
+
+
+def test_parts_that_many_images_share_are_no_copies_without_held_out_images_either():
+    """Families with one equal part: a training image, compared with all others, finds it as a fresh image does."""
+    random = np.random.default_rng(0)
+    every = random.integers(0, 256, (700, 1, 16, 16)).astype(np.uint8)
+    family = random.random(700) < 0.1
+    every[family, :, :4, :4] = every[0, :, :4, :4]
+    found = audit(every[:300], every[300:], features=(), search=QUICK, planted=0)
+    assert found.flagged.mean() < 0.03 and found.verdict != "copies found"

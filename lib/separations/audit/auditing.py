@@ -23,7 +23,7 @@ from .aligned import Aligned
 from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, WORDS
 from .calibration import Calibrated, calibrate, check_rate, most_unusual
 from .detectors import RULE, Detector, Found, InFeatures, InParts, InPixels, TrainingSet, cut, unit_features
-from .duplicates import copied, duplicates
+from .duplicates import copied, duplicates, times_copied
 from .extractors import open_extractor
 from .model import examine_model
 from .open_model import open_model
@@ -153,7 +153,7 @@ def audit(
     report["verdict"] = verdict(report)
     report["machine"] = {"cores": cores(), "threads": threads_in_use(), "versions": versions()}
     report["seconds"] = round(time.monotonic() - begin, 1)
-    pairs = make_pairs(sets, work.scored, judged, joint, best, work.times(rows[joint.flagged]), listed)
+    pairs = make_pairs(sets, work.scored, judged, joint, best, times_copied(work.train, rows[joint.flagged]), listed)
     return Audit(report, pairs, joint.p, joint.flagged)
 
 
@@ -244,7 +244,13 @@ class _Work:
         index = None
         if self.store.folder is not None:
             index = self.store.folder / f"rows-{self.sets['train'].digest[:24]}.safetensors"
-        found = [InPixels(self.train, index)]
+        try:
+            found = [InPixels(self.train, index)]
+        except ValueError:  # what is kept of the rows is damaged: it is made anew
+            if index is None or not index.is_file():
+                raise
+            index.unlink()
+            found = [InPixels(self.train, index)]
         if "aligned" in self.search:
             found.append(Aligned(self.train.values, self.train.group.numpy(), keep=self._descriptors))
         found += [self._in_features(extractor) for extractor in self.extractors]
@@ -355,7 +361,7 @@ class _Work:
             return numbers, [[start + i, how] for i, how in enumerate(found.how) if how]
 
         about = {"set": self.sets[role].digest, "train": self.sets["train"].digest, "detector": detector.name,
-                 "own": None if own is None else sha256(np.asarray(own, dtype="<i8").tobytes())}  # fmt: skip
+                 "own": None if own is None else sha256(np.ascontiguousarray(own, dtype="<i8").tobytes())}  # fmt: skip
         step = int(np.clip(AT_ONCE // max(1, values[0].size), 64, 4096))
         text = f"{detector.name}: searching for {role}"
         kept = self.store.array("scores", about, len(rows), (4,), np.float64, produce, step=step, text=text)
@@ -388,7 +394,7 @@ class _Work:
             words += (
                 f"; {left} more are equal to training points, and are left out: that set is not held out as a whole"
             )
-        return {"kind": "held-out", "m": m, "words": words}
+        return {"kind": "held-out", "m": m, "words": words} | ({"equal": left} if left else {})
 
     def ratio(self, judged: dict[str, Calibrated]) -> dict:
         """The 1/9 rule to the letter, beside what it says of reference points, and of chance."""
@@ -446,11 +452,6 @@ class _Work:
             )
         return found
 
-    def times(self, rows: np.ndarray) -> np.ndarray:
-        """How many samples were found to be copies of each training point, (n,), equal ones together."""
-        group = self.train.group.numpy()
-        return np.bincount(group[rows], minlength=int(group.max()) + 1)[group]
-
     def _share(self, flags: np.ndarray) -> IntervalEstimate:
         return wilson_interval(int(flags.sum()), len(flags), self.confidence)
 
@@ -483,7 +484,7 @@ class _Work:
                  "words": "Samples farther from their nearest training point than that one is from its own nearest other."}]  # fmt: skip
         extractor = next((e for e in self.extractors if e.name == primary.name), None)
         flat = (lambda role: self.of(role, extractor)) if extractor else self._flat
-        rows.append(self._three_sample(primary, flat, beside))
+        rows.append(self._three_sample(primary.name, ours.distance, theirs.distance, flat, beside))
         if "held_out" not in self.sets:
             return rows, None
         sets = [flat(role) for role in ("generated", "held_out", "train")]
@@ -492,20 +493,20 @@ class _Work:
         return rows + more, _quality(more, joint)
 
     def _flat(self, role: str) -> np.ndarray:
+        """The values of a set, (n, D), as they are: bytes of images, so that no copy of a large set is made."""
         values = self.sets[role].values
-        return values.reshape(len(values), -1).astype(np.float32) / (127.5 if self.images else 1)
+        return values.reshape(len(values), -1)
 
-    def _three_sample(self, primary: Scored, flat, beside: str) -> dict:
-        ours, theirs = primary.generated, primary.reference
+    def _three_sample(self, name: str, ours: np.ndarray, theirs: np.ndarray, flat, beside: str) -> dict:
         cells = None
         if "held_out" in self.sets:
             (a, b), share = distribution.cells_of(
                 flat("train"), flat("generated"), flat("held_out")[self.kept_reference], seed=self.seed
             )
             cells = a, b, share
-        statistic, p, count = distribution.three_sample_test(ours.distance, theirs.distance, cells)
+        statistic, p, count = distribution.three_sample_test(ours, theirs, cells)
         words = "Below 0: generated points lie nearer to the training set than " + beside + " do."
-        return {"name": "C_T", "label": f"three-sample test ({primary.name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
+        return {"name": "C_T", "label": f"three-sample test ({name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
                 "held_out": interval(0.0), "beside": "no difference", "words": words}  # fmt: skip
 
 

@@ -81,10 +81,12 @@ def as_points(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(values).reshape(len(values), -1))
 
 
-def _in_pieces(values: np.ndarray, own: Tensor | None, rows: Rows, group: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def _in_pieces(
+    values: np.ndarray, own: Tensor | None, rows: Rows, group: Tensor, owner: Tensor | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """`two_nearest_distinct`, so many queries at a time."""
     found = [
-        two_nearest_distinct(as_points(values[i : i + AT_ONCE]), rows, group, own=None if own is None else own[i : i + AT_ONCE])
+        two_nearest_distinct(as_points(values[i : i + AT_ONCE]), rows, group, own=None if own is None else own[i : i + AT_ONCE], owner=owner)
         for i in range(0, len(values), AT_ONCE)
     ]  # fmt: skip
     return tuple(torch.cat(each).numpy() for each in zip(*found))
@@ -172,10 +174,9 @@ class InParts:
             who = np.flatnonzero(textured) if self.usable[place] else np.empty(0, int)
             if not len(who):
                 continue
-            group = self.groups[place]
-            mine = None if own is None else group[torch.as_tensor(own[who])]
-            try:
-                distance, index = _in_pieces(part[who], mine, self.parts[place], group)
+            group, mine = self.groups[place], self.train.own(None if own is None else own[who])
+            try:  # of training points only they themselves are left out: others with an equal part are as near as they are to fresh images
+                distance, index = _in_pieces(part[who], mine, self.parts[place], group, self.train.group)
             except ValueError:  # fewer than three distinct parts at this place
                 continue
             ratio[who, place] = np.square(distance[:, 0] / np.maximum(distance[:, 1], np.finfo(float).tiny))

@@ -183,7 +183,7 @@ def distribution_section(report: object) -> str:
     if found:
         lines = [
             [
-                f"<div class=\"wide\">{plain(_text(one, 'name') or 'measure')}<br><small>{plain(_rest(one), 300)}</small></div>",
+                f'<div class="wide">{plain(_text(one, "name") or "measure")}<br><small>{plain(_rest(one), 300)}</small></div>',
                 measure(one.get("generated")),
                 f"{measure(one.get('held_out'))}<br><small>{plain(_text(one, 'beside') or against)}</small>",
                 plain(one.get("words"), 600),

@@ -18,7 +18,7 @@ def make_pairs(
         judged: by detector.
         joint: of all detectors together.
         best: (m,) the detector that says most against each sample.
-        times: (n,) samples found to be copies of each training point.
+        times: (n,) how often each training point is copied, see `duplicates.times_copied`.
         listed: how many.
 
     Returns:

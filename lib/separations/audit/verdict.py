@@ -53,6 +53,11 @@ def _limits(report: dict) -> list[str]:
         found.append(
             f"{report['reference']['m']:,} held-out points fix the share of false alarms no better than to {percent(low)} to {percent(high)}; more of them narrow it."
         )
+    if equal := report["reference"].get("equal"):
+        found.append(
+            f"{equal:,} held-out points are equal to training points and were left out, as if they had been trained on. Where points are equal by "
+            "nature (blank or very simple images), generated ones are so as often, and are counted as copies here."
+        )
     left = {role: each["left_out"] for role, each in report["sets"].items() if each and each["left_out"]}
     if left:
         found.append(
