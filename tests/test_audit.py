@@ -93,10 +93,28 @@ def test_without_held_out_images_training_images_stand_in(sets):
     assert any("held-out" in each for each in found.report["verdict"]["limits"])
 
 
-def test_held_out_images_that_were_trained_on_are_left_out_and_said(sets):
+def test_held_out_images_that_are_equal_to_training_images_count_unless_they_are_to_be_left_out(sets):
     generated, train, held_out = sets
-    report = audit(generated, train, np.concatenate([held_out, train[:7]]), features=(), search=QUICK, planted=0).report
-    assert report["reference"]["m"] == 360 and "7 more are equal to training points" in report["reference"]["words"]
+    options = {"features": (), "search": QUICK, "planted": 20}
+    mixed = np.concatenate([held_out, train[:7]])
+    found = audit(generated, train, mixed, drop_equal=True, **options)
+    assert (
+        found.report["reference"]["m"] == 360
+        and "7 more are equal to training points" in found.report["reference"]["words"]
+    )
+    assert found.verdict == "copies found"
+    kept = audit(generated, train, mixed, **options)
+    assert kept.report["reference"]["m"] == 367 and kept.report["reference"]["equal"] == 7
+    assert kept.verdict == "not decided" and any("--drop-equal" in each for each in kept.report["verdict"]["limits"])
+
+
+def test_a_source_with_duplicates_is_no_copying():
+    """Generated, training and held-out images drawn alike from few different ones: nothing was copied by a model."""
+    few, random = first(images(40, 11)), np.random.default_rng(0)
+    other = first(images(300, 12))
+    draw = [np.concatenate([few[random.integers(0, 40, 120)], other[100 * i : 100 * i + 100]]) for i in range(3)]
+    found = audit(*draw, features=(), search=QUICK, planted=20)
+    assert found.verdict == "not decided" and found.report["joint"]["excess"]["low"] <= 0
 
 
 def test_duplicates_do_not_hide_copies_and_are_named(sets):

@@ -256,7 +256,7 @@ BAD = {  # name -> (generated, options, words that the one line must hold); a fu
     "a training set of one": (GOOD, {"--train": lambda p: _save(p / "t.npy", images(1))}, ["train", "at least 3"]),
     "a training set of equal images": (GOOD, {"--train": lambda p: _save(p / "t.npy", np.repeat(images(1), 9, 0))}, ["1 distinct"]),
     "few held-out images": (GOOD, {"--held-out": lambda p: _save(p / "h.npy", images(50, 3))}, ["held_out has 50", "99 are needed"]),
-    "held-out images from training": (GOOD, {"--held-out": lambda p: _save(p / "h.npy", images(120, 1))}, ["equal to training", "99 others"]),
+    "held-out images from training": (GOOD, {"--held-out": lambda p: _save(p / "h.npy", images(120, 1))}, ["equal to training", "99 for rate"]),
     "no held-out path": (GOOD, {"--held-out": "not/here"}, ["held_out = 'not/here'"]),
     "size too small": (GOOD, {"--size": "4"}, ["size = 4", "8"]),
     "size too large": (GOOD, {"--size": "4000"}, ["size = 4000", "512"]),

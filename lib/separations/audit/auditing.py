@@ -84,6 +84,7 @@ def audit(
     planted: int = 200,
     listed: int = 100,
     fail_above: float | None = None,
+    drop_equal: bool = False,
     seed: int = 0,
     cache: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -102,6 +103,8 @@ def audit(
         planted: training images altered in each way to see what this audit would have found; 0: none.
         listed: pairs kept, worst first.
         fail_above: a share of copies; `report["failed"]` says whether the lower end of the interval lies above it.
+        drop_equal: whether held-out points that are equal to training points are left out. Only where they got there by mistake: if the source
+            has duplicates, fresh images are equal to training images as often.
         seed: of what is drawn.
         cache: folder in which decoded images, features and scores are kept, so that a killed audit goes on; None: memory.
         progress: told (text, done, total).
@@ -128,7 +131,7 @@ def audit(
     if model is not None:
         model, size = _opened(model, size)
     sets, resize = read_sets(generated, train, held_out, size=size, store=store)
-    work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, planted)
+    work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, planted, drop_equal)
     work.check()
     judged = {
         each.name: calibrate(each.generated.score, each.reference.score, rate, confidence=confidence)
@@ -213,6 +216,7 @@ class _Work:
     confidence: float
     seed: int
     planted: int
+    drop_equal: bool
 
     def check(self) -> None:
         """ValueError where the training points are too few, or the reference points for the rate."""
@@ -333,16 +337,26 @@ class _Work:
 
     @cached_property
     def kept_reference(self) -> np.ndarray:
-        """Reference points that count, as row numbers."""
+        """Reference points that count, as row numbers: all of them, or those that are not equal to training points.
+
+        A fresh sample may be equal to a training point where the source has duplicates, and then held-out points are as often: they count.
+        """
         found = self._reference_scores(self.detectors[0])
-        kept = np.flatnonzero(found.score > 0) if "held_out" in self.sets else np.arange(len(found))
+        if "held_out" not in self.sets:
+            return np.arange(len(found))
+        different = np.flatnonzero(found.score > 0)
         need = math.ceil(1 / self.rate - 1e-9) - 1
-        if len(kept) < need:
+        if not len(different) or (self.drop_equal and len(different) < need):
             raise ValueError(
-                f"held_out = {self.sets['held_out'].name!r}: {len(found) - len(kept)} of its {len(found)} points are equal to training points, "
-                f"which leaves {len(kept)}; {need} others are needed for rate = {self.rate}"
+                f"held_out = {self.sets['held_out'].name!r}: {len(found) - len(different)} of its {len(found)} points are equal to "
+                f"training points, which leaves {len(different)}; points that were not trained on are needed, {need} for rate = {self.rate}"
             )
-        return kept
+        return different if self.drop_equal else np.arange(len(found))
+
+    @property
+    def equal(self) -> int:
+        """Held-out points that are equal to training points."""
+        return int((self._reference_scores(self.detectors[0]).score <= 0).sum()) if "held_out" in self.sets else 0
 
     def scores(self, detector: Detector, role: str, own: np.ndarray | None = None) -> Found:
         """What a detector says of a set, or of some training points, kept by content."""
@@ -381,20 +395,24 @@ class _Work:
         return {
             "size": shape[-1], "channels": shape[1] if self.images else None, "rate": self.rate, "confidence": self.confidence,
             "seed": self.seed, "resized": resize, "features": [each.name for each in self.extractors], "planted": self.planted,
+            "drop_equal": self.drop_equal,
         }  # fmt: skip
 
     def reference_words(self) -> dict:
         m = len(self.kept_reference)
         if "held_out" not in self.sets:
-            words = (f"no held-out set was given: {m} training points, each compared with all others, stand in for it; where the training set "
+            words = (f"no held-out set was given: {m} training points, each compared with all others that are not equal to it, stand in for it; where the training set "
                      "has near-duplicates this hides copies")  # fmt: skip
             return {"kind": "training, leave-one-out", "m": m, "words": words}
-        words, left = f"{m} held-out points", len(self.sets["held_out"]) - m
-        if left:
+        words, equal = f"{m} held-out points", self.equal
+        if equal and self.drop_equal:
+            words += f"; {equal} more are equal to training points, and are left out as trained on"
+        elif equal:
             words += (
-                f"; {left} more are equal to training points, and are left out: that set is not held out as a whole"
+                f"; {equal} of them are equal to training points: the source has duplicates, and such a copy is then no evidence, or "
+                "these were trained on, and are to be left out (drop_equal)"
             )
-        return {"kind": "held-out", "m": m, "words": words} | ({"equal": left} if left else {})
+        return {"kind": "held-out", "m": m, "words": words} | ({"equal": equal} if equal else {})
 
     def ratio(self, judged: dict[str, Calibrated]) -> dict:
         """The 1/9 rule to the letter, beside what it says of reference points, and of chance."""
