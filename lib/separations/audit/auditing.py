@@ -20,7 +20,7 @@ from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_inte
 from ..version import __version__
 from . import distribution
 from .aligned import Aligned
-from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, WORDS
+from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, PARTIAL, WORDS
 from .calibration import Calibrated, calibrate, check_rate, most_unusual
 from .detectors import RULE, Detector, Found, InFeatures, InParts, InPixels, TrainingSet, cut, unit_features
 from .duplicates import copied, duplicates, times_copied
@@ -455,8 +455,11 @@ class _Work:
             said = [each.detector(altered) for each in self.scored]
             judged = [calibrate(f.score, each.reference.score, self.rate) for f, each in zip(said, self.scored)]
             joint = calibrate(np.stack([f.score for f in said], 1), self.matrix("reference"), self.rate)
-            truth = self.train.group.numpy()[rows]
-            right = [c.flagged & (self.train.group.numpy()[f.row] == truth) for f, c in zip(said, judged)]
+            group = self.train.group.numpy()
+            sources = [group[rows], group[np.roll(rows, -1)]] if name == PARTIAL else [group[rows]]  # that one has two
+            right = [
+                c.flagged & np.any([group[f.row] == each for each in sources], axis=0) for f, c in zip(said, judged)
+            ]
             shares = {each.name: interval(self._share(ok)) for each, ok in zip(self.scored, right)}
             words = "the training point itself" if alter is None else WORDS[name]
             found.append(
