@@ -97,7 +97,8 @@ def test_sections_become_lists_with_an_entry_a_name():
 # Rooms whose public names say what they take, give and refuse in sections; others join the list as they are written.
 SECTIONED = (
     "schedules", "samplers", "parameterizations", "losses", "distributions", "relu", "loss_gap", "numerics", "networks",
-    "training", "timesteps", "pruning", "examination", "interval_study", "data", "metrics", "plotting", "ledger", "bench",
+    "training", "timesteps", "pruning", "examination", "interval_study", "data", "metrics", "plotting", "ledger",
+    "audit", "bench",
 )  # fmt: skip
 PUBLIC = [(room, name) for room in SECTIONED for name in api.public(room)]
 

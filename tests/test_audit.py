@@ -14,7 +14,7 @@ import torch
 from separations.audit import alterations
 from separations.audit.auditing import audit
 from separations.audit.command import main
-from separations.audit.detectors import Patches, Pixels, TrainingSet, cut
+from separations.audit.detectors import InParts, InPixels, TrainingSet, cut
 from separations.audit.report import opened_folder
 from separations.audit.store import Store
 from separations.metrics.memorization import memorization_ratio
@@ -93,10 +93,28 @@ def test_without_held_out_images_training_images_stand_in(sets):
     assert any("held-out" in each for each in found.report["verdict"]["limits"])
 
 
-def test_held_out_images_that_were_trained_on_are_left_out_and_said(sets):
+def test_held_out_images_that_are_equal_to_training_images_count_unless_they_are_to_be_left_out(sets):
     generated, train, held_out = sets
-    report = audit(generated, train, np.concatenate([held_out, train[:7]]), features=(), search=QUICK, planted=0).report
-    assert report["reference"]["m"] == 360 and "7 more are equal to training points" in report["reference"]["words"]
+    options = {"features": (), "search": QUICK, "planted": 20}
+    mixed = np.concatenate([held_out, train[:7]])
+    found = audit(generated, train, mixed, drop_equal=True, **options)
+    assert (
+        found.report["reference"]["m"] == 360
+        and "7 more are equal to training points" in found.report["reference"]["words"]
+    )
+    assert found.verdict == "copies found"
+    kept = audit(generated, train, mixed, **options)
+    assert kept.report["reference"]["m"] == 367 and kept.report["reference"]["equal"] == 7
+    assert kept.verdict == "not decided" and any("--drop-equal" in each for each in kept.report["verdict"]["limits"])
+
+
+def test_a_source_with_duplicates_is_no_copying():
+    """Generated, training and held-out images drawn alike from few different ones: nothing was copied by a model."""
+    few, random = first(images(40, 11)), np.random.default_rng(0)
+    other = first(images(300, 12))
+    draw = [np.concatenate([few[random.integers(0, 40, 120)], other[100 * i : 100 * i + 100]]) for i in range(3)]
+    found = audit(*draw, features=(), search=QUICK, planted=20)
+    assert found.verdict == "not decided" and found.report["joint"]["excess"]["low"] <= 0
 
 
 def test_duplicates_do_not_hide_copies_and_are_named(sets):
@@ -135,7 +153,7 @@ def test_every_alteration_is_found_at_three_sizes(side):
 
 def test_patches_find_a_part_of_a_training_image_and_blank_parts_say_nothing(sets):
     _, train, held_out = sets
-    detector = Patches(TrainingSet.of(train), cut(train))
+    detector = InParts(TrainingSet.of(train), cut(train))
     mixed = held_out[:20].copy()
     mixed[:, :, :, :8] = train[40:60, :, :, :8]
     said = detector(mixed)
@@ -149,7 +167,7 @@ def test_patches_find_a_part_of_a_training_image_and_blank_parts_say_nothing(set
 def test_training_points_leave_themselves_out(sets):
     _, train, _ = sets
     twice = TrainingSet.of(np.concatenate([train, train[:5]]))
-    said = Pixels(twice)(twice.values[:8], own=np.arange(8))
+    said = InPixels(twice)(twice.values[:8], own=np.arange(8))
     assert ((said.row % 300) != np.arange(8)).all() and (said.score > 0).all()
 
 
@@ -297,3 +315,83 @@ def test_names_that_nobody_wants_are_only_names(tmp_path, sets):
     )
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page and 'onload="x' not in page.replace("&quot;", "")
+
+
+def test_authenticity_and_the_rank_test_are_those_of_all_distances(found, sets):
+    from scipy.stats import norm
+
+    flat = [each.reshape(len(each), -1).astype(float) for each in sets]
+    to_train = [np.sqrt(((x[:, None] - flat[1][None]) ** 2).sum(2)) for x in (flat[0], flat[2], flat[1])]
+    np.fill_diagonal(to_train[2], np.inf)
+    near = to_train[0].argmin(1)
+    rows = {row["name"]: row for row in found.report["distribution"]}
+    assert rows["Authenticity"]["generated"]["value"] == np.mean(to_train[0].min(1) > to_train[2].min(1)[near])
+    assert 0.2 < rows["Authenticity"]["held_out"]["value"] < 1
+    assert rows["C_T"]["generated"]["value"] < 0 and norm.sf(-rows["C_T"]["generated"]["value"]) > 1e-12
+
+
+def test_a_mirrored_copy_is_shown_as_it_was_found(sets):
+    _, train, held_out = sets
+    one = audit(
+        np.concatenate([train[:1, :, :, ::-1], held_out[:30]]), train, held_out[30:], features=(), planted=0
+    ).pairs[0]
+    assert one["found"] and "flipped" in one["how"] and "aligned" in one["images"] and one["times"] == 1
+
+
+def test_each_pair_says_how_often_its_training_image_is_copied(sets):
+    """Also beyond the twenty that are copied most often, and where images have one name."""
+    _, train, held_out = sets
+    generated = np.concatenate([train[:40], train[:5]])
+    found = audit(generated, train, held_out, features=(), search=("pixels",), planted=0)
+    assert [pair["times"] for pair in found.pairs] == [2 if pair["train_row"] < 5 else 1 for pair in found.pairs]
+
+
+def test_authenticity_compares_distances(sets):
+    """Without features too: the definition of Alaa et al., by brute force."""
+    found = audit(*sets, features=(), search=("pixels",), planted=0).report["distribution"][0]
+    generated, train, held_out = (each.reshape(len(each), -1).astype(float) for each in sets)
+    own = np.linalg.norm(train[:, None] - train, axis=2) + np.diag(np.full(len(train), np.inf))
+    for key, x in (("generated", generated), ("held_out", held_out)):
+        away = np.linalg.norm(x[:, None] - train, axis=2)
+        assert found[key]["value"] == (away.min(1) > own.min(1)[away.argmin(1)]).mean()
+
+
+def test_scores_of_other_training_points_are_not_taken_from_the_cache(sets, tmp_path):
+    """As many training points are matched by both generated sets, but other ones."""
+    _, train, held_out = sets
+    away = [((train.astype(float) - each) ** 2).sum((1, 2, 3)).argmin() for each in held_out[:200]]
+    free = np.setdiff1d(np.arange(len(train)), away)
+    for some in (train[free[:30]], train[free[30:60]]):
+        options = {"features": (), "search": ("pixels",), "planted": 0}
+        cached = audit(some, train, held_out[:200], cache=tmp_path, **options).report["distribution"]
+        assert cached == audit(some, train, held_out[:200], **options).report["distribution"]
+
+
+def test_an_audit_killed_while_it_wrote_its_report_goes_on(tmp_path):
+    with opened_folder(tmp_path / "out") as folder_:
+        (folder_ / "pairs.csv").write_text("half")
+    with opened_folder(tmp_path / "out") as folder_:
+        assert folder_.is_dir()
+
+
+def test_a_damaged_index_of_the_cache_is_made_anew(sets, tmp_path):
+    options = {"features": (), "search": ("pixels",), "planted": 0, "cache": tmp_path}
+    first = audit(*sets, **options)
+    (index,) = tmp_path.glob("rows-*.safetensors")
+    content = bytearray(index.read_bytes())
+    content[-3] ^= 64
+    for damaged in (bytes(content), b"junk"):
+        index.write_bytes(damaged)
+        for scores in tmp_path.glob("scores-*"):
+            scores.unlink()
+        assert np.array_equal(audit(*sets, **options).p, first.p)
+
+
+def test_parts_that_many_images_share_are_no_copies_without_held_out_images_either():
+    """Families with one equal part: a training image, compared with all others, finds it as a fresh image does."""
+    random = np.random.default_rng(0)
+    every = random.integers(0, 256, (700, 1, 16, 16)).astype(np.uint8)
+    family = random.random(700) < 0.1
+    every[family, :, :4, :4] = every[0, :, :4, :4]
+    found = audit(every[:300], every[300:], features=(), search=QUICK, planted=0)
+    assert found.flagged.mean() < 0.03 and found.verdict != "copies found"

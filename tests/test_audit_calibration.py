@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import beta, kstest, mannwhitneyu, norm
 
-from separations.audit.calibration import beta_interval, calibrate, joint_p_values, p_values, quantile_interval
+from separations.audit.calibration import (
+    beta_interval,
+    calibrate,
+    joint_p_values,
+    most_unusual,
+    p_values,
+    quantile_interval,
+)
 from separations.audit.distribution import authenticity, cells_of, mann_whitney_z, three_sample_test
 
 DRAWS = 200
@@ -44,7 +51,8 @@ def test_joint_p_values_are_those_of_the_definition(n):
         points = np.log(np.vstack([reference, x]))
         ordered = np.sort(points, axis=0)
         middle, low = ordered[int(0.5 * (n + 1))], ordered[int(0.1 * (n + 1))]
-        statistic = ((points - middle) / (middle - low)).min(1)
+        unit = np.maximum(middle - low, (middle - ordered[max(1, int(0.01 * (n + 1)))]) / 3)
+        statistic = ((points - middle) / np.maximum(unit, 0.01)).min(1)
         expected.append((statistic <= statistic[-1]).sum() / (n + 1))
     assert np.allclose(joint_p_values(samples, reference), expected, rtol=0, atol=1e-12)
     assert np.allclose(
@@ -115,3 +123,36 @@ def test_cells_follow_the_clusters():
 def test_authenticity_counts_samples_outside_the_reach_of_their_training_point():
     found = authenticity(np.array([0.1, 2.0, 1.0]), np.array([1.0, 1.0, 1.0]), 0.95)
     assert found.value == 1 / 3
+
+
+def test_a_detector_that_says_something_of_few_points_alone_does_not_drown_the_others():
+    random = np.random.default_rng(0)
+
+    def fresh(m: int) -> np.ndarray:
+        parts, textured = np.ones(m), random.random(m) < 0.05
+        parts[textured] = random.uniform(0.2, 0.99, textured.sum())
+        return np.stack([random.gamma(8, 0.1, m), parts], 1)
+
+    reference, copies = fresh(1000), fresh(200)
+    copies[:, 0] = 0
+    assert calibrate(copies, reference).flagged.all() and (most_unusual(copies, reference) == 0).all()
+    assert calibrate(fresh(2000), reference).flagged.mean() < 0.025
+
+
+@pytest.mark.parametrize("m", [1, 2, 4, 8])
+def test_joint_p_values_are_valid_at_the_least_numbers_of_reference_points(m):
+    random = np.random.default_rng(m)
+    p = [joint_p_values(each[:1], each[1:])[0] for each in random.standard_normal((2000, m + 1, 2)) ** 2]
+    for k in range(1, m + 1):
+        assert np.mean(np.array(p) <= k / (m + 1) + 1e-12) <= k / (m + 1) + 0.04
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.95, 1.0])
+def test_the_interval_holds_the_share_of_copies_also_where_nearly_all_are(share):
+    """False alarms come from the samples that are no copies: where all are copies, the share is 1 and not 1 - rate."""
+    random, held = np.random.default_rng(1), []
+    for _ in range(200):
+        copy = random.random(5000) < share
+        found = calibrate(np.where(copy, 0.0, random.random(5000)), random.random(2000)).excess
+        held.append(found.low <= share <= found.high <= 1)
+    assert np.mean(held) >= 0.91

@@ -256,7 +256,7 @@ BAD = {  # name -> (generated, options, words that the one line must hold); a fu
     "a training set of one": (GOOD, {"--train": lambda p: _save(p / "t.npy", images(1))}, ["train", "at least 3"]),
     "a training set of equal images": (GOOD, {"--train": lambda p: _save(p / "t.npy", np.repeat(images(1), 9, 0))}, ["1 distinct"]),
     "few held-out images": (GOOD, {"--held-out": lambda p: _save(p / "h.npy", images(50, 3))}, ["held_out has 50", "99 are needed"]),
-    "held-out images from training": (GOOD, {"--held-out": lambda p: _save(p / "h.npy", images(120, 1))}, ["equal to training", "99 others"]),
+    "held-out images from training": (GOOD, {"--held-out": lambda p: _save(p / "h.npy", images(120, 1))}, ["equal to training", "99 for rate"]),
     "no held-out path": (GOOD, {"--held-out": "not/here"}, ["held_out = 'not/here'"]),
     "size too small": (GOOD, {"--size": "4"}, ["size = 4", "8"]),
     "size too large": (GOOD, {"--size": "4000"}, ["size = 4000", "512"]),
@@ -300,3 +300,70 @@ def test_bad_input_is_one_line_that_names_it(case, tmp_path, capsys):
     for word in words:
         assert word in lines[0], lines[0]
     assert not (place / "out" / "report.json").exists()
+
+
+# ------------------------------------------------------------------------------------------------- what people really have
+def test_two_columns_of_one_folder_of_tables_are_two_sets_in_the_cache(tmp_path, pixels):
+    (tmp_path / "data").mkdir()
+    columns = {name: [{"bytes": png(each), "path": "x.png"} for each in these]
+               for name, these in (("image", pixels), ("mask", 255 - pixels))}  # fmt: skip
+    pq.write_table(pa.table(columns), tmp_path / "data" / "a.parquet")
+    store = Store(tmp_path / "cache")
+    found = [read(f"{tmp_path}/data::{name}", store=store) for name in columns]
+    assert np.array_equal(found[1], 255 - found[0])
+
+
+def test_splits_in_one_folder_are_named_and_tables_of_a_report_are_not_read(tmp_path, pixels):
+    table = pa.table({"image": [{"bytes": png(each), "path": "x.png"} for each in pixels]})
+    for name in ("train-00000-of-00001", "test-00000-of-00001", "report/pairs", ".hidden/more"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    (tmp_path / "report" / ".audit.lock").touch()
+    sets, _ = read_sets(tmp_path, pixels)
+    assert len(sets["generated"]) == 40 and "splits train, test" in sets["generated"].notes[0]
+
+
+def test_rows_of_a_table_without_a_signal_are_left_out(tmp_path):
+    pq.write_table(pa.table({"x": [[0.1, 0.2, 0.3], None, [0.3, None, 0.1], [0.4, 0.5, 0.6]]}), tmp_path / "a.parquet")
+    sets, _ = read_sets(tmp_path / "a.parquet", tmp_path / "a.parquet")
+    assert len(sets["train"]) == 2 and [name for name, _ in sets["train"].left_out] == ["row 1", "row 2"]
+
+
+def test_signals_of_one_channel_are_signals_and_those_of_several_are_named():
+    x = np.random.default_rng(0).normal(size=(6, 1, 140)).astype(np.float32)
+    assert np.array_equal(read(x), x[:, 0]) and np.array_equal(read(torch.from_numpy(x) / 10), x[:, 0] / np.float32(10))
+    with pytest.raises(ValueError, match="signals of several channels"):
+        read(np.zeros((6, 12, 1000), np.float32))
+
+
+def test_images_in_zero_to_one_that_were_not_clipped_stay_such(pixels):
+    first = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    x = first.astype(np.float32) / 255
+    x[0, 0, 0, :2] = [-0.06, 1.08]
+    assert np.abs(read(x).astype(int)[1:] - first[1:]).max() == 0
+    assert np.array_equal(read(first / np.float32(127.5) - 1), first)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda x: x.to_sparse(), lambda x: x.to("meta"), lambda x: x.to(torch.complex64).conj()]
+)
+def test_tensors_that_are_no_arrays_are_named(make):
+    with pytest.raises(ValueError, match="generated"):
+        read_sets(make(torch.rand(4, 3, 16, 16)), np.zeros((4, 3, 16, 16), np.uint8))
+
+
+def test_an_eight_bit_float_is_read_and_names_with_colons_and_strange_homes_are_paths(tmp_path, pixels):
+    assert read(torch.rand(4, 3, 16, 16).to(torch.float8_e4m3fn)).shape == (4, 3, 16, 16)
+    assert len(read(str(folder(tmp_path / "a::b", pixels)))) == 20
+    with pytest.raises(FileNotFoundError):
+        read("~nobody-of-that-name/x")
+
+
+@pytest.mark.parametrize("damage", ["rows", "notes", "sha256", "done"])
+def test_a_damaged_note_of_the_cache_is_made_anew(tmp_path, pixels, damage):
+    first = read(pixels, store=Store(tmp_path / "cache"))
+    (known,) = (tmp_path / "cache").glob("images-*.json")
+    said = json.loads(known.read_text())
+    del said[damage]
+    known.write_text(json.dumps(said))
+    assert np.array_equal(read(pixels, store=Store(tmp_path / "cache")), first)

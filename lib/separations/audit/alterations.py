@@ -267,6 +267,7 @@ def partial(images: np.ndarray, generator: torch.Generator | None = None) -> np.
     return np.where(kept, images, np.roll(images, -1, axis=0))
 
 
+PARTIAL = "partial"  # the one alteration that mixes two images
 ALTERATIONS: dict[str, Alteration] = {
     "flipped": flipped,
     "shifted": shifted,
@@ -276,7 +277,7 @@ ALTERATIONS: dict[str, Alteration] = {
     "brightened": brightened,
     "rotated": rotated,
     "recompressed": recompressed,
-    "partial": partial,
+    PARTIAL: partial,
 }
 
 

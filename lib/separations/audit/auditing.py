@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..files import sha256
 from ..machine import cores, threads_in_use, versions
 from ..metrics.baselines import chance_level
 from ..networks.denoiser import Denoiser
@@ -19,10 +20,10 @@ from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_inte
 from ..version import __version__
 from . import distribution
 from .aligned import Aligned
-from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, WORDS
+from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, PARTIAL, WORDS
 from .calibration import Calibrated, calibrate, check_rate, most_unusual
-from .detectors import RULE, Detector, Found, InFeatures, Patches, Pixels, TrainingSet, cut, unit_features
-from .duplicates import copied, duplicates
+from .detectors import RULE, Detector, Found, InFeatures, InParts, InPixels, TrainingSet, cut, unit_features
+from .duplicates import copied, duplicates, times_copied
 from .extractors import open_extractor
 from .model import examine_model
 from .open_model import open_model
@@ -83,6 +84,7 @@ def audit(
     planted: int = 200,
     listed: int = 100,
     fail_above: float | None = None,
+    drop_equal: bool = False,
     seed: int = 0,
     cache: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -101,6 +103,8 @@ def audit(
         planted: training images altered in each way to see what this audit would have found; 0: none.
         listed: pairs kept, worst first.
         fail_above: a share of copies; `report["failed"]` says whether the lower end of the interval lies above it.
+        drop_equal: whether held-out points that are equal to training points are left out. Only where they got there by mistake: if the source
+            has duplicates, fresh images are equal to training images as often.
         seed: of what is drawn.
         cache: folder in which decoded images, features and scores are kept, so that a killed audit goes on; None: memory.
         progress: told (text, done, total).
@@ -127,7 +131,7 @@ def audit(
     if model is not None:
         model, size = _opened(model, size)
     sets, resize = read_sets(generated, train, held_out, size=size, store=store)
-    work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, planted)
+    work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, planted, drop_equal)
     work.check()
     judged = {
         each.name: calibrate(each.generated.score, each.reference.score, rate, confidence=confidence)
@@ -152,7 +156,7 @@ def audit(
     report["verdict"] = verdict(report)
     report["machine"] = {"cores": cores(), "threads": threads_in_use(), "versions": versions()}
     report["seconds"] = round(time.monotonic() - begin, 1)
-    pairs = make_pairs(sets, work.scored, judged, joint, best, report["copied"], listed)
+    pairs = make_pairs(sets, work.scored, judged, joint, best, times_copied(work.train, rows[joint.flagged]), listed)
     return Audit(report, pairs, joint.p, joint.flagged)
 
 
@@ -212,6 +216,7 @@ class _Work:
     confidence: float
     seed: int
     planted: int
+    drop_equal: bool
 
     def check(self) -> None:
         """ValueError where the training points are too few, or the reference points for the rate."""
@@ -243,7 +248,13 @@ class _Work:
         index = None
         if self.store.folder is not None:
             index = self.store.folder / f"rows-{self.sets['train'].digest[:24]}.safetensors"
-        found = [Pixels(self.train, index)]
+        try:
+            found = [InPixels(self.train, index)]
+        except ValueError:  # what is kept of the rows is damaged: it is made anew
+            if index is None or not index.is_file():
+                raise
+            index.unlink()
+            found = [InPixels(self.train, index)]
         if "aligned" in self.search:
             found.append(Aligned(self.train.values, self.train.group.numpy(), keep=self._descriptors))
         found += [self._in_features(extractor) for extractor in self.extractors]
@@ -251,7 +262,7 @@ class _Work:
             "patches" in self.search
             and min(self.sets["train"].values.shape[-2:] if self.images else self.sets["train"].values.shape[-1:]) >= 16
         ):
-            found.append(Patches(self.train, self._parts()))
+            found.append(InParts(self.train, self._parts()))
         return found
 
     def _descriptors(self, count: int, dimension: int, make: Callable) -> np.ndarray:
@@ -326,16 +337,26 @@ class _Work:
 
     @cached_property
     def kept_reference(self) -> np.ndarray:
-        """Reference points that count, as row numbers."""
+        """Reference points that count, as row numbers: all of them, or those that are not equal to training points.
+
+        A fresh sample may be equal to a training point where the source has duplicates, and then held-out points are as often: they count.
+        """
         found = self._reference_scores(self.detectors[0])
-        kept = np.flatnonzero(found.score > 0) if "held_out" in self.sets else np.arange(len(found))
+        if "held_out" not in self.sets:
+            return np.arange(len(found))
+        different = np.flatnonzero(found.score > 0)
         need = math.ceil(1 / self.rate - 1e-9) - 1
-        if len(kept) < need:
+        if not len(different) or (self.drop_equal and len(different) < need):
             raise ValueError(
-                f"held_out = {self.sets['held_out'].name!r}: {len(found) - len(kept)} of its {len(found)} points are equal to training points, "
-                f"which leaves {len(kept)}; {need} others are needed for rate = {self.rate}"
+                f"held_out = {self.sets['held_out'].name!r}: {len(found) - len(different)} of its {len(found)} points are equal to "
+                f"training points, which leaves {len(different)}; points that were not trained on are needed, {need} for rate = {self.rate}"
             )
-        return kept
+        return different if self.drop_equal else np.arange(len(found))
+
+    @property
+    def equal(self) -> int:
+        """Held-out points that are equal to training points."""
+        return int((self._reference_scores(self.detectors[0]).score <= 0).sum()) if "held_out" in self.sets else 0
 
     def scores(self, detector: Detector, role: str, own: np.ndarray | None = None) -> Found:
         """What a detector says of a set, or of some training points, kept by content."""
@@ -348,19 +369,21 @@ class _Work:
             some = rows[start:stop]
             mine = None if own is None else some
             found = detector(values[some], mine) if features is None else detector.search(features[some], mine)
-            numbers = np.stack([found.score, found.row.astype(float), found.second.astype(float)], 1)
+            distance = getattr(found, "distance", None)
+            distance = np.full(len(found), np.nan) if distance is None else distance
+            numbers = np.stack([found.score, found.row.astype(float), found.second.astype(float), distance], 1)
             return numbers, [[start + i, how] for i, how in enumerate(found.how) if how]
 
         about = {"set": self.sets[role].digest, "train": self.sets["train"].digest, "detector": detector.name,
-                 "own": None if own is None else [self.seed, len(own)]}  # fmt: skip
+                 "own": None if own is None else sha256(np.ascontiguousarray(own, dtype="<i8").tobytes())}  # fmt: skip
         step = int(np.clip(AT_ONCE // max(1, values[0].size), 64, 4096))
         text = f"{detector.name}: searching for {role}"
-        kept = self.store.array("scores", about, len(rows), (3,), np.float64, produce, step=step, text=text)
+        kept = self.store.array("scores", about, len(rows), (4,), np.float64, produce, step=step, text=text)
         how = [""] * len(rows)
         for row, words in kept.notes:
             how[row] = words
-        score, row, second = np.array(kept.values).T
-        return Found(score, row.astype(int), second.astype(int), how)
+        score, row, second, distance = np.array(kept.values).T
+        return Found(score, row.astype(int), second.astype(int), how, distance)
 
     def matrix(self, which: str) -> np.ndarray:
         """Scores (m, J) of all detectors."""
@@ -372,20 +395,24 @@ class _Work:
         return {
             "size": shape[-1], "channels": shape[1] if self.images else None, "rate": self.rate, "confidence": self.confidence,
             "seed": self.seed, "resized": resize, "features": [each.name for each in self.extractors], "planted": self.planted,
+            "drop_equal": self.drop_equal,
         }  # fmt: skip
 
     def reference_words(self) -> dict:
         m = len(self.kept_reference)
         if "held_out" not in self.sets:
-            words = (f"no held-out set was given: {m} training points, each compared with all others, stand in for it; where the training set "
+            words = (f"no held-out set was given: {m} training points, each compared with all others that are not equal to it, stand in for it; where the training set "
                      "has near-duplicates this hides copies")  # fmt: skip
             return {"kind": "training, leave-one-out", "m": m, "words": words}
-        words, left = f"{m} held-out points", len(self.sets["held_out"]) - m
-        if left:
+        words, equal = f"{m} held-out points", self.equal
+        if equal and self.drop_equal:
+            words += f"; {equal} more are equal to training points, and are left out as trained on"
+        elif equal:
             words += (
-                f"; {left} more are equal to training points, and are left out: that set is not held out as a whole"
+                f"; {equal} of them are equal to training points: the source has duplicates, and such a copy is then no evidence, or "
+                "these were trained on, and are to be left out (drop_equal)"
             )
-        return {"kind": "held-out", "m": m, "words": words}
+        return {"kind": "held-out", "m": m, "words": words} | ({"equal": equal} if equal else {})
 
     def ratio(self, judged: dict[str, Calibrated]) -> dict:
         """The 1/9 rule to the letter, beside what it says of reference points, and of chance."""
@@ -428,8 +455,11 @@ class _Work:
             said = [each.detector(altered) for each in self.scored]
             judged = [calibrate(f.score, each.reference.score, self.rate) for f, each in zip(said, self.scored)]
             joint = calibrate(np.stack([f.score for f in said], 1), self.matrix("reference"), self.rate)
-            truth = self.train.group.numpy()[rows]
-            right = [c.flagged & (self.train.group.numpy()[f.row] == truth) for f, c in zip(said, judged)]
+            group = self.train.group.numpy()
+            sources = [group[rows], group[np.roll(rows, -1)]] if name == PARTIAL else [group[rows]]  # that one has two
+            right = [
+                c.flagged & np.any([group[f.row] == each for each in sources], axis=0) for f, c in zip(said, judged)
+            ]
             shares = {each.name: interval(self._share(ok)) for each, ok in zip(self.scored, right)}
             words = "the training point itself" if alter is None else WORDS[name]
             found.append(
@@ -447,11 +477,8 @@ class _Work:
         return wilson_interval(int(flags.sum()), len(flags), self.confidence)
 
     def _primary(self) -> Scored:
-        """The detector for questions about all sets: the first in features, else in aligned pixels."""
-        return next(
-            (each for each in self.scored if isinstance(each.detector, InFeatures)),
-            self.scored[min(1, len(self.scored) - 1)],
-        )
+        """The detector that measures distances: the first in features, else in pixels."""
+        return next((each for each in self.scored if isinstance(each.detector, InFeatures)), self.scored[0])
 
     def twins(self, judged: dict[str, Calibrated]) -> tuple[np.ndarray | None, int]:
         """Training points drawn at random: whether the nearest other one passes as a copy; and how many."""
@@ -469,8 +496,8 @@ class _Work:
         ours, theirs = primary.generated, primary.reference
         matched = np.unique(np.concatenate([ours.row, theirs.row]))
         own = self.scores(primary.detector, "train", matched)
-        nearest_other = dict(zip(matched.tolist(), own.score))
-        shares = [distribution.authenticity(each.score, np.array([nearest_other[r] for r in each.row.tolist()]), confidence)
+        reach = dict(zip(matched.tolist(), own.distance))
+        shares = [distribution.authenticity(each.distance, np.array([reach[r] for r in each.row.tolist()]), confidence)
                   for each in (ours, theirs)]  # fmt: skip
         beside = "held-out points" if "held_out" in self.sets else "training points, each against the others"
         rows = [{"name": "Authenticity", "label": f"share of authentic samples ({primary.name})", "generated": interval(shares[0]),
@@ -478,7 +505,7 @@ class _Work:
                  "words": "Samples farther from their nearest training point than that one is from its own nearest other."}]  # fmt: skip
         extractor = next((e for e in self.extractors if e.name == primary.name), None)
         flat = (lambda role: self.of(role, extractor)) if extractor else self._flat
-        rows.append(self._three_sample(primary, flat, beside))
+        rows.append(self._three_sample(primary.name, ours.distance, theirs.distance, flat, beside))
         if "held_out" not in self.sets:
             return rows, None
         sets = [flat(role) for role in ("generated", "held_out", "train")]
@@ -487,25 +514,27 @@ class _Work:
         return rows + more, _quality(more, joint)
 
     def _flat(self, role: str) -> np.ndarray:
+        """The values of a set, (n, D), as they are: bytes of images, so that no copy of a large set is made."""
         values = self.sets[role].values
-        return values.reshape(len(values), -1).astype(np.float32) / (127.5 if self.images else 1)
+        return values.reshape(len(values), -1)
 
-    def _three_sample(self, primary: Scored, flat, beside: str) -> dict:
-        ours, theirs = primary.generated, primary.reference
+    def _three_sample(self, name: str, ours: np.ndarray, theirs: np.ndarray, flat, beside: str) -> dict:
         cells = None
         if "held_out" in self.sets:
             (a, b), share = distribution.cells_of(
                 flat("train"), flat("generated"), flat("held_out")[self.kept_reference], seed=self.seed
             )
             cells = a, b, share
-        statistic, p, count = distribution.three_sample_test(ours.score, theirs.score, cells)
+        statistic, p, count = distribution.three_sample_test(ours, theirs, cells)
         words = "Below 0: generated points lie nearer to the training set than " + beside + " do."
-        return {"name": "C_T", "label": f"three-sample test ({primary.name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
+        return {"name": "C_T", "label": f"three-sample test ({name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
                 "held_out": interval(0.0), "beside": "no difference", "words": words}  # fmt: skip
 
 
 def _taken(found: Found, rows: np.ndarray) -> Found:
-    return Found(found.score[rows], found.row[rows], found.second[rows], [found.how[i] for i in rows])
+    return Found(
+        found.score[rows], found.row[rows], found.second[rows], [found.how[i] for i in rows], found.distance[rows]
+    )
 
 
 def _quality(rows: list[dict], joint: Calibrated) -> dict | None:

@@ -18,6 +18,10 @@ from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_inte
 
 AT_ONCE = 2**22  # comparisons at a time
 TINY = 1e-30
+FAR = (
+    3  # times the unit of a detector: no farther from its median lies the hundredth of the points with the least scores
+)
+LEAST_UNIT = 0.01  # of logarithmic scores, for detectors that give nearly all points the same
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Calibrated:
         flagged: (m,) bool, p <= rate.
         found: share of flagged samples, Wilson's interval.
         false_alarms: share of fresh samples that would be flagged, over the draw of the reference points.
-        excess: found minus false_alarms.
+        excess: share of copies: (found - false_alarms) / (1 - false_alarms), for false alarms come from the samples that are no copies.
         threshold: score below which a sample is flagged, with the interval of that quantile; NaN for several detectors together.
     """
 
@@ -57,9 +61,11 @@ def joint_p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """p-values of samples by J detectors together: by the one that finds a sample most unusual.
 
     Full conformal inference (Vovk et al. 2005): sample x joins the reference points; each detector's logarithmic scores are centred at their
-    median and divided by the distance to their lower decile, both of all m' + 1 points; the statistic of a point is the least over detectors, and
+    median and divided by a unit, both of all m' + 1 points; the statistic of a point is the least over detectors, and
     p the rank of x's among all. As x is treated like every other point, p is exact at every m', for dependent detectors too; and
     as the statistic is a distance, not a rank, a copy that one detector alone sees stands out beyond what the others find by chance.
+    The unit is the distance to the lower decile, or a third of that to the lower hundredth where this is more: a detector that says something
+    of few points alone (most have no textured part) would else drown all others.
 
     Args:
         scores: (m, J) of the samples, >= 0.
@@ -68,14 +74,13 @@ def joint_p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     Returns:
         (m,).
     """
-    x, r = (np.log(np.maximum(each, TINY)) for each in (scores, reference))
+    x, r = _logarithms(scores, reference)
     (m, _), (n, detectors) = x.shape, r.shape
     ordered, counts = np.sort(r, axis=0), np.empty(m, int)
     step = max(1, AT_ONCE // max(1, n * detectors))
     for start in range(0, m, step):
         part = x[start : start + step]
-        middle, low = (_with_one_more(ordered, part, int(share * (n + 1))) for share in (0.5, 0.1))
-        unit = np.maximum(middle - low, TINY)
+        middle, unit = _middle_and_unit(ordered, part)
         theirs = ((r[None] - middle[:, None]) / unit[:, None]).min(2)
         counts[start : start + step] = (theirs <= ((part - middle) / unit).min(1)[:, None]).sum(1)
     return (1 + counts) / (n + 1)
@@ -83,16 +88,28 @@ def joint_p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 def most_unusual(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The detector that finds each sample most unusual, (m,): its number. Arguments as in `joint_p_values`, and its statistic."""
-    x, r = (np.log(np.maximum(each, TINY)) for each in (scores, reference))
-    middle, low = np.quantile(r, 0.5, axis=0), np.quantile(r, 0.1, axis=0)
-    return ((x - middle) / np.maximum(middle - low, TINY)).argmin(1)
+    x, r = _logarithms(scores, reference)
+    middle, unit = _middle_and_unit(np.sort(r, axis=0), x)
+    return ((x - middle) / unit).argmin(1)
+
+
+def _logarithms(scores: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.log(np.maximum(scores, TINY)), np.log(np.maximum(reference, TINY))
+
+
+def _middle_and_unit(ordered: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and unit of the columns of `ordered` (n, J), sorted, with one more point each, x (m, J): (m, J) each."""
+    n = len(ordered)
+    middle, low = (_with_one_more(ordered, x, int(share * (n + 1))) for share in (0.5, 0.1))
+    least = _with_one_more(ordered, x, max(1, int(0.01 * (n + 1))))
+    return middle, np.maximum(np.maximum(middle - low, (middle - least) / FAR), LEAST_UNIT)
 
 
 def _with_one_more(ordered: np.ndarray, x: np.ndarray, place: int) -> np.ndarray:
     """Order statistic number `place` of the columns of `ordered` (n, J) with one more point each, x (m, J) -> (m, J)."""
-    above = ordered[min(place, len(ordered) - 1)]
-    below = ordered[max(place - 1, 0)]
-    return np.clip(x, below, above) if place < len(ordered) else np.maximum(x, ordered[-1])
+    if place >= len(ordered):
+        return np.maximum(x, ordered[-1])
+    return np.clip(x, ordered[place - 1] if place else -np.inf, ordered[place])
 
 
 def calibrate(scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, confidence: float = 0.95) -> Calibrated:
@@ -126,7 +143,17 @@ def calibrate(scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, 
         if scores.ndim == 1
         else IntervalEstimate(*[math.nan] * 3, confidence)
     )
-    return Calibrated(p, flagged, found, false_alarms, found.minus(false_alarms), threshold)
+    return Calibrated(p, flagged, found, false_alarms, share_of_copies(found, false_alarms), threshold)
+
+
+def share_of_copies(found: IntervalEstimate, false_alarms: IntervalEstimate) -> IntervalEstimate:
+    """Share of copies, all of them found, where others are found with the chance `false_alarms`: (found - false_alarms) / (1 - false_alarms).
+
+    The interval is that of the difference, divided likewise.
+    """
+    difference, fresh = found.minus(false_alarms), 1 - false_alarms.value
+    low, high = (end / fresh for end in difference.ends)
+    return IntervalEstimate(difference.value / fresh, low, min(high, 1.0), found.confidence)
 
 
 def beta_interval(k: int, m: int, confidence: float) -> IntervalEstimate:

@@ -13,7 +13,7 @@ from .drawing import (
     COLORS,
     KINDS,
     WIDTH,
-    Frame,
+    ChartFrame,
     broken,
     color_of,
     lettering,
@@ -75,7 +75,7 @@ def histogram(
     key = [("bar", 0, labels[0]), ("outline", 1, labels[1])] + (
         [("threshold", 0, f"threshold {number(at)}")] if at is not None else []
     )
-    frame = Frame(name, about, (low, high), (0.0, top), len(key), log_x=log, root_y=True)
+    frame = ChartFrame(name, about, (low, high), (0.0, top), len(key), log_x=log, root_y=True)
     x, y = frame.x, frame.y
     inner = []
     if None not in strip and strip[0] < strip[1] and (strip[0] > 0 or not log):
@@ -117,7 +117,7 @@ def intervals(rows: Sequence[tuple[str, object]], *, name: str, about: str, x_la
     rows = [(label, *estimate(value)) for label, value in rows]
     rows = [row for row in rows if row[1] is not None]
     top = max([v for _, *values in rows for v in values if v is not None], default=0.0) or 0.01
-    frame = Frame(
+    frame = ChartFrame(
         name, about, (0.0, min(1.05 * top, max(top, 1.0))), None, 0, plot_height=max(38.0 * len(rows), 38.0), left=12.0
     )
     inner = []
@@ -146,7 +146,7 @@ def scatter(points: Sequence[tuple[str, object, object]], *, name: str, about: s
     full = [(label, estimate(x), estimate(y)) for label, x, y in points]
     full = [row for row in full if row[1][0] is not None and row[2][0] is not None]
     top = max([v for _, _, y in full for v in y if v is not None], default=0.0) or 1.0
-    frame = Frame(
+    frame = ChartFrame(
         name, about, span_of([v for _, x, _ in full for v in x], bare=True), (0.0, 1.1 * top), len(full), root_y=True
     )
     inner = []
@@ -198,7 +198,7 @@ def lines(
     place = [finite(value) for value in x]
     found = {label: [_drawable(value, log) for value in values] for label, values in series.items()}
     values = [v for row in found.values() for one in row for v in one]
-    frame = Frame(
+    frame = ChartFrame(
         name, about, span_of(place, bare=True), span_of(values, log=log, bare=not zero), len(series), log_y=log
     )
     inner = []

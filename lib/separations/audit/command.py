@@ -80,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pairs", type=int, default=100, help="pairs shown (default: %(default)s)")
     parser.add_argument(
+        "--drop-equal",
+        action="store_true",
+        help="leave out held-out images that are equal to training images: they got there by mistake",
+    )
+    parser.add_argument(
         "--fail-above",
         type=float,
         metavar="SHARE",
@@ -100,7 +105,7 @@ def _audit(options: argparse.Namespace) -> int:
             found = audit(
                 options.generated, options.train, options.held_out, features=[] if features == ["none"] else features,
                 search=options.search or SEARCHES, size=options.size, rate=options.rate, confidence=options.confidence, model=options.model, planted=options.planted,
-                listed=options.pairs, fail_above=options.fail_above, seed=options.seed, cache=options.cache or folder / CACHE,
+                listed=options.pairs, fail_above=options.fail_above, drop_equal=options.drop_equal, seed=options.seed, cache=options.cache or folder / CACHE,
                 progress=bar,
             )  # fmt: skip
             write_report(folder, found)

@@ -31,12 +31,14 @@ class Found:
         row: (m,) int64, the training point that it is nearest to.
         second: (m,) int64, the next one that differs from it.
         how: (m,) words on what was done to the training point, "" for nothing.
+        distance: (m,) to that point, in the values or in features; None for a detector that measures no distance.
     """
 
     score: np.ndarray
     row: np.ndarray
     second: np.ndarray
     how: list[str] = field(repr=False)
+    distance: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.score)
@@ -79,16 +81,18 @@ def as_points(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(values).reshape(len(values), -1))
 
 
-def _in_pieces(values: np.ndarray, own: Tensor | None, rows: Rows, group: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def _in_pieces(
+    values: np.ndarray, own: Tensor | None, rows: Rows, group: Tensor, owner: Tensor | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """`two_nearest_distinct`, so many queries at a time."""
     found = [
-        two_nearest_distinct(as_points(values[i : i + AT_ONCE]), rows, group, own=None if own is None else own[i : i + AT_ONCE])
+        two_nearest_distinct(as_points(values[i : i + AT_ONCE]), rows, group, own=None if own is None else own[i : i + AT_ONCE], owner=owner)
         for i in range(0, len(values), AT_ONCE)
     ]  # fmt: skip
     return tuple(torch.cat(each).numpy() for each in zip(*found))
 
 
-class Pixels:
+class InPixels:
     """d_1^2 / d_2^2, the squared distances to the nearest training point and to the next distinct one: the number in the 1/9 rule."""
 
     name, label, unit = "pixels", "pixels, place by place", "d1²/d2²"
@@ -101,7 +105,7 @@ class Pixels:
     def __call__(self, values: np.ndarray, own: np.ndarray | None = None) -> Found:
         distance, index = _in_pieces(values, self.train.own(own), self.rows, self.train.group)
         ratio = np.square(distance[:, 0] / np.maximum(distance[:, 1], np.finfo(float).tiny))
-        return Found(ratio, index[:, 0], index[:, 1], [""] * len(values))
+        return Found(ratio, index[:, 0], index[:, 1], [""] * len(values), distance[:, 0])
 
 
 class InFeatures:
@@ -128,9 +132,8 @@ class InFeatures:
         """The same for points whose features (m, D) are known."""
         queries = torch.from_numpy(np.array(features))
         distance, index = two_nearest_distinct(queries, self.rows, self.train.group, own=self.train.own(own))
-        return Found(
-            distance[:, 0].square().numpy() / 2, index[:, 0].numpy(), index[:, 1].numpy(), [""] * len(features)
-        )
+        d1 = distance[:, 0].numpy()
+        return Found(d1**2 / 2, index[:, 0].numpy(), index[:, 1].numpy(), [""] * len(features), d1)
 
 
 def unit_features(values: np.ndarray, extractor: Extractor) -> np.ndarray:
@@ -140,7 +143,7 @@ def unit_features(values: np.ndarray, extractor: Extractor) -> np.ndarray:
     return torch.nn.functional.normalize(found, dim=1).numpy()
 
 
-class Patches:
+class InParts:
     """Parts copied from one training image: the 1/9 rule on each of 4 x 4 parts against the same part of all training images.
 
     The score is the mean ratio of the textured parts that the rule calls copies of one training image, that from which most of them are, halved
@@ -171,10 +174,9 @@ class Patches:
             who = np.flatnonzero(textured) if self.usable[place] else np.empty(0, int)
             if not len(who):
                 continue
-            group = self.groups[place]
-            mine = None if own is None else group[torch.as_tensor(own[who])]
-            try:
-                distance, index = _in_pieces(part[who], mine, self.parts[place], group)
+            group, mine = self.groups[place], self.train.own(None if own is None else own[who])
+            try:  # of training points only they themselves are left out: others with an equal part are as near as they are to fresh images
+                distance, index = _in_pieces(part[who], mine, self.parts[place], group, self.train.group)
             except ValueError:  # fewer than three distinct parts at this place
                 continue
             ratio[who, place] = np.square(distance[:, 0] / np.maximum(distance[:, 1], np.finfo(float).tiny))

@@ -12,6 +12,7 @@ from ..numerics.intervals import IntervalEstimate, wilson_interval
 from .record import interval
 
 MOST = 1000  # points of a set in the measures that compare all pairs
+PREDICTED = 4096  # points whose cell is found at a time
 CELLS = 30  # of the training set, in C_T
 LEAST_IN_CELL = 5  # points of either set, for a cell to count
 
@@ -77,19 +78,27 @@ def cells_of(
     """The cell of each point of the other sets, and the share of training points in each cell: k-means of the training features.
 
     Args:
-        train: (n, D) features.
-        others: (m, D) each.
+        train: (n, D) features, or bytes of images.
+        others: (m, D) each, likewise.
         seed: of the first centres.
         most: training points that the cells are made from.
     """
     from sklearn.cluster import MiniBatchKMeans
 
     rows = np.unique(np.linspace(0, len(train) - 1, min(len(train), check_count(most, "most"))).astype(int))
-    some = np.array(train[rows])
+    some = floats(train[rows])
     count = max(1, min(CELLS, len(some) // 20))
     means = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=1024).fit(some)
     share = np.bincount(means.predict(some), minlength=count) / len(some)
-    return [means.predict(np.array(each)) for each in others], share
+    cells = [
+        [means.predict(floats(each[i : i + PREDICTED])) for i in range(0, len(each), PREDICTED)] for each in others
+    ]
+    return [np.concatenate(each) for each in cells], share
+
+
+def floats(points: np.ndarray) -> np.ndarray:
+    """Points in floating point, a copy: bytes of images are divided by 127.5."""
+    return points.astype(np.float32) / np.float32(127.5) if points.dtype == np.uint8 else np.array(points)
 
 
 def quality_measures(
@@ -106,7 +115,7 @@ def quality_measures(
     training points against the same reference points: what a perfect model would get. All at equal counts.
 
     Args:
-        generated, reference, train: (m, D) features of one extractor.
+        generated, reference, train: (m, D) features of one extractor, or bytes of images.
         name: of the extractor.
         words: what the reference points are.
         seed: of what is drawn where a set is larger than needed.
@@ -119,14 +128,14 @@ def quality_measures(
     if count < 12:
         return []
     random = np.random.default_rng([seed, 7])
-    sets = [Features(torch.from_numpy(np.array(each[np.sort(random.permutation(len(each))[:count])])), name, said)
+    sets = [Features(torch.from_numpy(floats(each[np.sort(random.permutation(len(each))[:count])])), name, said)
             for each, said in ((generated, "generated"), (reference, words), (train, "training"))]  # fmt: skip
     found = []
     for say, measure in MEASURES:
         ours, theirs = (measure(each, sets[1], confidence) for each in (sets[0], sets[2]))
-        for a, b in zip(ours, theirs):
+        for a, b, said in zip(ours, theirs, say):
             found.append({"name": a.label.split(" (")[0], "label": f"{a.label}, {count} points each", "generated": interval(a),
-                          "held_out": interval(b), "beside": f"training points against {words}", "words": say})  # fmt: skip
+                          "held_out": interval(b), "beside": f"training points against {words}", "words": said})  # fmt: skip
     ours, theirs = (frechet(each, sets[1], confidence) for each in (sets[0], sets[2]))
     free = [interval(2 * each.value - each.at_half) for each in (ours, theirs)]
     found.append({"name": "Fréchet distance, extrapolated", "label": f"twice {ours.label} minus its mean on halves: the bias of "
@@ -142,10 +151,11 @@ def frechet(samples: Features, reference: Features, confidence: float):
 
 
 MEASURES = (
-    ("Precision: share of generated points that look real. Recall: share of real points that the model reaches.",
+    (("Share of generated points that look like real ones.", "Share of real points that the model reaches."),
      lambda x, y, c: precision_recall(x, y, confidence=c)),
-    ("Density and coverage: the same two questions, less moved by outliers.", lambda x, y, c: density_coverage(x, y, confidence=c)),
-    ("Distance of the two laws, without bias; 0 for equal laws.", lambda x, y, c: (kernel_distance(x, y, confidence=c),)),
-    ("Distance of two normal laws with the moments of the sets; grows with fewer points.",
+    (("As precision, less moved by outliers; 1 for equal laws.", "As recall, less moved by outliers."),
+     lambda x, y, c: density_coverage(x, y, confidence=c)),
+    (("Distance of the two laws, without bias; 0 for equal laws.",), lambda x, y, c: (kernel_distance(x, y, confidence=c),)),
+    (("Distance of two normal laws with the moments of the sets; larger with fewer points.",),
      lambda x, y, c: (frechet(x, y, c),)),
 )  # fmt: skip

@@ -15,7 +15,7 @@ KEY = 18.0  # height of a line of the key
 Scale = Callable[[float], float]
 
 
-class Frame:
+class ChartFrame:
     """Axes around a plotting area; x and y take values to their places."""
 
     def __init__(self, name, about, x, y, keys, *, log_x=False, log_y=False, root_y=False, plot_height=None, left=LEFT):

@@ -33,6 +33,12 @@ def duplicates(train: TrainingSet, near: np.ndarray | None, asked: int, confiden
     return {"exact_groups": len(several), "exact_copies": int((several - 1).sum()), "near": share, "words": words}
 
 
+def times_copied(train: TrainingSet, rows: np.ndarray) -> np.ndarray:
+    """How often each training point, or an equal one, is copied, (n,); rows: (f,) training points that samples are copies of."""
+    group = train.group.numpy()
+    return np.bincount(group[rows], minlength=int(group.max()) + 1)[group]
+
+
 def copied(train: TrainingSet, rows: np.ndarray, labels: list[str], confidence: float) -> dict:
     """How often each training point is copied, and whether those that stand in the set several times are copied more.
 

@@ -66,7 +66,7 @@ def open_model(
     mean: float | None = None,
     std: float | None = None,
     name: str | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
 ) -> OpenedModel:
     """A trained model as a function denoise(x, sigma) on x = x0 + sigma eps.
 
@@ -79,7 +79,7 @@ def open_model(
         mean, std: what was subtracted from the training images, and what they were divided by; None: what the recipe in the
             checkpoint says, else 0 and 1.
         name: for tables; None: that of the file or the folder.
-        device: where the network runs; answers come back to that of x.
+        device: where the network runs; answers come back to that of x. None: the CPU, and a `Denoiser` at hand stays as it is.
 
     Returns:
         An `OpenedModel`, with attributes `name`, `event_shape` and `sigma_range`.
@@ -98,7 +98,7 @@ def open_model(
     elif path.is_dir():
         if mean is not None or std is not None:
             raise ValueError(f"mean = {mean}, std = {std}: a pipeline has images in [-1, 1], None is needed")
-        return OpenedModel(*open_pipeline(path, device, name))
+        return OpenedModel(*open_pipeline(path, device or "cpu", name))
     elif path.suffix in PICKLED:
         raise ValueError(
             f"source = {str(source)!r}: {path.suffix} files are pickled, and unpickling runs whatever code is in them; "
@@ -110,6 +110,7 @@ def open_model(
             f"{', '.join(recipes.NAMES)} is needed"
         )
     model, facts = checkpoints.load_model(path)
+    model.eval()
     if mean is None or std is None:
         found = _moments(facts.get("recipe"), str(source))
         mean, std = (given if given is not None else other for given, other in zip((mean, std), found))
@@ -135,7 +136,8 @@ def _of_denoiser(model: Denoiser, name: str, mean: float, std: float, device) ->
     if model.copies is not None:
         raise ValueError(f"source is a stack of {model.copies} networks: one of them, model.copy(i), is needed")
     mean, std, schedule = check_real(mean, "mean"), check_positive(std, "std"), model.schedule
-    model = model.to(device).eval()
+    device = model.mean.device if device is None else device
+    model = model.to(device)
     last = math.inf if math.isinf(schedule.t_max) else std * math.exp(-float(schedule.log_snr(schedule.t_max)) / 2)
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:

@@ -165,6 +165,17 @@ def copied_section(report: object) -> str:
     return section("copied", "Who is copied", body)
 
 
+def _text(row: dict, key: str) -> str:
+    """What stands there, if it is text."""
+    return row[key] if isinstance(row.get(key), str) else ""
+
+
+def _rest(row: dict) -> str:
+    """The label of a measure without its name."""
+    label, name = _text(row, "label"), _text(row, "name")
+    return label[len(name) :].strip(" ,") if label.lower().startswith(name.lower()) else label
+
+
 def distribution_section(report: object) -> str:
     """Measures of the whole distribution beside those of the held-out set, and quality beside copying."""
     found, quality, against = rows(report, "distribution"), part(report, "quality"), reference_name(report)
@@ -172,14 +183,14 @@ def distribution_section(report: object) -> str:
     if found:
         lines = [
             [
-                plain(plain_label(one)),
+                f'<div class="wide">{plain(_text(one, "name") or "measure")}<br><small>{plain(_rest(one), 300)}</small></div>',
                 measure(one.get("generated")),
-                measure(one.get("held_out")),
+                f"{measure(one.get('held_out'))}<br><small>{plain(_text(one, 'beside') or against)}</small>",
                 plain(one.get("words"), 600),
             ]
             for one in found
         ]
-        heads = ["measure", "generated", "held-out", "what it says"]
+        heads = ["measure", "generated", "beside", "what it says"]
         body.append(table("Measures of the distribution, with intervals", heads, lines, ["", "num", "num", "words"]))
     else:
         body.append(said("No measure of the distribution was taken."))

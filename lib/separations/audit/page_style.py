@@ -45,6 +45,7 @@ th,td{text-align:left;vertical-align:top;padding:.4rem 1rem .4rem 0;border-botto
 thead th{border-bottom:2px solid var(--ink);vertical-align:bottom}
 td.num,th.num{text-align:right;white-space:nowrap;padding-left:.5rem}
 th[scope=row]{font-weight:600;min-width:7.5rem;max-width:22rem;overflow-wrap:break-word}
+th div.wide{min-width:13rem;font-weight:600}th small{font-weight:400;color:var(--soft)}td small{color:var(--soft);white-space:normal}
 td.words{min-width:16rem;color:var(--soft);font-size:.9rem}
 td bdi,th bdi{display:inline-block;max-width:22rem;overflow-wrap:break-word}
 details{margin:.8rem 0}summary{cursor:pointer;color:var(--link);padding:.2rem 0}

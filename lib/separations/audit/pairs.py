@@ -8,7 +8,7 @@ from .sets import AuditSet
 
 
 def make_pairs(
-    sets: dict[str, AuditSet], scored: list, judged: dict[str, Calibrated], joint: Calibrated, best: np.ndarray, copied: dict, listed: int
+    sets: dict[str, AuditSet], scored: list, judged: dict[str, Calibrated], joint: Calibrated, best: np.ndarray, times: np.ndarray, listed: int
 ) -> list[dict]:  # fmt: skip
     """The `listed` samples with the least p-values, those that all detectors find nearer first.
 
@@ -18,7 +18,7 @@ def make_pairs(
         judged: by detector.
         joint: of all detectors together.
         best: (m,) the detector that says most against each sample.
-        copied: `report["copied"]`, for how often each training point is copied.
+        times: (n,) how often each training point is copied, see `duplicates.times_copied`.
         listed: how many.
 
     Returns:
@@ -26,13 +26,12 @@ def make_pairs(
     """
     ranks = np.mean([each.generated.score.argsort(kind="stable").argsort(kind="stable") for each in scored], axis=0)
     order = np.lexsort((ranks, joint.p))[:listed]
-    times = {row["train"]: row["times"] for row in copied["rows"]}
     return [
         _pair(sets, scored, judged, joint, int(i), scored[best[i]], rank + 1, times) for rank, i in enumerate(order)
     ]
 
 
-def _pair(sets, scored, judged, joint: Calibrated, i: int, by, rank: int, times: dict[str, int]) -> dict:
+def _pair(sets, scored, judged, joint: Calibrated, i: int, by, rank: int, times: np.ndarray) -> dict:
     generated, train = sets["generated"], sets["train"]
     row, second = int(by.generated.row[i]), int(by.generated.second[i])
     sample, original, other = generated.values[i], train.values[row], train.values[second]
@@ -41,6 +40,14 @@ def _pair(sets, scored, judged, joint: Calibrated, i: int, by, rank: int, times:
         "p": float(joint.p[i]), "found": bool(joint.flagged[i]),
         "by": [each.name for each in scored if judged[each.name].flagged[i]], "how": by.generated.how[i],
         "scores": {each.name: float(each.generated.score[i]) for each in scored}, "sample_row": i, "train_row": row,
-        "times": times.get(train.labels[row], 0),
-        "images": pair_pictures(sample, original, other),
+        "times": int(times[row]),
+        "images": pair_pictures(sample, original, other) | _mirrored(sample, original, other, by.generated.how[i]),
     }  # fmt: skip
+
+
+def _mirrored(sample: np.ndarray, original: np.ndarray, other: np.ndarray, how: str) -> dict:
+    """The training image as it was found in the sample, and the difference to it, where it is its mirror image; else nothing."""
+    if "flipped" not in how or original.ndim != 3:
+        return {}
+    found = pair_pictures(sample, np.ascontiguousarray(original[..., ::-1]), other)
+    return {"aligned": found["train"], "difference": found["difference"]}

@@ -12,9 +12,10 @@ from pathlib import Path
 from ..files import write_whole
 from .auditing import FORMAT, Audit
 from .page import page
+from .sources import LOCK, PAIRS
 
 REPORT, PAGE, LOG = "report.json", "report.html", "audit.log"
-TABLE, PARQUET = "pairs.csv", "pairs.parquet"
+TABLE, PARQUET = "pairs.csv", PAIRS
 COLUMNS = ("rank", "sample", "train", "second", "p", "found", "by", "how", "sample_row", "train_row", "times")
 
 
@@ -34,7 +35,7 @@ def opened_folder(folder: str | Path) -> Iterator[Path]:
         raise ValueError(f"out = {str(folder)!r} is a file: a folder is needed")
     folder.mkdir(parents=True, exist_ok=True)
     _check_ours(folder)
-    with (folder / ".audit.lock").open("a") as handle:
+    with (folder / LOCK).open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -47,6 +48,8 @@ def opened_folder(folder: str | Path) -> Iterator[Path]:
 def _check_ours(folder: Path) -> None:
     """ValueError where files stand that we would overwrite, and that are not a former report."""
     names = [name for name in (REPORT, PAGE, TABLE, PARQUET) if (folder / name).exists()]
+    if (folder / LOCK).exists() and not (folder / REPORT).exists():
+        return  # an audit began here, and was killed before its report.json, which comes last
     try:
         ours = json.loads((folder / REPORT).read_text(encoding="utf-8"))["format"] == FORMAT
     except (OSError, ValueError, KeyError, TypeError):

@@ -4,11 +4,13 @@ Each reader makes a `Source`, from which pieces are read as they are wanted. Not
 passed over with its name and the reason, never silently.
 """
 
+import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ from ..data.sources import SPECS
 from ..files import sha256
 from ..numerics.checks import shown
 
+PAIRS, LOCK = "pairs.parquet", ".audit.lock"  # a table of a report, and what stands beside it
+SPLITS = ("train", "validation", "valid", "val", "test")
 ARRAYS, TABLES = (".npy", ".npz", ".safetensors"), (".parquet", ".arrow")
 KEYS = (
     "x",
@@ -32,6 +36,8 @@ KEYS = (
 )  # names of arrays that are taken where a file holds several
 NUMPY_OF = {"U8": "<u1", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 CHANNELS = (1, 3, 4)
+OBLONG = 20  # times as long as wide, and more, are signals of several channels
+UNDERSHOOT = -0.25  # that far below 0 reach images in [0, 1] that were resized or decoded, and not clipped
 PEEK = 32  # images looked at before the size is settled
 
 Square = Callable[[int], np.ndarray]  # side -> uint8 (side, side, 3); ValueError says what is wrong with the image
@@ -82,16 +88,15 @@ def open_source(given: object, role: str) -> Source:
     if isinstance(given, Source):
         return given
     if isinstance(given, Tensor):
-        given = given.detach().cpu()
-        given = (given.float() if given.dtype == torch.bfloat16 else given).numpy()
+        given = _plain(given, role)
     if isinstance(given, np.ndarray):
-        about = sha256(np.ascontiguousarray(given).tobytes()) if given.dtype != object else ""
+        about = digest_of(given) if given.dtype != object else ""
         return _of_array(given, role, f"{type(given).__name__} {given.shape}", lambda: about)
     if not isinstance(given, str | os.PathLike) or not os.fspath(given) or "\0" in os.fsdecode(given):
         raise ValueError(f"{role} = {shown(given)}: a path, the name of a data set, a tensor or an array is needed")
     text = os.fsdecode(given)
-    bare, _, key = text.partition("::")
-    path = Path(bare).expanduser()
+    bare, _, key = (text, "", "") if os.path.exists(text) else text.partition("::")
+    path = Path(os.path.expanduser(bare))
     if not path.exists():
         return _by_name(text, role)
     if path.is_dir():
@@ -111,9 +116,8 @@ def open_source(given: object, role: str) -> Source:
 def _folder(path: Path, role: str, key: str) -> Source:
     parts, notes = find_images(path)
     if not parts:
-        tables = sorted(p for ending in TABLES for p in path.rglob(f"*{ending}") if not p.name.startswith("."))
-        if tables:
-            return _table(tables, role, key, str(path))
+        if tables := _tables_in(path):
+            return _table(tables, role, key, f"{path}::{key}" if key else str(path), _splits(path, tables))
         arrays = sorted(p.name for p in path.iterdir() if p.suffix.lower() in ARRAYS)
         hint = f"; it holds {arrays[0]}: name that file" if arrays else f" ({'; '.join(notes)})" if notes else ""
         raise ValueError(f"{role} = {str(path)!r}: no image in it or below it{hint}")
@@ -127,6 +131,22 @@ def _folder(path: Path, role: str, key: str) -> Source:
 
     return Source(role, str(path), "images", len(files), names.__getitem__, _stamp_of(files),
                   _side_of_files(files), image, notes=notes)  # fmt: skip
+
+
+def _tables_in(path: Path) -> list[Path]:
+    """The tables in a folder and below it; neither hidden ones, nor those that a report of ours wrote."""
+    found = sorted(p for ending in TABLES for p in path.rglob(f"*{ending}") if p.is_file())
+    return [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)
+            and not (p.name == PAIRS and (p.parent / LOCK).exists())]  # fmt: skip
+
+
+def _splits(path: Path, tables: Sequence[Path]) -> list[str]:
+    """A note where tables of several splits, by the names of Hugging Face, are read as one set."""
+    parts = [re.split(r"[^a-z]+", "/".join(each.relative_to(path).parts).lower()) for each in tables]
+    found = [split for split in SPLITS if any(split in each for each in parts)]
+    if len(found) < 2:
+        return []
+    return [f"tables of the splits {', '.join(found)} are read as one set: name one file, or a folder with one split, to read that alone"]  # fmt: skip
 
 
 def _stamp_of(files: Sequence[Path]) -> Callable[[], str]:
@@ -202,8 +222,32 @@ def _safetensors(path: Path, key: str, role: str) -> np.ndarray:
     return np.memmap(path, NUMPY_OF[about["dtype"]], "r", 8 + length + about["data_offsets"][0], tuple(about["shape"]))
 
 
+def _plain(given: Tensor, role: str) -> np.ndarray:
+    """A tensor as an array."""
+    try:
+        given = given.detach().cpu()
+        narrow = given.is_floating_point() and given.dtype not in (torch.float16, torch.float32, torch.float64)
+        return (given.float() if narrow else given).resolve_conj().resolve_neg().numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{role} = tensor {given.dtype} {tuple(given.shape)} cannot be read ({reason}): a dense one is needed") from error  # fmt: skip
+
+
+def digest_of(array: np.ndarray) -> str:
+    """SHA-256 of the values of an array in C order, some rows at a time: a memory map may be larger than memory."""
+    digest, step = (
+        hashlib.sha256(array.dtype.str.encode()),
+        max(1, 2**24 // max(1, array[:1].nbytes)) if array.ndim else 1,
+    )
+    for start in range(0, len(array) if array.ndim else 0, step):
+        digest.update(np.ascontiguousarray(array[start : start + step]).tobytes())
+    return digest.hexdigest()
+
+
 def _of_array(array: np.ndarray, role: str, name: str, stamp: Callable[[], str]) -> Source:
     what = f"{role} = {name}: an array {array.dtype} {array.shape}"
+    if array.ndim == 3 and array.shape[1] == 1 and array.shape[2] > 1 and array.dtype.kind == "f":
+        array = array[:, 0]  # (n, 1, length), as convolutions take signals
     images, layout = _layout(array, what)
     if len(array) == 0:
         raise ValueError(f"{what} has no entries: at least one is needed")
@@ -224,7 +268,7 @@ def _of_array(array: np.ndarray, role: str, name: str, stamp: Callable[[], str])
         return square(bytes_of(row), side)
 
     shape = array.shape[1:3] if layout != "first" else array.shape[2:4]
-    notes = [] if array.dtype == np.uint8 else [f"values read as [{low:g}, 1], rounded to 256 levels"]
+    notes = [] if array.dtype == np.uint8 else [f"values read as [{low:g}, 1], clipped to that, rounded to 256 levels"]
     return Source(role, name, "images", len(array), lambda row: f"row {row}", stamp, min(shape), image, notes=notes)
 
 
@@ -238,6 +282,8 @@ def _layout(array: np.ndarray, what: str) -> tuple[bool, str]:
     if len(shape) == 4 and shape[3] in CHANNELS and 0 not in shape[1:]:
         return True, "last"
     if len(shape) == 3 and 0 not in shape[1:]:
+        if max(shape[1:]) > OBLONG * min(shape[1:]):
+            raise ValueError(f"{what}: grey images (n, h, w) are not so oblong; signals of several channels are needed as (n, channels * length)")  # fmt: skip
         return True, "grey"
     if len(shape) == 2 and array.dtype.kind == "f" and shape[1] >= 2:
         return False, ""
@@ -245,7 +291,10 @@ def _layout(array: np.ndarray, what: str) -> tuple[bool, str]:
 
 
 def _range(array: np.ndarray, what: str) -> tuple[float, float]:
-    """Lowest value of the range, and what takes it to 0..255: of [-1, 1] where something is negative, else of [0, 1]."""
+    """Lowest value of the range, and what takes it to 0..255: of [-1, 1] where something is negative, else of [0, 1].
+
+    Values of [0, 1] that were not clipped lie a little below 0 and reach above the middle of what [-1, 1] has: they stay such.
+    """
     if array.dtype == np.uint8:
         return 0.0, 1.0
     low, high = np.inf, -np.inf
@@ -257,7 +306,7 @@ def _range(array: np.ndarray, what: str) -> tuple[float, float]:
             low, high = min(low, float(part.min())), max(high, float(part.max()))
     if low < -1.5 or high > 1.5:
         raise ValueError(f"{what} has values from {low:.4g} to {high:.4g}: images in [-1, 1] or [0, 1], or uint8, are needed")  # fmt: skip
-    return (-1.0, 127.5) if low < 0 else (0.0, 255.0)
+    return (0.0, 255.0) if low >= 0 or (low >= UNDERSHOOT and high > 0.75) else (-1.0, 127.5)
 
 
 def _on_white(image: np.ndarray) -> np.ndarray:
@@ -286,7 +335,7 @@ def _signals(array: np.ndarray, role: str, name: str, stamp, what: str) -> Sourc
 
 
 # ------------------------------------------------------------------------------------------------------------------- tables
-def _table(paths: list[Path], role: str, key: str, name: str) -> Source:
+def _table(paths: list[Path], role: str, key: str, name: str, notes: Sequence[str] = ()) -> Source:
     """Parquet or Arrow files with a column of images (the layout of Hugging Face's datasets: bytes and path), or of signals."""
     import pyarrow as pa
 
@@ -302,22 +351,24 @@ def _table(paths: list[Path], role: str, key: str, name: str) -> Source:
         raise ValueError(f"{role} = {name!r} has no rows: at least one is needed")
     stamp = _stamp_of(paths)
     if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type) or pa.types.is_large_list(column.type):
-        return _of_array(_numbers(column, role, name), role, name, stamp)
+        return replace(_of_array(_numbers(column, role, name), role, name, stamp), notes=list(notes))
 
-    def entry(row: int) -> tuple[bytes | None, str]:
-        value = column[row].as_py()
-        if isinstance(value, dict):
-            return value.get("bytes"), value.get("path") or f"row {row}"
-        return value, f"row {row}"
+    def content(row: int) -> bytes | None:
+        value = column[row]
+        return (value["bytes"] if isinstance(value, pa.StructScalar) and value.is_valid else value).as_py()
+
+    def label(row: int) -> str:  # without the bytes, which would all be read
+        value = column[row]
+        known = isinstance(value, pa.StructScalar) and value.is_valid and "path" in value
+        return (value["path"].as_py() if known else None) or f"row {row}"
 
     def image(row: int, side: int) -> np.ndarray:
-        content, label = entry(row)
-        if not content:
-            raise ValueError(f"{label} has no bytes in the table")
-        return read_image(io.BytesIO(content), side, name=label, deep=True)
+        if not (found := content(row)):
+            raise ValueError(f"{label(row)} has no bytes in the table")
+        return read_image(io.BytesIO(found), side, name=label(row), deep=True)
 
-    side = _side_of_bytes([entry(int(row))[0] for row in np.unique(np.linspace(0, len(column) - 1, PEEK).astype(int))])
-    return Source(role, name, "images", len(column), lambda row: entry(row)[1], stamp, side, image)
+    side = _side_of_bytes([content(int(row)) for row in np.unique(np.linspace(0, len(column) - 1, PEEK).astype(int))])
+    return Source(role, name, "images", len(column), label, stamp, side, image, notes=list(notes))
 
 
 def _arrow(path: Path):
@@ -345,9 +396,7 @@ def _column(table, key: str, role: str, name: str) -> str:
     fitting = [each.name for each in table.schema if holds(each.type)]
     if key:
         if key not in fitting:
-            raise _Choice(
-                f"{role} = '{name}::{key}': columns of images or signals are {', '.join(fitting) or 'not there'}"
-            )
+            raise _Choice(f"{role} = {name!r}: columns of images or signals are {', '.join(fitting) or 'not there'}")
         return key
     if not fitting:
         raise _Choice(
@@ -357,7 +406,9 @@ def _column(table, key: str, role: str, name: str) -> str:
 
 
 def _numbers(column, role: str, name: str) -> np.ndarray:
-    rows = [np.asarray(each.as_py(), dtype=np.float32) for each in column]
+    rows = [each.as_py() for each in column]
+    length = next((len(row) for row in rows if row is not None), 0)
+    rows = [np.full(length, np.nan, np.float32) if row is None else np.asarray(row, dtype=np.float32) for row in rows]
     if len({len(row) for row in rows}) != 1:
         raise ValueError(f"{role} = {name!r} has signals of different lengths: one length is needed")
     return np.stack(rows)

@@ -117,6 +117,8 @@ class Store:
             return None
         if not isinstance(said, dict) or said.get("format") != MARK:
             raise ValueError(f"{known} is not ours: take it away, or name another folder with --cache")
+        if said.pop("check", None) != _check(said):  # damaged
+            return None
         size = said["rows"] * _row_bytes(shape, dtype)
         if said["whole"] and about.st_size == size:
             if [about.st_size, about.st_mtime_ns] == said["stamp"] or _digest(_mapped(path, said["rows"], shape, dtype)) == said["sha256"]:  # fmt: skip
@@ -140,7 +142,7 @@ class Store:
                     said |= {"rows": said["rows"] + len(rows), "done": stop, "notes": said["notes"] + notes}
                     if time.monotonic() - last > EVERY:
                         file.flush()
-                        write_whole(known, json.dumps(said))
+                        _note(known, said)
                         last = time.monotonic()
                 file.flush()
                 os.fsync(file.fileno())
@@ -152,8 +154,16 @@ class Store:
         about = path.stat()
         said |= {"whole": True, "sha256": _digest(_mapped(path, said["rows"], shape, dtype))}
         said["stamp"] = [about.st_size, about.st_mtime_ns]
-        write_whole(known, json.dumps(said))
+        _note(known, said)
         return said
+
+
+def _check(said: dict) -> str:
+    return sha256(json.dumps(said, sort_keys=True))
+
+
+def _note(known: Path, said: dict) -> None:
+    write_whole(known, json.dumps(said | {"check": _check(said)}))
 
 
 def _row_bytes(shape, dtype) -> int:

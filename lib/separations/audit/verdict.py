@@ -11,11 +11,14 @@ def verdict(report: dict) -> dict:
     """`report["verdict"]`: word, sentences, limits.
 
     Copies are found where the interval of their share beyond false alarms lies above 0; as many as chance gives where it holds 0 and lies below
-    2 % (or below fail_above); else it is not decided.
+    2 % (or below fail_above) and exact copies would have been found; else it is not decided.
     """
     joint, reference = report["joint"], report["reference"]
     excess, margin = joint["excess"], report["fail_above"] or MARGIN
-    word = COPIES if excess["low"] > 0 else CHANCE if excess["high"] <= margin else OPEN
+    blind = (
+        bool(report["power"]) and report["power"][0]["joint"]["value"] < WEAK
+    )  # the first row: unaltered training points
+    word = COPIES if excess["low"] > 0 else CHANCE if excess["high"] <= margin and not blind else OPEN
     beside = "held-out images" if reference["kind"] == "held-out" else "training images, each against the others,"
     if report["sets"]["train"]["kind"] == "signals":
         beside = beside.replace("images", "signals")
@@ -52,6 +55,14 @@ def _limits(report: dict) -> list[str]:
         low, high = report["joint"]["false_alarms"]["low"], report["joint"]["false_alarms"]["high"]
         found.append(
             f"{report['reference']['m']:,} held-out points fix the share of false alarms no better than to {percent(low)} to {percent(high)}; more of them narrow it."
+        )
+    if equal := report["reference"].get("equal"):
+        found.append(
+            f"{equal:,} held-out points are equal to training points and were left out; if the source has duplicates, they belong in, and "
+            "generated ones that are equal by the same chance are counted as copies here."
+            if report["setting"]["drop_equal"]
+            else f"{equal:,} held-out points are equal to training points. As the source has duplicates, an exact copy is no evidence here; "
+            "if they were trained on by mistake, leave them out with --drop-equal."
         )
     left = {role: each["left_out"] for role, each in report["sets"].items() if each and each["left_out"]}
     if left:

@@ -136,7 +136,9 @@ def _two_nearest(x: Tensor, rows: Rows, merge: bool) -> tuple[Tensor, Tensor, Te
     return distance[:, 0], distance[:, 1], index[:, 0], int(group.max()) + 1
 
 
-def two_nearest_distinct(x: Tensor, rows: Rows, group: Tensor, *, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def two_nearest_distinct(
+    x: Tensor, rows: Rows, group: Tensor, *, own: Tensor | None = None, owner: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The nearest training point of each query, and the next one that is not equal to it.
 
     Args:
@@ -144,6 +146,7 @@ def two_nearest_distinct(x: Tensor, rows: Rows, group: Tensor, *, own: Tensor | 
         rows: the training set.
         group: (n,) int64, equal for equal rows, 0 .. as from `row_groups`.
         own: (m,) int64, where the queries are training points themselves: the group of each, which is left out.
+        owner: (n,) int64, the groups that `own` speaks of, where these are not `group` but finer: rows may be equal parts of points that differ.
 
     Returns:
         Distances (m, 2) float64 and rows (m, 2) int64.
@@ -158,21 +161,22 @@ def two_nearest_distinct(x: Tensor, rows: Rows, group: Tensor, *, own: Tensor | 
         )
     distance, index = nearest_distances(x, rows, k=least)
     group, counts = group.to(index.device), counts.to(index.device)
-    chosen, whole = _first_two(group[index], own)
+    owner = group if owner is None else owner.to(index.device)
+    chosen, whole = _first_two(group[index], owner[index], own)
     found = distance.gather(1, chosen), index.gather(1, chosen)
     rest, k = (~whole).nonzero()[:, 0], least
     while len(rest):  # so many rows are equal to the nearest one that the next distinct one comes further behind
         k = min(8 * k, rows.total)
         more, where = nearest_distances(x[rest], rows, k=k)
-        chosen, whole = _first_two(group[where], None if own is None else own.to(rest.device)[rest])
+        chosen, whole = _first_two(group[where], owner[where], None if own is None else own.to(rest.device)[rest])
         found[0][rest], found[1][rest] = more.gather(1, chosen), where.gather(1, chosen)
         rest = rest[~whole]
     return found
 
 
-def _first_two(group: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor]:
+def _first_two(group: Tensor, owner: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor]:
     """Places (m, 2) of the first row that is not one's own and of the first of another group than it, in (m, k) groups; whether both are there."""
-    free = torch.ones_like(group, dtype=torch.bool) if own is None else group != own.to(group.device)[:, None]
+    free = torch.ones_like(group, dtype=torch.bool) if own is None else owner != own.to(group.device)[:, None]
     first = free.to(torch.uint8).argmax(1, keepdim=True)
     other = free & (group != group.gather(1, first))
     second = other.to(torch.uint8).argmax(1, keepdim=True)

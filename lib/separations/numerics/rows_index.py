@@ -89,9 +89,14 @@ def _digest(rows, progress: Callable | None) -> str:
     return digest.hexdigest()
 
 
+def _digest_of(norms: torch.Tensor) -> str:
+    return hashlib.sha256(norms.contiguous().numpy()).hexdigest()
+
+
 def _write(rows, path: Path, digest: str, stamp: list | None) -> None:
     words = {"sha256": digest, "about": _about(rows), "stamp": stamp, "exponent": rows.exponent, "peak": rows.peak}
     tensors = {"squared_norms": rows.squared_norms.cpu()}
+    words["norms"] = _digest_of(tensors["squared_norms"])
     _read(path)  # what has come there in the meantime, and is no index, stays
     write_whole(path, save(tensors, {"format": MARK, "words": json.dumps(words)}))
 
@@ -109,7 +114,10 @@ def _read(path: Path) -> dict | None:
                 raise ValueError(f"index = {str(path)!r}: this is not an index of rows; another name is needed")
             said = json.loads(words["words"])
             kept = {name: said[name] for name in ("sha256", "about", "stamp", "exponent", "peak")}
-            return kept | {"squared_norms": file.get_tensor("squared_norms").to(torch.float64)}
+            norms = file.get_tensor("squared_norms")
+            if said.get("norms", _digest_of(norms)) != _digest_of(norms):
+                raise KeyError("norms of another checksum")
+            return kept | {"squared_norms": norms.to(torch.float64)}
     except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"index = {str(path)!r}: this is not an index of rows, or damaged ({error}); another name, or no file there, is needed"
