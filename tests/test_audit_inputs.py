@@ -344,7 +344,9 @@ def test_images_in_zero_to_one_that_were_not_clipped_stay_such(pixels):
     assert np.array_equal(read(first / np.float32(127.5) - 1), first)
 
 
-@pytest.mark.parametrize("make", [lambda x: x.to_sparse(), lambda x: x.to("meta"), lambda x: x.to(torch.complex64).conj()])
+@pytest.mark.parametrize(
+    "make", [lambda x: x.to_sparse(), lambda x: x.to("meta"), lambda x: x.to(torch.complex64).conj()]
+)
 def test_tensors_that_are_no_arrays_are_named(make):
     with pytest.raises(ValueError, match="generated"):
         read_sets(make(torch.rand(4, 3, 16, 16)), np.zeros((4, 3, 16, 16), np.uint8))

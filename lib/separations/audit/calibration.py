@@ -18,7 +18,9 @@ from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_inte
 
 AT_ONCE = 2**22  # comparisons at a time
 TINY = 1e-30
-FAR = 3  # times the unit of a detector: no farther from its median lies the hundredth of the points with the least scores
+FAR = (
+    3  # times the unit of a detector: no farther from its median lies the hundredth of the points with the least scores
+)
 LEAST_UNIT = 0.01  # of logarithmic scores, for detectors that give nearly all points the same
 
 

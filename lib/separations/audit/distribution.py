@@ -90,7 +90,9 @@ def cells_of(
     count = max(1, min(CELLS, len(some) // 20))
     means = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=1024).fit(some)
     share = np.bincount(means.predict(some), minlength=count) / len(some)
-    cells = [[means.predict(floats(each[i : i + PREDICTED])) for i in range(0, len(each), PREDICTED)] for each in others]
+    cells = [
+        [means.predict(floats(each[i : i + PREDICTED])) for i in range(0, len(each), PREDICTED)] for each in others
+    ]
     return [np.concatenate(each) for each in cells], share
 
 

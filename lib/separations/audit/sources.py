@@ -235,7 +235,10 @@ def _plain(given: Tensor, role: str) -> np.ndarray:
 
 def digest_of(array: np.ndarray) -> str:
     """SHA-256 of the values of an array in C order, some rows at a time: a memory map may be larger than memory."""
-    digest, step = hashlib.sha256(array.dtype.str.encode()), max(1, 2**24 // max(1, array[:1].nbytes)) if array.ndim else 1
+    digest, step = (
+        hashlib.sha256(array.dtype.str.encode()),
+        max(1, 2**24 // max(1, array[:1].nbytes)) if array.ndim else 1,
+    )
     for start in range(0, len(array) if array.ndim else 0, step):
         digest.update(np.ascontiguousarray(array[start : start + step]).tobytes())
     return digest.hexdigest()
@@ -393,9 +396,7 @@ def _column(table, key: str, role: str, name: str) -> str:
     fitting = [each.name for each in table.schema if holds(each.type)]
     if key:
         if key not in fitting:
-            raise _Choice(
-                f"{role} = {name!r}: columns of images or signals are {', '.join(fitting) or 'not there'}"
-            )
+            raise _Choice(f"{role} = {name!r}: columns of images or signals are {', '.join(fitting) or 'not there'}")
         return key
     if not fitting:
         raise _Choice(
