@@ -228,7 +228,7 @@ class _Work:
         if have < need:
             what = "held_out" if "held_out" in self.sets else "train, which stands in for held-out data,"
             raise ValueError(
-                f"rate = {self.rate}: {what} has {have} points, {need} are needed; rate >= {1 / (have + 1):.2g} is possible"
+                f"rate = {self.rate}: {what} has {have} points, {need} are needed; rate >= {math.ceil(1e6 / (have + 1)) / 1e6:g} is possible"
             )
 
     # -------------------------------------------------------------------------------------------------------- detectors
