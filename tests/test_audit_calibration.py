@@ -156,3 +156,10 @@ def test_the_interval_holds_the_share_of_copies_also_where_nearly_all_are(share)
         found = calibrate(np.where(copy, 0.0, random.random(5000)), random.random(2000)).excess
         held.append(found.low <= share <= found.high <= 1)
     assert np.mean(held) >= 0.91
+
+
+def test_scores_that_depend_on_one_another_count_as_half_as_many():
+    alone, shared = beta_interval(6, 299, 0.95), beta_interval(6, 299, 0.95, shared=True)
+    assert alone.value == shared.value and shared.low < alone.low < alone.high < shared.high
+    found = calibrate(np.arange(50.0), np.arange(299.0), shared=True)
+    assert found.false_alarms.high > calibrate(np.arange(50.0), np.arange(299.0)).false_alarms.high

@@ -243,6 +243,7 @@ BAD = {  # name -> (generated, options, words that the one line must hold); a fu
     "integers": (lambda p: _save(p / "a.npy", images(3).astype(np.int64)), {}, ["int64", "uint8 images"]),
     "five axes": (lambda p: _save(p / "a.npy", images(3)[None]), {}, ["(1, 3, 16, 16, 3)", "(n, c, h, w)"]),
     "two channels": (lambda p: _save(p / "a.npy", images(3)[..., :2]), {}, ["c = 1, 3 or 4"]),
+    "bits for bytes": (lambda p: _save(p / "a.npy", images(3) // 255 | 1), {}, ["0 and 1 alone", "multiply by 255"]),
     "no rows": (lambda p: _save(p / "a.npy", images(3)[:0]), {}, ["has no entries"]),
     "floats in 0..255": (lambda p: _save(p / "a.npy", images(3).astype(np.float32)), {}, ["values from", "[-1, 1]"]),
     "only NaN": (lambda p: _save(p / "a.npy", np.full((3, 3, 8, 8), np.nan, np.float32)), {}, ["none of its 3 entries", "NaN"]),

@@ -34,8 +34,9 @@ from .store import Store
 from .verdict import verdict
 
 FORMAT = "separations audit 1"
+MOST_AUTHENTIC = 2000  # points of either set that are asked for their authenticity
 MOST_REFERENCE = 2000  # training points that stand in for held-out ones, where there are none
-REFERENCE, PLANTED, TWINS, MODEL = range(4)  # what a stream of random numbers is for
+REFERENCE, PLANTED, TWINS, MODEL, AUTHENTIC = range(5)  # what a stream of random numbers is for
 AT_ONCE = 2**25  # numbers of the queries that are searched at a time
 BINS = 40
 UNALTERED = "unaltered"
@@ -133,11 +134,12 @@ def audit(
     sets, resize = read_sets(generated, train, held_out, size=size, store=store)
     work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, planted, drop_equal)
     work.check()
+    shared = "held_out" not in sets
     judged = {
-        each.name: calibrate(each.generated.score, each.reference.score, rate, confidence=confidence)
+        each.name: calibrate(each.generated.score, each.reference.score, rate, confidence=confidence, shared=shared)
         for each in work.scored
     }
-    joint = calibrate(work.matrix("generated"), work.matrix("reference"), rate, confidence=confidence)
+    joint = calibrate(work.matrix("generated"), work.matrix("reference"), rate, confidence=confidence, shared=shared)
     best = most_unusual(work.matrix("generated"), work.matrix("reference"))
     rows = np.array([work.scored[b].generated.row[i] for i, b in enumerate(best)])
     report = {
@@ -494,11 +496,12 @@ class _Work:
         """Measures of the whole sets, and quality beside copying."""
         primary, confidence = self._primary(), self.confidence
         ours, theirs = primary.generated, primary.reference
-        matched = np.unique(np.concatenate([ours.row, theirs.row]))
+        some = [self._some(len(each)) for each in (ours, theirs)]
+        matched = np.unique(np.concatenate([each.row[rows] for each, rows in zip((ours, theirs), some)]))
         own = self.scores(primary.detector, "train", matched)
         reach = dict(zip(matched.tolist(), own.distance))
-        shares = [distribution.authenticity(each.distance, np.array([reach[r] for r in each.row.tolist()]), confidence)
-                  for each in (ours, theirs)]  # fmt: skip
+        shares = [distribution.authenticity(each.distance[rows], np.array([reach[r] for r in each.row[rows].tolist()]), confidence)
+                  for each, rows in zip((ours, theirs), some)]  # fmt: skip
         beside = "held-out points" if "held_out" in self.sets else "training points, each against the others"
         rows = [{"name": "Authenticity", "label": f"share of authentic samples ({primary.name})", "generated": interval(shares[0]),
                  "held_out": interval(shares[1]), "beside": beside,
@@ -512,6 +515,10 @@ class _Work:
         name = extractor.name if extractor else "pixels" if self.images else "values"
         more = distribution.quality_measures(*sets, name, "held-out points", seed=self.seed, confidence=confidence)
         return rows + more, _quality(more, joint)
+
+    def _some(self, count: int) -> np.ndarray:
+        """At most `MOST_AUTHENTIC` of so many points, drawn at random."""
+        return np.sort(np.random.default_rng([self.seed, AUTHENTIC]).permutation(count)[:MOST_AUTHENTIC])
 
     def _flat(self, role: str) -> np.ndarray:
         """The values of a set, (n, D), as they are: bytes of images, so that no copy of a large set is made."""

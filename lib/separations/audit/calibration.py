@@ -112,7 +112,9 @@ def _with_one_more(ordered: np.ndarray, x: np.ndarray, place: int) -> np.ndarray
     return np.clip(x, ordered[place - 1] if place else -np.inf, ordered[place])
 
 
-def calibrate(scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, confidence: float = 0.95) -> Calibrated:
+def calibrate(
+    scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, confidence: float = 0.95, shared: bool = False
+) -> Calibrated:
     """Judges samples by their scores, so that at most a share `rate` of samples that are no copies is flagged.
 
     Args:
@@ -120,6 +122,8 @@ def calibrate(scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, 
         reference: (m',) or (m', J), of points that cannot be copies.
         rate: false alarms wanted, in (0, 0.5]; with m' < 1 / rate - 1 reference points nothing can be flagged at that rate.
         confidence: of all intervals.
+        shared: whether the reference scores depend on one another, as those of training points, each against the others, do: the interval of
+            the false alarms is then that of half as many.
 
     Returns:
         `Calibrated`.
@@ -137,7 +141,7 @@ def calibrate(scores: np.ndarray, reference: np.ndarray, rate: float = 0.01, *, 
     p = (p_values if scores.ndim == 1 else joint_p_values)(scores, reference)
     flagged = p <= k / (m + 1) + 1e-12
     found = wilson_interval(int(flagged.sum()), len(p), confidence)
-    false_alarms = beta_interval(k, m, confidence)
+    false_alarms = beta_interval(k, m, confidence, shared=shared)
     threshold = (
         quantile_interval(reference, k, confidence)
         if scores.ndim == 1
@@ -156,10 +160,13 @@ def share_of_copies(found: IntervalEstimate, false_alarms: IntervalEstimate) -> 
     return IntervalEstimate(difference.value / fresh, low, min(high, 1.0), found.confidence)
 
 
-def beta_interval(k: int, m: int, confidence: float) -> IntervalEstimate:
-    """Chance that a fresh score lies below the k-th smallest of m: Beta(k, m + 1 - k), its mean and central interval."""
-    tail = (1 - confidence) / 2
-    low, high = beta.ppf([tail, 1 - tail], k, m + 1 - k)
+def beta_interval(k: int, m: int, confidence: float, *, shared: bool = False) -> IntervalEstimate:
+    """Chance that a fresh score lies below the k-th smallest of m: Beta(k, m + 1 - k), its mean and central interval.
+
+    shared: whether the m scores depend on one another; they then count as half as many, with the same mean.
+    """
+    tail, size = (1 - confidence) / 2, 0.5 if shared else 1
+    low, high = beta.ppf([tail, 1 - tail], size * k, size * (m + 1 - k))
     return IntervalEstimate(k / (m + 1), float(low), float(high), confidence)
 
 

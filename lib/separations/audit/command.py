@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--held-out", help="from where the training set comes, not trained on; without it the verdict is weaker"
     )
-    parser.add_argument("--out", required=True, type=Path, help="folder of the report")
+    parser.add_argument("--out", required=True, type=_folder, help="folder of the report")
     parser.add_argument(
         "--features",
         action="append",
@@ -93,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: %(default)s)")
     parser.add_argument("--cache", type=Path, help="folder of decoded images, features and scores (default: OUT/cache)")
     return parser
+
+
+def _folder(text: str) -> Path:
+    """The folder of the report; '' would be the one where the command is given."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a folder is needed")
+    return Path(text)
 
 
 def _audit(options: argparse.Namespace) -> int:

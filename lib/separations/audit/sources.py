@@ -39,6 +39,7 @@ CHANNELS = (1, 3, 4)
 OBLONG = 20  # times as long as wide, and more, are signals of several channels
 UNDERSHOOT = -0.25  # that far below 0 reach images in [0, 1] that were resized or decoded, and not clipped
 PEEK = 32  # images looked at before the size is settled
+LOW = 0.1  # of their sides: one tiny image does not make all others tiny
 
 Square = Callable[[int], np.ndarray]  # side -> uint8 (side, side, 3); ValueError says what is wrong with the image
 
@@ -176,7 +177,7 @@ def _side_of_files(files: Sequence[Path]) -> int:
                 found.append(min(image.size))
         except Exception:  # the reason is said when it is read
             continue
-    return min(found, default=0)
+    return int(np.quantile(found, LOW, method="lower")) if found else 0
 
 
 # ------------------------------------------------------------------------------------------------------------------- arrays
@@ -276,6 +277,8 @@ def _layout(array: np.ndarray, what: str) -> tuple[bool, str]:
     """Whether the rows are images, and where their channels stand."""
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise ValueError(f"{what}: uint8 images, or floating-point images or signals, are needed")
+    if array.dtype == np.uint8 and array.size and array[:64].max() == 1 and array.max() == 1:
+        raise ValueError(f"{what} has values 0 and 1 alone: bytes from 0 to 255 are needed, multiply by 255")
     shape = array.shape
     if len(shape) == 4 and shape[1] in CHANNELS and 0 not in shape[1:]:
         return True, "first"
@@ -424,7 +427,7 @@ def _side_of_bytes(contents: list[bytes | None]) -> int:
                 found.append(min(image.size))
         except Exception:  # the reason is said when it is read
             continue
-    return min(found, default=0)
+    return int(np.quantile(found, LOW, method="lower")) if found else 0
 
 
 # -------------------------------------------------------------------------------------------------------------------- names
