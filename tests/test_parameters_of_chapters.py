@@ -70,7 +70,7 @@ REFUSED = [
     ("approximation/34_size_sample_dimension", {"pair": [32, 48]}),
     ("pruning/42_importance_and_pruning", {"m_damage": 1}),
     ("your_own_model/71_does_it_copy", {"generated": "mnist5k"}),
-    ("your_own_model/71_does_it_copy", {"n_held_out": 50}),
+    ("your_own_model/71_does_it_copy", {"n_held_out": 10}),
     ("your_own_model/72_what_the_model_knows", {"sizes": []}),
     ("your_own_model/72_what_the_model_knows", {"levels": [0.0]}),
 ]
