@@ -395,3 +395,10 @@ def test_parts_that_many_images_share_are_no_copies_without_held_out_images_eith
     every[family, :, :4, :4] = every[0, :, :4, :4]
     found = audit(every[:300], every[300:], features=(), search=QUICK, planted=0)
     assert found.flagged.mean() < 0.03 and found.verdict != "copies found"
+
+
+def test_pixels_may_be_features_too(sets):
+    found = audit(*sets, features=["pixels"], search=QUICK, planted=10)
+    assert [each["name"] for each in found.report["detectors"]] == ["pixels", "pixels as features", "patches"]
+    assert found.flagged[:20].all() and set(found.pairs[0]["scores"]) == {"pixels", "pixels as features", "patches"}
+    assert found.report["distribution"][0]["label"].startswith("share of authentic samples (pixels as features")

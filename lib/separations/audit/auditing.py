@@ -306,9 +306,7 @@ class _Work:
         ).values
 
     def _in_features(self, extractor) -> InFeatures:
-        return InFeatures(
-            self.train, self.of("train", extractor), extractor.name, lambda values: unit_features(values, extractor)
-        )
+        return InFeatures(self.train, self.of("train", extractor), extractor)
 
     # ----------------------------------------------------------------------------------------------------------- scores
     @cached_property
@@ -364,7 +362,7 @@ class _Work:
         """What a detector says of a set, or of some training points, kept by content."""
         values = self.sets[role].values
         rows = np.arange(len(values)) if own is None else own
-        extractor = next((e for e in self.extractors if e.name == detector.name), None)
+        extractor = getattr(detector, "extractor", None)
         features = None if extractor is None else self.of(role, extractor)
 
         def produce(start: int, stop: int) -> tuple[np.ndarray, list]:
@@ -506,7 +504,7 @@ class _Work:
         rows = [{"name": "Authenticity", "label": f"share of authentic samples ({primary.name})", "generated": interval(shares[0]),
                  "held_out": interval(shares[1]), "beside": beside,
                  "words": "Samples farther from their nearest training point than that one is from its own nearest other."}]  # fmt: skip
-        extractor = next((e for e in self.extractors if e.name == primary.name), None)
+        extractor = getattr(primary.detector, "extractor", None)
         flat = (lambda role: self.of(role, extractor)) if extractor else self._flat
         rows.append(self._three_sample(primary.name, ours.distance, theirs.distance, flat, beside))
         if "held_out" not in self.sets:

@@ -114,19 +114,19 @@ class InFeatures:
     Args:
         train: the training set.
         features: (n, D) float32 of the training set, rows of length 1, as from `unit_features`.
-        extractor: what made them.
-        of: values -> features (m, D) of other points, likewise.
+        extractor: what made them; its name is that of the detector, unless it is the name of another detector.
     """
 
     unit = "1 - cosine"
 
-    def __init__(self, train: TrainingSet, features: np.ndarray, name: str, of):
-        self.train, self.name, self.of = train, name, of
-        self.label = f"features of {name}"
-        self.rows = Rows(features)
+    def __init__(self, train: TrainingSet, features: np.ndarray, extractor: Extractor):
+        self.train, self.extractor, self.rows = train, extractor, Rows(features)
+        taken = extractor.name in (InPixels.name, InParts.name, "aligned")
+        self.name = f"{extractor.name} as features" if taken else extractor.name
+        self.label = f"features of {extractor.name}"
 
     def __call__(self, values: np.ndarray, own: np.ndarray | None = None) -> Found:
-        return self.search(self.of(values), own)
+        return self.search(unit_features(values, self.extractor), own)
 
     def search(self, features: np.ndarray, own: np.ndarray | None = None) -> Found:
         """The same for points whose features (m, D) are known."""
