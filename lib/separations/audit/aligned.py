@@ -19,6 +19,7 @@ from ..numerics.rows import Rows
 from .alignment import Frame, Place
 from .alterations import check_bytes, check_signals
 from .block_means import Descriptor
+from .detectors import Found
 
 CANDIDATES = 8  # distinct training points aligned with each sample
 EACH = 4  # of them that one version of the sample may name
@@ -28,27 +29,16 @@ SIGNAL_STEPS = 2.0**11  # to which the largest value of a signal is rounded
 
 
 @dataclass(frozen=True)
-class Alignments:
-    """What `Aligned` says of m samples.
+class Alignments(Found):
+    """What `Aligned` says of m samples, and where it found them.
 
     Attributes:
-        score: (m,) float64, small where a sample is near to a training point.
-        row: (m,) int64, the training point that it is nearest to.
-        second: (m,) int64, the next one that differs from it.
-        how: (m,) words on what was done to the training point, "" for nothing.
         residual: (m,) float64 in [0, 1], 1 - correlation^2 with the training point, aligned.
         places: (m,) the alignments.
     """
 
-    score: np.ndarray
-    row: np.ndarray
-    second: np.ndarray
-    how: list[str] = field(repr=False)
-    residual: np.ndarray = field(repr=False)
-    places: list[Place] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.score)
+    residual: np.ndarray | None = field(default=None, repr=False)
+    places: list[Place] = field(default_factory=list, repr=False)
 
 
 class Aligned:
@@ -151,7 +141,9 @@ class Aligned:
             found += [self._aligned(self._points(value[None])[0], rows) for value, rows in zip(some, named)]
         score, row, second, residual, places = zip(*found)
         how = [place.words(self.shape[-1]) for place in places]
-        return Alignments(np.array(score), np.array(row), np.array(second), how, np.array(residual), list(places))
+        return Alignments(
+            np.array(score), np.array(row), np.array(second), how, residual=np.array(residual), places=list(places)
+        )
 
     def _candidates(self, values: np.ndarray, mine: np.ndarray | None) -> list[np.ndarray]:
         """Positions among the distinct training points, of each sample, those nearest in any version first."""

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..files import sha256
 from ..machine import cores, threads_in_use, versions
@@ -23,6 +22,7 @@ from .aligned import Aligned
 from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, PARTIAL, WORDS
 from .calibration import Calibrated, calibrate, check_rate, most_unusual
 from .detectors import RULE, Detector, Found, InFeatures, InParts, InPixels, TrainingSet, cut, unit_features
+from .distribution import drawn
 from .duplicates import copied, duplicates, times_copied
 from .extractors import open_extractor
 from .model import examine_model
@@ -35,8 +35,9 @@ from .verdict import verdict
 
 FORMAT = "separations audit 1"
 MOST_AUTHENTIC = 2000  # points of either set that are asked for their authenticity
+MOST_TWINS = 1000  # training points that are asked for a near twin
 MOST_REFERENCE = 2000  # training points that stand in for held-out ones, where there are none
-REFERENCE, PLANTED, TWINS, MODEL, AUTHENTIC = range(5)  # what a stream of random numbers is for
+REFERENCE, PLANTED, TWINS, MODEL, AUTHENTIC, ALTERED = range(10, 16)  # what a stream of random numbers is for
 AT_ONCE = 2**25  # numbers of the queries that are searched at a time
 BINS = 40
 UNALTERED = "unaltered"
@@ -182,7 +183,7 @@ def _examined(model: object, sets: dict[str, AuditSet], store: Store, confidence
     if "held_out" not in sets:
         return {"words": ["the model was not examined: that needs held-out data"]}
     values = [sets[role].values for role in ("train", "held_out", "generated")]
-    generator = torch.Generator().manual_seed(seeds.stream(seed, MODEL))
+    generator = seeds.seeded(seed, MODEL)
     return examine_model(
         model,
         *values,
@@ -315,7 +316,7 @@ class _Work:
 
     @cached_property
     def scored(self) -> list[Scored]:
-        """All detectors with their scores. Held-out points that are equal to training points are no held-out points."""
+        """All detectors with their scores of the generated samples and of the reference points that count."""
         return [
             Scored(each, self.scores(each, "generated"), _taken(self._reference_scores(each), self.kept_reference))
             for each in self.detectors
@@ -331,9 +332,7 @@ class _Work:
     @cached_property
     def stand_ins(self) -> np.ndarray:
         """Training points that stand in for held-out ones."""
-        random = np.random.default_rng([self.seed, REFERENCE])
-        n = len(self.sets["train"])
-        return np.sort(random.permutation(n)[:MOST_REFERENCE])
+        return drawn(len(self.sets["train"]), MOST_REFERENCE, self.seed, REFERENCE)
 
     @cached_property
     def kept_reference(self) -> np.ndarray:
@@ -369,8 +368,7 @@ class _Work:
             some = rows[start:stop]
             mine = None if own is None else some
             found = detector(values[some], mine) if features is None else detector.search(features[some], mine)
-            distance = getattr(found, "distance", None)
-            distance = np.full(len(found), np.nan) if distance is None else distance
+            distance = np.full(len(found), np.nan) if found.distance is None else found.distance
             numbers = np.stack([found.score, found.row.astype(float), found.second.astype(float), distance], 1)
             return numbers, [[start + i, how] for i, how in enumerate(found.how) if how]
 
@@ -444,10 +442,10 @@ class _Work:
         count = min(self.planted, len(self.sets["train"]))
         if not count:
             return []
-        rows = np.sort(np.random.default_rng([self.seed, PLANTED]).permutation(len(self.sets["train"]))[:count])
+        rows = drawn(len(self.sets["train"]), count, self.seed, PLANTED)
         originals = np.array(self.sets["train"].values[rows])
         alterations = ALTERATIONS if self.images else ALTERATIONS_OF_SIGNALS
-        generator = torch.Generator().manual_seed(seeds.stream(self.seed, PLANTED))
+        generator = seeds.seeded(self.seed, ALTERED)
         found = []
         for number_, (name, alter) in enumerate({UNALTERED: None, **alterations}.items()):
             self.store.progress("power: altered training points", number_, len(alterations) + 1)
@@ -484,8 +482,7 @@ class _Work:
         """Training points drawn at random: whether the nearest other one passes as a copy; and how many."""
         if "held_out" not in self.sets:
             return None, 0
-        random = np.random.default_rng([self.seed, TWINS])
-        rows = np.sort(random.permutation(len(self.sets["train"]))[:1000])
+        rows = drawn(len(self.sets["train"]), MOST_TWINS, self.seed, TWINS)
         primary = self._primary()
         found = self.scores(primary.detector, "train", rows)
         return found.score < judged[primary.name].threshold.value, len(rows)
@@ -494,7 +491,7 @@ class _Work:
         """Measures of the whole sets, and quality beside copying."""
         primary, confidence = self._primary(), self.confidence
         ours, theirs = primary.generated, primary.reference
-        some = [self._some(len(each)) for each in (ours, theirs)]
+        some = [drawn(len(each), MOST_AUTHENTIC, self.seed, AUTHENTIC) for each in (ours, theirs)]
         matched = np.unique(np.concatenate([each.row[rows] for each, rows in zip((ours, theirs), some)]))
         own = self.scores(primary.detector, "train", matched)
         reach = dict(zip(matched.tolist(), own.distance))
@@ -513,10 +510,6 @@ class _Work:
         name = extractor.name if extractor else "pixels" if self.images else "values"
         more = distribution.quality_measures(*sets, name, "held-out points", seed=self.seed, confidence=confidence)
         return rows + more, _quality(more, joint)
-
-    def _some(self, count: int) -> np.ndarray:
-        """At most `MOST_AUTHENTIC` of so many points, drawn at random."""
-        return np.sort(np.random.default_rng([self.seed, AUTHENTIC]).permutation(count)[:MOST_AUTHENTIC])
 
     def _flat(self, role: str) -> np.ndarray:
         """The values of a set, (n, D), as they are: bytes of images, so that no copy of a large set is made."""

@@ -9,12 +9,19 @@ from ..metrics.neighbourhoods import density_coverage, precision_recall
 from ..metrics.quality import frechet_distance, kernel_distance
 from ..numerics.checks import check_count
 from ..numerics.intervals import IntervalEstimate, wilson_interval
+from ..numerics.seeds import seeded
 from .record import interval
 
 MOST = 1000  # points of a set in the measures that compare all pairs
 PREDICTED = 4096  # points whose cell is found at a time
+QUALITY = 20  # and the two after it: what a stream of random numbers is for
 CELLS = 30  # of the training set, in C_T
 LEAST_IN_CELL = 5  # points of either set, for a cell to count
+
+
+def drawn(count: int, most: int, seed: int, purpose: int) -> np.ndarray:
+    """At most so many of `count` rows, drawn at random, in rising order; seed and purpose as in `numerics.seeds.stream`."""
+    return torch.randperm(count, generator=seeded(seed, purpose))[:most].sort().values.numpy()
 
 
 def authenticity(distance: np.ndarray, own: np.ndarray, confidence: float) -> IntervalEstimate:
@@ -127,9 +134,8 @@ def quality_measures(
     count = min(MOST, len(generated), len(reference), len(train))
     if count < 12:
         return []
-    random = np.random.default_rng([seed, 7])
-    sets = [Features(torch.from_numpy(floats(each[np.sort(random.permutation(len(each))[:count])])), name, said)
-            for each, said in ((generated, "generated"), (reference, words), (train, "training"))]  # fmt: skip
+    sets = [Features(torch.from_numpy(floats(each[drawn(len(each), count, seed, QUALITY + i)])), name, said)
+            for i, (each, said) in enumerate(((generated, "generated"), (reference, words), (train, "training")))]  # fmt: skip
     found = []
     for say, measure in MEASURES:
         ours, theirs = (measure(each, sets[1], confidence) for each in (sets[0], sets[2]))

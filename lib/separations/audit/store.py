@@ -12,13 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from ..files import sha256, write_whole
+from ..files import PACKAGE, sha256, write_whole
 from ..numerics.checks import check_count
-from ..version import __version__
 
 MARK = "separations audit store 1"
 EVERY = 2.0  # seconds between two notes of how far an array has come
@@ -31,6 +31,12 @@ class Kept:
     values: np.ndarray
     digest: str
     notes: list = field(default_factory=list)
+
+
+@cache
+def _code() -> str:
+    """SHA-256 of the library: what another version of it made is made anew."""
+    return sha256(b"".join(path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))))
 
 
 Produce = Callable[[int, int], tuple[np.ndarray, list]]
@@ -78,7 +84,7 @@ class Store:
             OSError: where the disk is full, with the name of the file.
         """
         step, dtype = check_count(step, "step"), np.dtype(dtype)
-        words = {"about": about, "total": total, "shape": list(shape), "dtype": dtype.str, "version": __version__}
+        words = {"about": about, "total": total, "shape": list(shape), "dtype": dtype.str, "code": _code()}
         if self.folder is None or not total:
             return self._in_memory(total, shape, dtype, produce, step, text)
         name = f"{kind}-{sha256(json.dumps(words, sort_keys=True))[:24]}"
