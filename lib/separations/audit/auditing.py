@@ -4,12 +4,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from ..files import sha256
 from ..machine import cores, threads_in_use, versions
 from ..metrics.baselines import chance_level
 from ..networks.denoiser import Denoiser
@@ -18,17 +16,16 @@ from ..numerics.checks import check_whole
 from ..numerics.intervals import IntervalEstimate, check_confidence, wilson_interval
 from ..version import __version__
 from . import distribution
-from .aligned import Aligned
 from .alterations import ALTERATIONS, ALTERATIONS_OF_SIGNALS, PARTIAL, WORDS
 from .calibration import Calibrated, calibrate, check_rate, most_unusual
-from .detectors import RULE, Detector, Found, InFeatures, InParts, InPixels, TrainingSet, cut, unit_features
+from .detectors import RULE
 from .distribution import drawn
 from .duplicates import copied, duplicates, times_copied
-from .extractors import open_extractor
 from .model import examine_model
 from .open_model import open_model
 from .pairs import make_pairs
 from .record import interval, number
+from .scoring import Scored, Scoring
 from .sets import AuditSet, read_sets
 from .store import Store
 from .verdict import verdict
@@ -36,9 +33,7 @@ from .verdict import verdict
 FORMAT = "separations audit 1"
 MOST_AUTHENTIC = 2000  # points of either set that are asked for their authenticity
 MOST_TWINS = 1000  # training points that are asked for a near twin
-MOST_REFERENCE = 2000  # training points that stand in for held-out ones, where there are none
-REFERENCE, PLANTED, TWINS, MODEL, AUTHENTIC, ALTERED = range(10, 16)  # what a stream of random numbers is for
-AT_ONCE = 2**25  # numbers of the queries that are searched at a time
+PLANTED, TWINS, MODEL, AUTHENTIC, ALTERED = range(11, 16)  # what a stream of random numbers is for
 BINS = 40
 UNALTERED = "unaltered"
 SEARCHES = ("pixels", "aligned", "patches")
@@ -133,7 +128,7 @@ def audit(
     if model is not None:
         model, size = _opened(model, size)
     sets, resize = read_sets(generated, train, held_out, size=size, store=store)
-    work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, planted, drop_equal)
+    work = _Work(sets, store, tuple(features), tuple(search), rate, confidence, seed, drop_equal, planted)
     work.check()
     shared = "held_out" not in sets
     judged = {
@@ -194,200 +189,14 @@ def _examined(model: object, sets: dict[str, AuditSet], store: Store, confidence
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A detector and what it says of the generated samples and of the reference points."""
+class _Work(Scoring):
+    """What is said in the report, from the scores.
 
-    detector: Detector
-    generated: Found
-    reference: Found
+    planted: training points altered in each way.
+    """
 
-    @property
-    def name(self) -> str:
-        """Of the detector."""
-        return self.detector.name
-
-
-@dataclass(frozen=True)
-class _Work:
-    """Sets and settings of one audit, and what is made of them on the way."""
-
-    sets: dict[str, AuditSet]
-    store: Store
-    features: tuple[str, ...]
-    search: tuple[str, ...]
-    rate: float
-    confidence: float
-    seed: int
     planted: int
-    drop_equal: bool
 
-    def check(self) -> None:
-        """ValueError where the training points are too few, or the reference points for the rate."""
-        distinct = int(self.train.group.max()) + 1
-        if distinct < 3:
-            raise ValueError(f"train has {len(self.sets['train'])} entries, {distinct} distinct: at least 3 are needed")
-        have = len(self.sets["held_out"]) if "held_out" in self.sets else min(MOST_REFERENCE, len(self.sets["train"]))
-        need = math.ceil(1 / self.rate - 1e-9) - 1
-        if have < need:
-            what = "held_out" if "held_out" in self.sets else "train, which stands in for held-out data,"
-            raise ValueError(
-                f"rate = {self.rate}: {what} has {have} points, {need} are needed; rate >= {math.ceil(1e6 / (have + 1)) / 1e6:g} is possible"
-            )
-
-    # -------------------------------------------------------------------------------------------------------- detectors
-    @cached_property
-    def train(self) -> TrainingSet:
-        return TrainingSet.of(self.sets["train"].values)
-
-    @cached_property
-    def images(self) -> bool:
-        return self.sets["train"].kind == "images"
-
-    @cached_property
-    def extractors(self) -> list:
-        return [open_extractor(name) for name in self.features] if self.images else []
-
-    def _detectors(self) -> list[Detector]:
-        index = None
-        if self.store.folder is not None:
-            index = self.store.folder / f"rows-{self.sets['train'].digest[:24]}.safetensors"
-        try:
-            found = [InPixels(self.train, index)]
-        except ValueError:  # what is kept of the rows is damaged: it is made anew
-            if index is None or not index.is_file():
-                raise
-            index.unlink()
-            found = [InPixels(self.train, index)]
-        if "aligned" in self.search:
-            found.append(Aligned(self.train.values, self.train.group.numpy(), keep=self._descriptors))
-        found += [self._in_features(extractor) for extractor in self.extractors]
-        if (
-            "patches" in self.search
-            and min(self.sets["train"].values.shape[-2:] if self.images else self.sets["train"].values.shape[-1:]) >= 16
-        ):
-            found.append(InParts(self.train, self._parts()))
-        return found
-
-    def _descriptors(self, count: int, dimension: int, make: Callable) -> np.ndarray:
-        """What `Aligned` keeps of each distinct training point."""
-        about = {"train": self.sets["train"].digest, "of": "aligned"}
-        text = "describing the training set"
-        return self.store.array(
-            "descriptors", about, count, (dimension,), np.float32, lambda a, b: (make(a, b), []), text=text
-        ).values
-
-    def _parts(self) -> list[np.ndarray]:
-        """The parts of all training points, place by place, kept as memory maps."""
-        values, digest = self.sets["train"].values, self.sets["train"].digest
-        parts = []
-        for place, part in enumerate(cut(values[:1])):
-
-            def produce(start: int, stop: int, place: int = place) -> tuple[np.ndarray, list]:
-                return np.ascontiguousarray(cut(values[start:stop])[place]), []
-
-            about = {"train": digest, "place": place}
-            kept = self.store.array(
-                "parts", about, len(values), part.shape[1:], values.dtype, produce, step=4096, text="cutting parts"
-            )
-            parts.append(kept.values)
-        return parts
-
-    def of(self, role: str, extractor) -> np.ndarray:
-        """Unit features of a set, (n, D), kept by its content and the name of the extractor."""
-        values, digest = self.sets[role].values, self.sets[role].digest
-
-        def produce(start: int, stop: int) -> tuple[np.ndarray, list]:
-            return unit_features(values[start:stop], extractor), []
-
-        dimension = extractor.dimension or values[0].size
-        about = {"set": digest, "extractor": extractor.name}
-        text = f"features of {role} ({extractor.name})"
-        return self.store.array(
-            "features", about, len(values), (dimension,), np.float32, produce, step=256, text=text
-        ).values
-
-    def _in_features(self, extractor) -> InFeatures:
-        return InFeatures(self.train, self.of("train", extractor), extractor)
-
-    # ----------------------------------------------------------------------------------------------------------- scores
-    @cached_property
-    def detectors(self) -> list[Detector]:
-        return self._detectors()
-
-    @cached_property
-    def scored(self) -> list[Scored]:
-        """All detectors with their scores of the generated samples and of the reference points that count."""
-        return [
-            Scored(each, self.scores(each, "generated"), _taken(self._reference_scores(each), self.kept_reference))
-            for each in self.detectors
-        ]
-
-    def _reference_scores(self, detector: Detector) -> Found:
-        return (
-            self.scores(detector, "held_out")
-            if "held_out" in self.sets
-            else self.scores(detector, "train", self.stand_ins)
-        )
-
-    @cached_property
-    def stand_ins(self) -> np.ndarray:
-        """Training points that stand in for held-out ones."""
-        return drawn(len(self.sets["train"]), MOST_REFERENCE, self.seed, REFERENCE)
-
-    @cached_property
-    def kept_reference(self) -> np.ndarray:
-        """Reference points that count, as row numbers: all of them, or those that are not equal to training points.
-
-        A fresh sample may be equal to a training point where the source has duplicates, and then held-out points are as often: they count.
-        """
-        found = self._reference_scores(self.detectors[0])
-        if "held_out" not in self.sets:
-            return np.arange(len(found))
-        different = np.flatnonzero(found.score > 0)
-        need = math.ceil(1 / self.rate - 1e-9) - 1
-        if not len(different) or (self.drop_equal and len(different) < need):
-            raise ValueError(
-                f"held_out = {self.sets['held_out'].name!r}: {len(found) - len(different)} of its {len(found)} points are equal to "
-                f"training points, which leaves {len(different)}; points that were not trained on are needed, {need} for rate = {self.rate}"
-            )
-        return different if self.drop_equal else np.arange(len(found))
-
-    @property
-    def equal(self) -> int:
-        """Held-out points that are equal to training points."""
-        return int((self._reference_scores(self.detectors[0]).score <= 0).sum()) if "held_out" in self.sets else 0
-
-    def scores(self, detector: Detector, role: str, own: np.ndarray | None = None) -> Found:
-        """What a detector says of a set, or of some training points, kept by content."""
-        values = self.sets[role].values
-        rows = np.arange(len(values)) if own is None else own
-        extractor = getattr(detector, "extractor", None)
-        features = None if extractor is None else self.of(role, extractor)
-
-        def produce(start: int, stop: int) -> tuple[np.ndarray, list]:
-            some = rows[start:stop]
-            mine = None if own is None else some
-            found = detector(values[some], mine) if features is None else detector.search(features[some], mine)
-            distance = np.full(len(found), np.nan) if found.distance is None else found.distance
-            numbers = np.stack([found.score, found.row.astype(float), found.second.astype(float), distance], 1)
-            return numbers, [[start + i, how] for i, how in enumerate(found.how) if how]
-
-        about = {"set": self.sets[role].digest, "train": self.sets["train"].digest, "detector": detector.name,
-                 "own": None if own is None else sha256(np.ascontiguousarray(own, dtype="<i8").tobytes())}  # fmt: skip
-        step = int(np.clip(AT_ONCE // max(1, values[0].size), 64, 4096))
-        text = f"{detector.name}: searching for {role}"
-        kept = self.store.array("scores", about, len(rows), (4,), np.float64, produce, step=step, text=text)
-        how = [""] * len(rows)
-        for row, words in kept.notes:
-            how[row] = words
-        score, row, second, distance = np.array(kept.values).T
-        return Found(score, row.astype(int), second.astype(int), how, distance)
-
-    def matrix(self, which: str) -> np.ndarray:
-        """Scores (m, J) of all detectors."""
-        return np.stack([getattr(each, which).score for each in self.scored], 1)
-
-    # ----------------------------------------------------------------------------------------------------------- report
     def setting(self, resize: str) -> dict:
         shape = self.sets["train"].values.shape
         return {
@@ -474,22 +283,18 @@ class _Work:
     def _share(self, flags: np.ndarray) -> IntervalEstimate:
         return wilson_interval(int(flags.sum()), len(flags), self.confidence)
 
-    def _primary(self) -> Scored:
-        """The detector that measures distances: the first in features, else in pixels."""
-        return next((each for each in self.scored if isinstance(each.detector, InFeatures)), self.scored[0])
-
     def twins(self, judged: dict[str, Calibrated]) -> tuple[np.ndarray | None, int]:
         """Training points drawn at random: whether the nearest other one passes as a copy; and how many."""
         if "held_out" not in self.sets:
             return None, 0
         rows = drawn(len(self.sets["train"]), MOST_TWINS, self.seed, TWINS)
-        primary = self._primary()
+        primary = self.primary()
         found = self.scores(primary.detector, "train", rows)
         return found.score < judged[primary.name].threshold.value, len(rows)
 
     def distribution(self, joint: Calibrated) -> tuple[list[dict], dict | None]:
         """Measures of the whole sets, and quality beside copying."""
-        primary, confidence = self._primary(), self.confidence
+        primary, confidence = self.primary(), self.confidence
         ours, theirs = primary.generated, primary.reference
         some = [drawn(len(each), MOST_AUTHENTIC, self.seed, AUTHENTIC) for each in (ours, theirs)]
         matched = np.unique(np.concatenate([each.row[rows] for each, rows in zip((ours, theirs), some)]))
@@ -527,12 +332,6 @@ class _Work:
         words = "Below 0: generated points lie nearer to the training set than " + beside + " do."
         return {"name": "C_T", "label": f"three-sample test ({name}, {count} cells), p = {p:.2g}", "generated": interval(statistic),
                 "held_out": interval(0.0), "beside": "no difference", "words": words}  # fmt: skip
-
-
-def _taken(found: Found, rows: np.ndarray) -> Found:
-    return Found(
-        found.score[rows], found.row[rows], found.second[rows], [found.how[i] for i in rows], found.distance[rows]
-    )
 
 
 def _quality(rows: list[dict], joint: Calibrated) -> dict | None:
