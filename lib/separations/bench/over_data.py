@@ -11,7 +11,21 @@ from ..numerics.softmax import softmax_moments
 from ..schedules import Schedule, check_schedule
 
 
-class OverData(Diffused):
+class WithoutLaw(Diffused):
+    """A score that need not be the gradient of a log density: unless a subclass has one, no samples at time 0, and no posterior."""
+
+    def _sample0(self, m: int, generator) -> Tensor:
+        raise ValueError(
+            f"{type(self).__name__} is a score without a law of X_0: samplers.generate makes samples of it"
+        )
+
+    def _posterior_cov(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        raise ValueError(
+            f"{type(self).__name__} has no posterior: bench.jacobian_spectrum gives the derivative of denoise"
+        )
+
+
+class OverData(WithoutLaw):
     """A score made of the points of a training set by means of softmax weights; it reads them as `Empirical` does, block by block.
 
     A subclass answers ``_denoise(x, alpha, sigma)`` for x (m, d) and alpha, sigma (m, 1) float64; where it is the score of a law, also
@@ -49,16 +63,6 @@ class OverData(Diffused):
 
     def _arguments(self):
         return self.empirical._arguments()
-
-    def _sample0(self, m: int, generator) -> Tensor:
-        raise ValueError(
-            f"{type(self).__name__} is a score without a law of X_0: samplers.generate makes samples of it"
-        )
-
-    def _posterior_cov(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        raise ValueError(
-            f"{type(self).__name__} has no posterior: bench.jacobian_spectrum gives the derivative of denoise"
-        )
 
     def _mean(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """sum_i w_i(x) x_i with the softmax weights of -|x - alpha x_i|^2 / (2 sigma^2), (m, d)."""

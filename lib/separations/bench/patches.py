@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..distributions import Diffused
 from ..numerics.checks import check_count, check_shaped, ends, shown
 from ..numerics.softmax import LEAST, LOGIT_TOLERANCE
 from ..schedules import Schedule, check_schedule
+from .over_data import WithoutLaw
 from .patch_softmax import PatchBank, Running, distinct, slices
 
 DIFFERENCES = 2**21  # of pixels of pairs (query, training image) at a time
@@ -33,7 +33,7 @@ BLOCK_NUMBERS = 2**22  # of training patches that are made at a time
 BORDERS = ("seen", "wrapped")
 
 
-class LocalPatches(Diffused):
+class LocalPatches(WithoutLaw):
     """Each pixel the mean of that pixel in the training images, weighted by how near their windows at the same place are.
 
     The local score of Kamb and Ganguli (2025): what the best map does that sees windows and knows where it is. Beyond the border there is
@@ -67,16 +67,6 @@ class LocalPatches(Diffused):
 
     def _settings(self) -> dict:
         return {}
-
-    def _sample0(self, m: int, generator) -> Tensor:
-        raise ValueError(
-            f"{type(self).__name__} is a score without a law of X_0: samplers.generate makes samples of it"
-        )
-
-    def _posterior_cov(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        raise ValueError(
-            f"{type(self).__name__} has no posterior: bench.jacobian_spectrum gives the derivative of denoise"
-        )
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         return self._local(x.reshape(-1, *self.event_shape), alpha, sigma).flatten(1)
