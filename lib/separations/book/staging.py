@@ -11,7 +11,7 @@ from ..files import PACKAGE, write_whole
 from ..run.notebooks import read_notebook, source_of, tags_of
 from ..run.profiles import Book
 from ..yaml_files import read_yaml
-from . import api, house, pages, speed
+from . import api, front_page, house, pages, speed
 from .chapters import Chapter, chapters, toc_entries
 from .evidence import larger
 from .records import file_inside
@@ -170,9 +170,10 @@ def staged_files(book: Book) -> dict[str, bytes]:
     files = {name: (book.root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
     files |= {path.relative_to(book.root).as_posix(): path.read_bytes() for path in book_files(book)}
     items = chapters(book)
-    evidence, places, rows = [], {}, []
+    evidence, places, rows, shown = [], {}, [], []
     for item in items:
         notebook = staged_notebook(item)
+        shown.append((item.key, notebook))
         files[f"book/{item.key}.ipynb"] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
         fresh = item.result if item.state == "fresh" else None
         evidence += [{**record, "notebook": item.key} for record in fresh["evidence"]] if fresh else []
@@ -186,6 +187,7 @@ def staged_files(book: Book) -> dict[str, bytes]:
                 "peak_memory_mb": fresh["peak_memory_mb"] if fresh else None,
             }
         )
+    files |= front_page.front_files(shown)
     files["book/_generated/chapters.md"] = pages.chapter_map(rows).encode()
     files |= (sweeps := report_files(book))
     files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
