@@ -1,0 +1,306 @@
+"""The page "Map of the field": each work with its claim and what this book found about it, the taxonomy, and the assessment answered.
+
+Works stand in `book/landscape/papers.yml`; verdicts come from the evidence of the build. The table is a table without JavaScript;
+`book/_static/field_map.js` puts filters above it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from ..run.profiles import Book
+from .markup import block, code, plain, prose
+from .pages import chapter_link, list_table
+from .papers import BIBLIOGRAPHY, MEMORIZATION, READ, Field, Leaf, Paper, Statement, bibliography, read_papers
+from .results_page import VERDICT_MARKS
+
+PAGE = "book/landscape/67_map_of_the_field"
+MAIN = "ye2026separations"
+SQUARE, GAP, ROW, HEAD, LEFT, WIDE = 13, 4, 44, 26, 22, 340  # of the drawing, in its own units
+NOT_YET = "No chapter tests it yet."
+
+TOP = """---
+html_theme.sidebar_secondary.remove: true
+---
+(map-of-the-field)=
+# Map of the field
+
+Who says what on memorization and generalization in diffusion models, and which of it was put to the test here? An automatic assessment of the
+main paper's novelty sorted fifty works into 19 leaves. The map starts from its list, corrects it, and adds central works that it lacks.
+
+{counts}
+
+Claims are in our words. *Read* says what they rest on: a claim of which only an abstract or a title was read may be more careful in its text than it
+looks here. Verdicts come from what the chapters recorded when this book was built; {{doc}}`/book/appendix/results` has the findings behind them.
+"""
+
+TABLE = """(field-table)=
+## The works
+
+One row a work. With JavaScript, filters stand above the table; without it, the search of the browser does.
+"""
+
+TREE = """(field-tree)=
+## The taxonomy
+
+A square is a work, in the leaf in which we put it:
+{legend}.
+Of the course of training the taxonomy has no leaf of its own: works on it stand under *{dynamics}*.
+"""
+
+ANSWERS = """(field-answers)=
+## What the assessment says of the main paper
+
+In our words, with what was compared, and what we found. It names no earlier work that would refute a contribution, and neither do we; neither search
+was exhaustive. What we add is who comes nearest, and what became of a statement when it was run.
+"""
+
+ERRORS = """(field-errors)=
+## What is wrong in the assessment
+
+The list was made by a program and says so. Whoever cites from it should know:
+"""
+
+CITING = """(field-citing)=
+## How to cite the main paper
+
+{{cite:t}}`{key}`, in this order of authors, which has been seen reversed:
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a chapter found about a claim; without a chapter where nothing was recorded in this build."""
+
+    claim: str
+    chapter: str = ""
+    word: str = ""
+
+
+def page(book: Book, claims: Mapping[str, Mapping], evidence: Sequence[Mapping]) -> str:
+    """The page in MyST. claims: all registered ones, by id; evidence: of the fresh runs, as the ledger writes it.
+
+    ValueError names the entry of the file of works that is not as it must be.
+    """
+    field = read_papers(book, claims)
+    recorded = [
+        (one["id"], record["notebook"], one["verdict"]) for record in evidence for one in record.get("claims", [])
+    ]
+    found = {paper.title: verdicts(paper, claims, recorded) for paper in field.papers}
+    parts = [
+        TOP.format(counts=_counts(field, found)),
+        TREE.format(
+            legend=_legend(), dynamics=field.leaves["dynamics"].title if "dynamics" in field.leaves else "dynamics"
+        ),
+        f"```{{raw}} html\n{drawing(field, found)}\n```\n",
+        TABLE,
+        _table(field, found),
+        '```{raw} html\n<script src="../../_static/field_map.js" defer></script>\n```\n',
+        ANSWERS,
+        *(_answer(one, i, field, found, recorded) for i, one in enumerate(field.statements, 1)),
+        ERRORS,
+        *_errors(field),
+        CITING.format(key=MAIN),
+        block(bibliography(book).get(MAIN, f"% {MAIN} is missing in {BIBLIOGRAPHY}"), "bibtex"),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def verdicts(paper: Paper, claims: Mapping[str, Mapping], recorded: Sequence[tuple[str, str, str]]) -> list[Verdict]:
+    """What this build says of the claims of a paper: those that name it, and those that its entry names.
+
+    recorded: id, chapter and verdict.
+    """
+    own = [key for key, claim in claims.items() if paper.key and claim.get("paper") == paper.key]
+    return _of_claims((*own, *paper.claims), recorded)
+
+
+def _of_claims(ids: Sequence[str], recorded: Sequence[tuple[str, str, str]]) -> list[Verdict]:
+    found = []
+    for key in ids:
+        there = [Verdict(key, chapter, word) for claim, chapter, word in recorded if claim == key]
+        found += there or [Verdict(key)]
+    return found
+
+
+def tested(found: Sequence[Verdict]) -> bool:
+    """Whether any chapter reached a verdict."""
+    return any(one.word for one in found)
+
+
+def _counts(field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
+    """How many works there are, and of how many a claim has a verdict in this build."""
+    listed = sum(paper.number > 0 for paper in field.papers)
+    about = sum(paper.memorization in ("yes", "partly") for paper in field.papers)
+    met = sum(bool(paper.met) and not tested(found[paper.title]) for paper in field.papers)
+    return (
+        f"{len(field.papers)} works: the {listed} of the assessment and {len(field.papers) - listed} more; {about} of them are about memorization, at "
+        f"least in part. {sum(map(tested, found.values()))} have a claim with a verdict in this build, and {met} others are met in a chapter."
+    )
+
+
+def _table(field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
+    place = list(field.leaves)
+    rows = [
+        (_work(paper), _leaf(field.leaves[paper.category], paper), prose(paper.claim), _read(paper), _here(paper, found[paper.title]))
+        for paper in sorted(field.papers, key=lambda one: place.index(one.category))
+    ]  # fmt: skip
+    return list_table(
+        ("Work", "Leaf", "Claim, in our words", "Read", "Tested here"), rows, "29 14 26 9 22", "wide results field-map"
+    )
+
+
+def _work(paper: Paper) -> str:
+    number = f" {plain(f'[{paper.number}]')}" if paper.number else " *Missing in the assessment.*"
+    cited = f" {{cite}}`{paper.key}`" if paper.key else ""
+    doubt = f" *Not checked: {plain(paper.unsure)}.*" if paper.unsure else ""
+    return (
+        f"**{plain(paper.title)}**. {plain(paper.authors)}. {plain(paper.where)} ({paper.year}).{number}{cited}{doubt}"
+    )
+
+
+def _leaf(leaf: Leaf, paper: Paper) -> str:
+    note = MEMORIZATION[paper.memorization]
+    return f"**{plain(leaf.title)}** ({plain(leaf.branch)}){f'; *{note}*' if note else ''}"
+
+
+def _read(paper: Paper) -> str:
+    return ", ".join(READ[name] for name in paper.read) or "nothing could be reached"
+
+
+def _here(paper: Paper, found: Sequence[Verdict]) -> str:
+    """What the book has on a work: verdicts, claims that were not run, chapters that meet it, or why there is nothing."""
+    said = ["; ".join(map(_verdict, found))] if found else []
+    said += [f"Met in {chapter_link(chapter)}: {prose(what)}" for chapter, what in paper.met]
+    said += [] if tested(found) else [prose(paper.untested or NOT_YET).rstrip(".")]
+    return ". ".join(said) + "."
+
+
+def _verdict(one: Verdict) -> str:
+    return f"{VERDICT_MARKS[one.word]} {code(one.claim)} in {chapter_link(one.chapter)}" if one.word else f"{code(one.claim)} not run"  # fmt: skip
+
+
+def _answer(one: Statement, number: int, field: Field, found: Mapping, recorded: Sequence[tuple[str, str, str]]) -> str:
+    """A statement of the assessment, what it rests on, and what was found here."""
+    by_key = {paper.key: paper for paper in field.papers if paper.key}
+    near = [f"{{cite:t}}`{key}` ({_short(found[by_key[key].title])})" for key in one.nearest]
+    lines = [
+        f"**{number}. {prose(one.says)}**\n",
+        f"- *Compared with.* {prose(one.compared)}",
+        f"- *Found here.* {prose(one.found)}",
+    ]
+    lines += [f"- *Nearest.* {'; '.join(near)}."] if near else []
+    words = "; ".join(_verdict(verdict) for verdict in _of_claims(one.claims, recorded))
+    lines += [f"- *Verdicts.* {words}."] if words else []
+    lines += [f"- *Where.* {', '.join(chapter_link(key) for key in one.chapters)}."] if one.chapters else []
+    return "\n".join(lines) + "\n"
+
+
+def _short(found: Sequence[Verdict]) -> str:
+    """The verdicts on a work, with their chapters."""
+    return (
+        ", ".join(f"{VERDICT_MARKS[one.word]} in {chapter_link(one.chapter)}" for one in found if one.word)
+        or "no verdict here"
+    )
+
+
+def _errors(field: Field) -> list[str]:
+    """The lists of what is wrong: by kind, each with the number that the assessment gives the work."""
+    title = {name: leaf.title for name, leaf in field.leaves.items()}
+
+    listed = sorted((paper for paper in field.papers if paper.number), key=lambda one: one.number)
+    missing = [paper for paper in field.papers if not paper.number]
+
+    def named(kind: str) -> list[str]:
+        return [f"{_name(paper)}: {prose(says)}" for paper in listed for one, says in paper.errors if one == kind]
+
+    lists = {
+        "Authors": named("authors"),
+        "Titles": named("title"),
+        "Filed under a leaf to which it does not belong": [
+            f"{_name(paper)}: under *{plain(title[paper.filed])}*; it belongs under *{plain(title[paper.category])}*" for paper in listed if paper.filed
+        ],
+        "Not about memorization": [_name(paper) for paper in listed if paper.memorization == "no"],
+        "About memorization only in part": [_name(paper) for paper in listed if paper.memorization == "partly"],
+        "Not to be found": [_name(paper) for paper in listed if not paper.read],
+        "Central, and missing": [_name(paper) for paper in missing],
+        "Other": [*named("text"), *map(prose, field.corrections)],
+    }  # fmt: skip
+    return [
+        f"**{head}** ({len(lines)})\n\n" + "\n".join(f"- {line.rstrip('.')}." for line in lines) + "\n"
+        for head, lines in lists.items()
+        if lines
+    ]
+
+
+def _name(paper: Paper) -> str:
+    """A work in a few words: its number, its first author, and its title."""
+    first = paper.authors.split(",")[0].removesuffix(" et al.")
+    others = " et al." if first != paper.authors else ""
+    number = plain(f"[{paper.number}]") + " " if paper.number else ""
+    cited = f" {{cite}}`{paper.key}`" if paper.key and not paper.number else ""
+    return f"{number}{plain(first + others)}, *{plain(paper.title)}*{cited}"
+
+
+def drawing(field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
+    """The branches with their leaves as SVG in the colours of the page: a square for each work."""
+    branches = dict.fromkeys(leaf.branch for leaf in field.leaves.values())
+    drawn = [
+        _branch(title, [leaf for leaf in field.leaves.values() if leaf.branch == title], field, found)
+        for title in branches
+    ]
+    return '<div class="field-tree">\n' + "\n".join(drawn) + "\n</div>"
+
+
+def _branch(title: str, leaves: Sequence[Leaf], field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
+    high = HEAD + ROW * len(leaves)
+    last = HEAD + ROW * (len(leaves) - 1) + 15
+    lines, told = [f'<path d="M8 {HEAD - 4}V{last}" class="trunk"/>'], []
+    for i, leaf in enumerate(leaves):
+        top = HEAD + ROW * i
+        works = sorted(
+            (paper for paper in field.papers if paper.category == leaf.name), key=lambda one: _rank(one, found)
+        )
+        number = sum(tested(found[paper.title]) for paper in works)
+        told.append(f"{leaf.title}: {len(works)} work{'s' if len(works) != 1 else ''}, {number} tested")
+        lines.append(
+            f'<path d="M8 {top + 15}H{LEFT - 5}" class="trunk"/><text x="{LEFT}" y="{top + 19}">{escape(leaf.title)}</text>'
+        )
+        for k, paper in enumerate(works):
+            x = LEFT + k * (SQUARE + GAP)
+            lines.append(f"{_square(x, top + 26, _kind(paper, found))}<title>{escape(paper.title)}</title></rect>")
+        lines.append(
+            f'<text x="{LEFT + len(works) * (SQUARE + GAP) + 4}" y="{top + 37}" class="count">{len(works)}, {number} tested</text>'
+        )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {high}" role="img" aria-label="{escape(title)}. {escape("; ".join(told))}.">'
+    return "\n".join([head, f'<text x="2" y="16" class="branch">{escape(title)}</text>', *lines, "</svg>"])
+
+
+def _kind(paper: Paper, found: Mapping[str, Sequence[Verdict]]) -> str:
+    """How a work is drawn."""
+    if tested(found[paper.title]):
+        return "tested"
+    return "work" if paper.memorization in ("yes", "partly") else "other"
+
+
+def _rank(paper: Paper, found: Mapping[str, Sequence[Verdict]]) -> int:
+    return ("tested", "work", "other").index(_kind(paper, found))
+
+
+def _square(x: float, y: float, kind: str) -> str:
+    return f'<rect x="{x}" y="{y}" width="{SQUARE}" height="{SQUARE}" rx="2" class="{kind}">'
+
+
+def _legend() -> str:
+    """The three kinds of squares in a line of text."""
+    says = {
+        "tested": "with a verdict in this build",
+        "work": "without one",
+        "other": "not about memorization, or not to be identified",
+    }
+    size = SQUARE + 2
+    return ", ".join(
+        f'<svg class="field-key" viewBox="0 0 {size} {size}" width="{size}" height="{size}" aria-hidden="true">{_square(1, 1, kind)}</rect></svg> '
+        f"{'filled' if kind == 'tested' else 'empty' if kind == 'work' else 'dotted'}, {text}"
+        for kind, text in says.items()
+    )
