@@ -53,7 +53,7 @@ corrections: [It counts twice.]
 
 
 @pytest.fixture
-def field(root):  # noqa: F811
+def field(root):
     """A repository with a small map."""
     (root / FILE).parent.mkdir(parents=True)
     (root / FILE).write_text(TEXT)
@@ -103,7 +103,7 @@ def test_a_row_says_who_where_what_was_read_and_what_is_doubtful(field):
 def test_text_from_the_file_shows_as_it_is(field):
     text = page(field)
     assert "A \\<b> \\`b\\` \\*c\\*" in row(text, "`b")
-    assert "<title>A &lt;b&gt; `b` *c*</title>" in text and "<b>" not in text
+    assert "<title>A &lt;b&gt; `b` *c*</title>" in text and "<b>" not in text.replace("\\<b>", "")
 
 
 def test_the_statements_are_answered_with_the_nearest_works_and_verdicts(field):
@@ -121,10 +121,7 @@ def test_what_is_wrong_is_listed_by_kind(field):
     assert "swapped" in lists["Authors"] and "garbled" in lists["Other"] and "It counts twice." in lists["Other"]
     assert "under *Scores*; it belongs under *Size*." in lists["Filed under a leaf to which it does not belong"]
     assert lists["About memorization only in part"] == lists["Not to be found"]
-    assert (
-        lists["Central, and missing"] == "- D\\. Four, *Other*.\n"
-        or "D. Four, *Other*" in lists["Central, and missing"]
-    )
+    assert lists["Central, and missing"] == "- D. Four, *Other*.\n"
     assert "Not about memorization" not in lists  # the one that is not about it is not of the assessment
 
 

@@ -69,7 +69,7 @@ CITING = """(field-citing)=
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FoundHere:
     """What a chapter found about a claim; without a chapter where nothing was recorded in this build."""
 
     claim: str
@@ -106,7 +106,7 @@ def page(book: Book, claims: Mapping[str, Mapping], evidence: Sequence[Mapping])
     return "\n".join(parts) + "\n"
 
 
-def verdicts(paper: Paper, claims: Mapping[str, Mapping], recorded: Sequence[tuple[str, str, str]]) -> list[Verdict]:
+def verdicts(paper: Paper, claims: Mapping[str, Mapping], recorded: Sequence[tuple[str, str, str]]) -> list[FoundHere]:
     """What this build says of the claims of a paper: those that name it, and those that its entry names.
 
     recorded: id, chapter and verdict.
@@ -115,20 +115,20 @@ def verdicts(paper: Paper, claims: Mapping[str, Mapping], recorded: Sequence[tup
     return _of_claims((*own, *paper.claims), recorded)
 
 
-def _of_claims(ids: Sequence[str], recorded: Sequence[tuple[str, str, str]]) -> list[Verdict]:
+def _of_claims(ids: Sequence[str], recorded: Sequence[tuple[str, str, str]]) -> list[FoundHere]:
     found = []
     for key in ids:
-        there = [Verdict(key, chapter, word) for claim, chapter, word in recorded if claim == key]
-        found += there or [Verdict(key)]
+        there = [FoundHere(key, chapter, word) for claim, chapter, word in recorded if claim == key]
+        found += there or [FoundHere(key)]
     return found
 
 
-def tested(found: Sequence[Verdict]) -> bool:
+def tested(found: Sequence[FoundHere]) -> bool:
     """Whether any chapter reached a verdict."""
     return any(one.word for one in found)
 
 
-def _counts(field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
+def _counts(field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
     """How many works there are, and of how many a claim has a verdict in this build."""
     listed = sum(paper.number > 0 for paper in field.papers)
     about = sum(paper.memorization in ("yes", "partly") for paper in field.papers)
@@ -139,7 +139,7 @@ def _counts(field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
     )
 
 
-def _table(field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
+def _table(field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
     place = list(field.leaves)
     rows = [
         (_work(paper), _leaf(field.leaves[paper.category], paper), prose(paper.claim), _read(paper), _here(paper, found[paper.title]))
@@ -154,9 +154,7 @@ def _work(paper: Paper) -> str:
     number = f" {plain(f'[{paper.number}]')}" if paper.number else " *Missing in the assessment.*"
     cited = f" {{cite}}`{paper.key}`" if paper.key else ""
     doubt = f" *Not checked: {plain(paper.unsure)}.*" if paper.unsure else ""
-    return (
-        f"**{plain(paper.title)}**. {plain(paper.authors)}. {plain(paper.where)} ({paper.year}).{number}{cited}{doubt}"
-    )
+    return f"**{plain(paper.title)}**. {plain(paper.authors.removesuffix('.'))}. {plain(paper.where)} ({paper.year}).{number}{cited}{doubt}"
 
 
 def _leaf(leaf: Leaf, paper: Paper) -> str:
@@ -168,7 +166,7 @@ def _read(paper: Paper) -> str:
     return ", ".join(READ[name] for name in paper.read) or "nothing could be reached"
 
 
-def _here(paper: Paper, found: Sequence[Verdict]) -> str:
+def _here(paper: Paper, found: Sequence[FoundHere]) -> str:
     """What the book has on a work: verdicts, claims that were not run, chapters that meet it, or why there is nothing."""
     said = ["; ".join(map(_verdict, found))] if found else []
     said += [f"Met in {chapter_link(chapter)}: {prose(what)}" for chapter, what in paper.met]
@@ -176,7 +174,7 @@ def _here(paper: Paper, found: Sequence[Verdict]) -> str:
     return ". ".join(said) + "."
 
 
-def _verdict(one: Verdict) -> str:
+def _verdict(one: FoundHere) -> str:
     return f"{VERDICT_MARKS[one.word]} {code(one.claim)} in {chapter_link(one.chapter)}" if one.word else f"{code(one.claim)} not run"  # fmt: skip
 
 
@@ -196,7 +194,7 @@ def _answer(one: Statement, number: int, field: Field, found: Mapping, recorded:
     return "\n".join(lines) + "\n"
 
 
-def _short(found: Sequence[Verdict]) -> str:
+def _short(found: Sequence[FoundHere]) -> str:
     """The verdicts on a work, with their chapters."""
     return (
         ", ".join(f"{VERDICT_MARKS[one.word]} in {chapter_link(one.chapter)}" for one in found if one.word)
@@ -242,7 +240,7 @@ def _name(paper: Paper) -> str:
     return f"{number}{plain(first + others)}, *{plain(paper.title)}*{cited}"
 
 
-def drawing(field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
+def drawing(field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
     """The branches with their leaves as SVG in the colours of the page: a square for each work."""
     branches = dict.fromkeys(leaf.branch for leaf in field.leaves.values())
     drawn = [
@@ -252,7 +250,7 @@ def drawing(field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
     return '<div class="field-tree">\n' + "\n".join(drawn) + "\n</div>"
 
 
-def _branch(title: str, leaves: Sequence[Leaf], field: Field, found: Mapping[str, Sequence[Verdict]]) -> str:
+def _branch(title: str, leaves: Sequence[Leaf], field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
     high = HEAD + ROW * len(leaves)
     last = HEAD + ROW * (len(leaves) - 1) + 15
     lines, told = [f'<path d="M8 {HEAD - 4}V{last}" class="trunk"/>'], []
@@ -276,14 +274,14 @@ def _branch(title: str, leaves: Sequence[Leaf], field: Field, found: Mapping[str
     return "\n".join([head, f'<text x="2" y="16" class="branch">{escape(title)}</text>', *lines, "</svg>"])
 
 
-def _kind(paper: Paper, found: Mapping[str, Sequence[Verdict]]) -> str:
+def _kind(paper: Paper, found: Mapping[str, Sequence[FoundHere]]) -> str:
     """How a work is drawn."""
     if tested(found[paper.title]):
         return "tested"
     return "work" if paper.memorization in ("yes", "partly") else "other"
 
 
-def _rank(paper: Paper, found: Mapping[str, Sequence[Verdict]]) -> int:
+def _rank(paper: Paper, found: Mapping[str, Sequence[FoundHere]]) -> int:
     return ("tested", "work", "other").index(_kind(paper, found))
 
 
