@@ -87,7 +87,7 @@ def test_a_verdict_comes_from_the_evidence_of_the_build_and_not_from_the_file(fi
     assert "`land.one` not run. No chapter tests it yet." in row(text, "The First")
     assert "`essay.two` not run. Met in {doc}`/book/part/01_a`: a rule. No chapter" in row(text, "`b")
     assert "It is about something else." in row(text, "Other")
-    assert "0 have a claim with a verdict" in text and "1 others are met" in text
+    assert "0 have a claim with a verdict" in text and "1 other is met" in text
 
 
 def test_a_row_says_who_where_what_was_read_and_what_is_doubtful(field):

@@ -135,7 +135,7 @@ def _counts(field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
     met = sum(bool(paper.met) and not tested(found[paper.title]) for paper in field.papers)
     return (
         f"{len(field.papers)} works: the {listed} of the assessment and {len(field.papers) - listed} more; {about} of them are about memorization, at "
-        f"least in part. {sum(map(tested, found.values()))} have a claim with a verdict in this build, and {met} others are met in a chapter."
+        f"least in part. {sum(map(tested, found.values()))} have a claim with a verdict in this build, and {met} other{'s are' if met != 1 else ' is'} met in a chapter."
     )
 
 
