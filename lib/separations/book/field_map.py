@@ -6,17 +6,16 @@ Works stand in `book/landscape/papers.yml`; verdicts come from the evidence of t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from ..run.profiles import Book
+from .field_tree import drawing, legend
 from .markup import block, code, plain, prose
 from .pages import chapter_link, list_table
 from .papers import BIBLIOGRAPHY, MEMORIZATION, READ, Field, Leaf, Paper, Statement, bibliography, read_papers
-from .results_page import VERDICT_MARKS
+from .results_page import VERDICT_MARKS, cited
 
 PAGE = "book/landscape/67_map_of_the_field"
 MAIN = "ye2026separations"
-SQUARE, GAP, ROW, HEAD, LEFT, WIDE = 13, 4, 44, 26, 22, 340  # of the drawing, in its own units
 NOT_YET = "No chapter tests it yet."
 
 TOP = """---
@@ -90,12 +89,13 @@ def page(book: Book, claims: Mapping[str, Mapping], evidence: Sequence[Mapping])
     parts = [
         TOP.format(counts=_counts(field, found)),
         TREE.format(
-            legend=_legend(), dynamics=field.leaves["dynamics"].title if "dynamics" in field.leaves else "dynamics"
+            legend=legend(), dynamics=field.leaves["dynamics"].title if "dynamics" in field.leaves else "dynamics"
         ),
-        f"```{{raw}} html\n{drawing(field, found)}\n```\n",
+        f"```{{raw}} html\n{drawing(field, {title for title, one in found.items() if tested(one)})}\n```\n",
         TABLE,
         _table(field, found),
         '```{raw} html\n<script src="../../_static/field_map.js" defer></script>\n```\n',
+        _beside(field, claims, recorded),
         ANSWERS,
         *(_answer(one, i, field, found, recorded) for i, one in enumerate(field.statements, 1)),
         ERRORS,
@@ -148,6 +148,17 @@ def _table(field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
     return list_table(
         ("Work", "Leaf", "Claim, in our words", "Read", "Tested here"), rows, "29 14 26 9 22", "wide results field-map"
     )
+
+
+def _beside(field: Field, claims: Mapping[str, Mapping], recorded: Sequence[tuple[str, str, str]]) -> str:
+    """The works that claims name and that are not on the map, with their verdicts."""
+    there = {paper.key for paper in field.papers} | {MAIN, ""}
+    keys = dict.fromkeys(str(claim.get("paper", "")) for claim in claims.values())
+    lines = []
+    for key in (key for key in keys if key not in there):
+        own = [name for name, claim in claims.items() if claim.get("paper") == key]
+        lines.append(f"- {cited(key)}: {'; '.join(map(_verdict, _of_claims(own, recorded)))}.")
+    return "\n".join(["Works beside the map of which a chapter tests a claim:\n", *lines, ""]) if lines else ""
 
 
 def _work(paper: Paper) -> str:
@@ -238,67 +249,3 @@ def _name(paper: Paper) -> str:
     number = plain(f"[{paper.number}]") + " " if paper.number else ""
     cited = f" {{cite}}`{paper.key}`" if paper.key and not paper.number else ""
     return f"{number}{plain(first + others)}, *{plain(paper.title)}*{cited}"
-
-
-def drawing(field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
-    """The branches with their leaves as SVG in the colours of the page: a square for each work."""
-    branches = dict.fromkeys(leaf.branch for leaf in field.leaves.values())
-    drawn = [
-        _branch(title, [leaf for leaf in field.leaves.values() if leaf.branch == title], field, found)
-        for title in branches
-    ]
-    return '<div class="field-tree">\n' + "\n".join(drawn) + "\n</div>"
-
-
-def _branch(title: str, leaves: Sequence[Leaf], field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
-    high = HEAD + ROW * len(leaves)
-    last = HEAD + ROW * (len(leaves) - 1) + 15
-    lines, told = [f'<path d="M8 {HEAD - 4}V{last}" class="trunk"/>'], []
-    for i, leaf in enumerate(leaves):
-        top = HEAD + ROW * i
-        works = sorted(
-            (paper for paper in field.papers if paper.category == leaf.name), key=lambda one: _rank(one, found)
-        )
-        number = sum(tested(found[paper.title]) for paper in works)
-        told.append(f"{leaf.title}: {len(works)} work{'s' if len(works) != 1 else ''}, {number} tested")
-        lines.append(
-            f'<path d="M8 {top + 15}H{LEFT - 5}" class="trunk"/><text x="{LEFT}" y="{top + 19}">{escape(leaf.title)}</text>'
-        )
-        for k, paper in enumerate(works):
-            x = LEFT + k * (SQUARE + GAP)
-            lines.append(f"{_square(x, top + 26, _kind(paper, found))}<title>{escape(paper.title)}</title></rect>")
-        lines.append(
-            f'<text x="{LEFT + len(works) * (SQUARE + GAP) + 4}" y="{top + 37}" class="count">{len(works)}, {number} tested</text>'
-        )
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {high}" role="img" aria-label="{escape(title)}. {escape("; ".join(told))}.">'
-    return "\n".join([head, f'<text x="2" y="16" class="branch">{escape(title)}</text>', *lines, "</svg>"])
-
-
-def _kind(paper: Paper, found: Mapping[str, Sequence[FoundHere]]) -> str:
-    """How a work is drawn."""
-    if tested(found[paper.title]):
-        return "tested"
-    return "work" if paper.memorization in ("yes", "partly") else "other"
-
-
-def _rank(paper: Paper, found: Mapping[str, Sequence[FoundHere]]) -> int:
-    return ("tested", "work", "other").index(_kind(paper, found))
-
-
-def _square(x: float, y: float, kind: str) -> str:
-    return f'<rect x="{x}" y="{y}" width="{SQUARE}" height="{SQUARE}" rx="2" class="{kind}">'
-
-
-def _legend() -> str:
-    """The three kinds of squares in a line of text."""
-    says = {
-        "tested": "with a verdict in this build",
-        "work": "without one",
-        "other": "not about memorization, or not to be identified",
-    }
-    size = SQUARE + 2
-    return ", ".join(
-        f'<svg class="field-key" viewBox="0 0 {size} {size}" width="{size}" height="{size}" aria-hidden="true">{_square(1, 1, kind)}</rect></svg> '
-        f"{'filled' if kind == 'tested' else 'empty' if kind == 'work' else 'dotted'}, {text}"
-        for kind, text in says.items()
-    )

@@ -86,7 +86,7 @@ def read_papers(book: Book, claims: Mapping[str, Mapping]) -> Field:
     leaves = _leaves(content["branches"])
     known = _Known(leaves, claims, bibliography(book), notebook_keys(book))
     papers = tuple(_paper(entry, i, known) for i, entry in enumerate(_list(content["papers"], "papers"), 1))
-    for name in ("number", "key"):
+    for name in ("number", "key", "title"):
         values = [getattr(paper, name) for paper in papers if getattr(paper, name)]
         twice = [value for value in values if values.count(value) > 1]
         if twice:

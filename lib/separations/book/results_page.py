@@ -167,17 +167,16 @@ def _scale(entry: Mapping) -> str:
     return plain("; ".join(text for text in (analogue, entry.get("scale", "")) if text))
 
 
-def _paper(claim: Mapping) -> str:
-    """The paper of a claim of the landscape, cited; nothing for the claims of the other sources."""
-    key = str(claim.get("paper") or "")
-    cited = f"{{cite:t}}`{key}`" if CITED.fullmatch(key) else code(key)
-    return f"{cited}, " if key else ""
+def cited(key: str) -> str:
+    """A work by its key in the bibliography; as code where that is no key."""
+    return f"{{cite:t}}`{key}`" if CITED.fullmatch(key) else code(key)
 
 
 def _claim_row(
     key: str, claim: Mapping, entries: list, places: Mapping[str, str], beyond: Sequence = ()
 ) -> tuple[str, ...]:
-    name = f"{_paper(claim)}{prose(claim.get('where', ''))} {code(key)}"
+    paper = f"{cited(str(claim['paper']))}, " if claim.get("paper") else ""
+    name = f"{paper}{prose(claim.get('where', ''))} {code(key)}"
     said = (name, prose(claim.get("statement", "")), prose(claim.get("reported", "")))
     if not entries:
         return (*said, "–", "not run", _beyond(beyond, {}), "–")
