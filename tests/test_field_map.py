@@ -13,13 +13,13 @@ from separations.book import field_map, papers, staging
 from separations.book.chapters import GENERATED, check_pages
 from separations.book.field_tree import drawing
 from separations.book.papers import FILE, bibliography, read_papers
-from separations.book.results_page import VERDICT_MARKS
+from separations.book.results_page import SOURCES, VERDICT_MARKS
 from separations.run.profiles import Book
 from test_staging import leave_run, root  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = {
-    "land.one": {"source": "landscape", "paper": "one2024", "where": "abstract", "statement": "One.", "reported": "1"},
+    "land.one": {"source": "one2024", "where": "abstract", "statement": "One.", "reported": "1"},
     "essay.two": {"source": "essay", "where": "Theorem 2", "statement": "Two.", "reported": "2"},
     "sep.main": {"source": "separations", "where": "Theorem 1", "statement": "Main.", "reported": "3"},
 }
@@ -117,9 +117,7 @@ def test_the_statements_are_answered_with_the_nearest_works_and_verdicts(field):
 
 
 def test_a_work_that_only_claims_name_stands_below_the_table(field):
-    claims = CLAIMS | {
-        "land.new": {"source": "landscape", "paper": "new2026", "where": "x", "statement": "y", "reported": "z"}
-    }
+    claims = CLAIMS | {"land.new": {"source": "new2026", "where": "x", "statement": "y", "reported": "z"}}
     text = field_map.page(Book(field), claims, evidence(land_new="holds"))
     assert "- {cite:t}`new2026`: ✓ holds `land.new` in {doc}`/book/part/01_a`.\n" in text
     assert "beside the map" not in page(field)
@@ -273,9 +271,8 @@ def test_works_and_bibliography_agree(own):
 def test_every_claim_of_the_landscape_names_a_work_of_the_bibliography():
     keys = bibliography(Book(ROOT))
     for name, claim in staging.load_registered_claims().items():
-        assert (claim["source"] == "landscape") == ("paper" in claim), f"{name}: source landscape and paper go together"
-        assert claim.get("paper", field_map.MAIN) in keys, (
-            f"{name}: paper = {claim.get('paper')!r} is not in references"
+        assert claim["source"] in SOURCES or claim["source"] in keys, (
+            f"{name}: source = {claim['source']!r} is not in references"
         )
 
 

@@ -12,7 +12,7 @@ from .field_tree import drawing, legend
 from .markup import block, code, plain, prose
 from .pages import chapter_link, list_table
 from .papers import BIBLIOGRAPHY, MEMORIZATION, READ, Field, Leaf, Paper, Statement, bibliography, read_papers
-from .results_page import VERDICT_MARKS, cited
+from .results_page import SOURCES, VERDICT_MARKS, cited
 
 PAGE = "book/landscape/67_map_of_the_field"
 MAIN = "ye2026separations"
@@ -111,7 +111,7 @@ def verdicts(paper: Paper, claims: Mapping[str, Mapping], recorded: Sequence[tup
 
     recorded: id, chapter and verdict.
     """
-    own = [key for key, claim in claims.items() if paper.key and claim.get("paper") == paper.key]
+    own = [key for key, claim in claims.items() if paper.key and claim.get("source") == paper.key]
     return _of_claims((*own, *paper.claims), recorded)
 
 
@@ -152,11 +152,11 @@ def _table(field: Field, found: Mapping[str, Sequence[FoundHere]]) -> str:
 
 def _beside(field: Field, claims: Mapping[str, Mapping], recorded: Sequence[tuple[str, str, str]]) -> str:
     """The works that claims name and that are not on the map, with their verdicts."""
-    there = {paper.key for paper in field.papers} | {MAIN, ""}
-    keys = dict.fromkeys(str(claim.get("paper", "")) for claim in claims.values())
+    there = {paper.key for paper in field.papers} | {MAIN, *SOURCES}
+    keys = dict.fromkeys(str(claim.get("source", "")) for claim in claims.values())
     lines = []
     for key in (key for key in keys if key not in there):
-        own = [name for name, claim in claims.items() if claim.get("paper") == key]
+        own = [name for name, claim in claims.items() if claim.get("source") == key]
         lines.append(f"- {cited(key)}: {'; '.join(map(_verdict, _of_claims(own, recorded)))}.")
     return "\n".join(["Works beside the map of which a chapter tests a claim:\n", *lines, ""]) if lines else ""
 

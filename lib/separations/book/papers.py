@@ -148,7 +148,7 @@ def _paper(entry: object, place: int, known: _Known) -> Paper:
     read = _names(entry["read"], READ, where, "read")
     claims = _names(entry.get("claims", []), known.claims, where, "claims", "ids of registered claims")
     for claim in claims:
-        if texts.get("key") and known.claims[claim].get("paper") == texts["key"]:
+        if texts.get("key") and known.claims[claim].get("source") == texts["key"]:
             raise ValueError(f"{FILE}: {where}: claims: {claim!r} names this paper itself: leave it out")
     met = _pairs(entry.get("met", []), ("chapter", "what"), where, "met")
     for chapter, _ in met:

@@ -27,7 +27,7 @@ FIELDS = {"claims": list, "measures": dict, "tables": list}
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a source: where it stands, our wording of it, what the source reports, and whose it is in the landscape."""
+    """A statement of a source: where it stands, our wording of it, and what the source reports."""
 
     id: str
     source: str
@@ -35,7 +35,6 @@ class Claim:
     kind: str
     statement: str
     reported: str = ""
-    paper: str = ""
 
 
 @cache
