@@ -12,7 +12,7 @@ from typing import TextIO
 def parser(module: str, documentation: str | None) -> argparse.ArgumentParser:
     """A parser for `python -m separations.<module>` with `--root`. documentation: of the module; None where Python runs with -OO."""
     about = (documentation or "").partition("\n")[0]
-    made = argparse.ArgumentParser(prog=f"python -m separations.{module}", description=about)
+    made = argparse.ArgumentParser(allow_abbrev=False, prog=f"python -m separations.{module}", description=about)
     made.add_argument("--root", type=Path, default=Path(), help="the repository (default: this folder)")
     return made
 

@@ -34,7 +34,9 @@ def write_record(folder: Path) -> dict[str, dict]:
 
 def main(arguments: list[str] | None = None) -> int:
     """`python -m separations.shipped_models [NAME ...] --out FOLDER`: train shipped recipes again, in half precision; SHA-256 to a file."""
-    parser = argparse.ArgumentParser(prog="python -m separations.shipped_models", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, prog="python -m separations.shipped_models", description=main.__doc__
+    )
     known = (*NAMES, digit_features.NAME)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)} (default: all)")
     parser.add_argument(

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m separations.audit", description="Does a model copy its training set?"
+        allow_abbrev=False, prog="python -m separations.audit", description="Does a model copy its training set?"
     )
     parser.add_argument(
         "generated",

@@ -16,12 +16,12 @@ COLUMNS = "{:<11} {:<6} {:>7}  {:<12} {:>9}  {:<42} {}"
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 1 after an error of one line on stderr, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="python -m separations.data", description="List the data sets, or fetch some."
+        allow_abbrev=False, prog="python -m separations.data", description="List the data sets, or fetch some."
     )
     parser.add_argument("--root", type=Path, help="data root (default: $SEPARATIONS_DATA, else ~/.cache/separations)")
     commands = parser.add_subparsers(dest="command")
-    commands.add_parser("list", help="list the data sets (the default)")
-    get = commands.add_parser("fetch", help="download once, check, keep for use offline")
+    commands.add_parser("list", allow_abbrev=False, help="list the data sets (the default)")
+    get = commands.add_parser("fetch", allow_abbrev=False, help="download once, check, keep for use offline")
     get.add_argument("names", nargs="+", metavar="NAME", help=", ".join(DOWNLOADS))
     get.add_argument("--root", type=Path, default=argparse.SUPPRESS, help="data root, made if it is not there")
     options = parser.parse_args(arguments)

@@ -153,7 +153,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m separations.run", description="Run one notebook with checked parameters.")
+    parser = _Parser(
+        allow_abbrev=False, prog="python -m separations.run", description="Run one notebook with checked parameters."
+    )
     parser.add_argument("notebook", help="the notebook to execute")
     parser.add_argument("--params", help="YAML file: flat 'name: value', or a profile with notebook paths as keys")
     parser.add_argument("--profile-key", help="the notebook's key in a profile (default: its path in book/)")
@@ -204,6 +206,10 @@ def _words(error: Exception) -> str:
 def _main(options: argparse.Namespace) -> int:
     profile, out = Path(options.params).stem if options.params else DEFAULT_PROFILE, resolved(options.out, "out")
     settings = _settings(options.set)
+    if options.profile_key is not None and options.params is None:
+        raise ValueError(
+            f"--profile-key {options.profile_key} is given without --params: the profile is needed as well"
+        )
     overrides = overrides_for(options.notebook, options.params, options.profile_key) | settings
     outcome = run(
         options.notebook,

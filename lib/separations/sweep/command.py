@@ -157,19 +157,24 @@ def main(arguments: list[str] | None = None) -> int:
         cut = arguments.index("--")
         arguments, options = arguments[:cut], arguments[cut + 1 :]
     parser = argparse.ArgumentParser(
-        prog="python -m separations.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        allow_abbrev=False,
+        prog="python -m separations.sweep",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     tasks = parser.add_subparsers(dest="task", required=True)
-    run = tasks.add_parser("run", help="run what is not finished")
+    run = tasks.add_parser("run", allow_abbrev=False, help="run what is not finished")
     run.add_argument("file", help="the sweep, a YAML file")
     run.add_argument("--jobs", type=_number(1, 10_000), help="runs at a time (default: as many as fit)")
     run.add_argument("--dry-run", action="store_true", help="say what would run, and about how long")
     run.add_argument("-v", "--verbose", action="store_true", help="a line for each run")
-    table = tasks.add_parser("table", help="one table of all runs, as CSV and Parquet")
+    table = tasks.add_parser("table", allow_abbrev=False, help="one table of all runs, as CSV and Parquet")
     table.add_argument("name", help="the sweep: its file, or its name")
-    both = tasks.add_parser("compare", help="two sweeps, point by point: second minus first")
+    both = tasks.add_parser("compare", allow_abbrev=False, help="two sweeps, point by point: second minus first")
     both.add_argument("first"), both.add_argument("second")
-    check = tasks.add_parser("check-profile", help="whether every chapter starts under a profile, on a CPU")
+    check = tasks.add_parser(
+        "check-profile", allow_abbrev=False, help="whether every chapter starts under a profile, on a CPU"
+    )
     check.add_argument("profile"), check.add_argument("keys", nargs="*", metavar="NOTEBOOK")
     check.add_argument(
         "--seconds", type=_number(1, 10**6), default=60, help="to run each chapter for (default: %(default)s)"

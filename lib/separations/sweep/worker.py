@@ -202,7 +202,7 @@ def _limited(book: Book, folder: Path, task: dict):
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m separations.sweep.worker", description="Execute one run of a sweep."
+        allow_abbrev=False, prog="python -m separations.sweep.worker", description="Execute one run of a sweep."
     )
     parser.add_argument("folder", type=Path, help="folder of the run, with its run.json")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: this folder)")
