@@ -1,10 +1,13 @@
 """Rival theories on the same axes: closed forms and six readings."""
 
 from .ambient import Ambient
+from .attractors import attractors, circle_attractors, expected_circle_attractors
 from .circle import Circle
+from .completions import completed
 from .data_sets import BenchSet, bench_set
 from .generated import agreement_readings, copy_readings, paths
 from .jacobians import JacobianSpectrum, jacobian_spectrum
+from .kernel_width import best_kernel_variance, collapse_variance, kernel_likelihood
 from .lines import DenoisingLosses, denoising_losses, loss_readings, membership_readings
 from .memories import barycentres, crossover_memory, partial_memory
 from .patches import EquivariantPatches, LocalPatches
@@ -31,14 +34,21 @@ __all__ = [
     "SpectrumParts",
     "Tikhonov",
     "agreement_readings",
+    "attractors",
     "barycentres",
     "bench_set",
+    "best_kernel_variance",
+    "circle_attractors",
+    "collapse_variance",
+    "completed",
     "copy_readings",
     "crossover_memory",
     "denoising_losses",
+    "expected_circle_attractors",
     "feature_constants",
     "jacobian_readings",
     "jacobian_spectrum",
+    "kernel_likelihood",
     "linearity_readings",
     "loss_readings",
     "membership_readings",
