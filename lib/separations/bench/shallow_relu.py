@@ -140,18 +140,23 @@ def network_through(knots: Tensor, values: Tensor, x: Tensor, p: Tensor) -> Shal
     Raises:
         ValueError: for knots that do not increase, other shapes, or nodes outside of the knots.
     """
-    knots, values, x, p = (as_numbers(v, name) for v, name in ((knots, "knots"), (values, "values"), (x, "x"), (p, "p")))
+    knots, values, x, p = (
+        as_numbers(v, name) for v, name in ((knots, "knots"), (values, "values"), (x, "x"), (p, "p"))
+    )
     if knots.ndim != 1 or len(knots) < 3 or values.shape != knots.shape or not (knots.diff() > 0).all():
-        raise ValueError(f"knots has shape {tuple(knots.shape)}, values {tuple(values.shape)}: (K,), increasing, K >= 3")
+        raise ValueError(
+            f"knots has shape {tuple(knots.shape)}, values {tuple(values.shape)}: (K,), increasing, K >= 3"
+        )
     if x.ndim != 1 or p.shape != x.shape or float(x[0]) < float(knots[0]) or float(x[-1]) > float(knots[-1]):
         raise ValueError(f"x from {float(x[0]):g} to {float(x[-1]):g}: nodes within the knots are needed")
     slopes = values.diff() / knots.diff()
     bends, places = slopes.diff(), knots[1:-1]
-    left, right = _moments(x, p, places)  # of the sides
+    left, right = side_moments(x, p, places)  # of the sides
     rightward = right[3] <= left[3]
     middle = int(rightward.to(torch.int64).argmax()) if rightward.any() else len(places)
-    base = slopes[middle]  # the slope between the bends that open to the left and those that open to the right
-    # The base slope from two neurons that are active everywhere, one of each sign, shares its sharpness.
+    base = slopes[
+        middle
+    ]  # between the bends that open to the left and those to the right; two neurons that see all nodes share it
     sign = torch.where(rightward, 1.0, -1.0).double()
     P, E, h = (torch.where(rightward, r, s) for r, s in zip(right[:3], left[:3]))
     scale = (bends.abs() * P * (1 + E**2).sqrt() / h.clamp(min=1e-12)).sqrt().clamp(min=1e-3)
@@ -166,7 +171,7 @@ def network_through(knots: Tensor, values: Tensor, x: Tensor, p: Tensor) -> Shal
     return ShallowReLU(net.w, net.b, net.a, values[:1] - net(knots[:1]))
 
 
-def _moments(x: Tensor, p: Tensor, places: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def side_moments(x: Tensor, p: Tensor, places: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """For each side of each place, left then right: its probability, mean there, mean distance E relu, and g = P E relu (1 + mean^2)^(1/2)."""
     zero = torch.zeros(1, dtype=torch.float64)
     mass, moment = torch.cat([zero, p.cumsum(0)]), torch.cat([zero, (p * x).cumsum(0)])

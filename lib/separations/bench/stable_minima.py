@@ -18,7 +18,7 @@ from torch import Tensor
 from ..distributions import Diffused
 from ..numerics.checks import as_numbers, check_positive, check_real, check_whole
 from ..schedules import Schedule, schedule_of
-from .shallow_relu import ShallowReLU, _moments
+from .shallow_relu import ShallowReLU, side_moments
 
 
 def variation_weight(x: Tensor, p: Tensor, at: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def variation_weight(x: Tensor, p: Tensor, at: Tensor) -> Tensor:
         ValueError: for nodes that do not increase, probabilities that are negative or of another sum.
     """
     x, p, at = _check_law(x, p), as_numbers(p, "p"), as_numbers(at, "at")
-    left, right = _moments(x, p, at.contiguous())
+    left, right = side_moments(x, p, at.contiguous())
     return torch.minimum(left[3], right[3])
 
 
@@ -56,7 +56,9 @@ def weighted_variation(x: Tensor, p: Tensor, knots: Tensor, values: Tensor) -> f
     """
     knots, values = as_numbers(knots, "knots"), as_numbers(values, "values")
     if knots.ndim != 1 or len(knots) < 3 or values.shape != knots.shape or not (knots.diff() > 0).all():
-        raise ValueError(f"knots has shape {tuple(knots.shape)}, values {tuple(values.shape)}: (K,), increasing, K >= 3")
+        raise ValueError(
+            f"knots has shape {tuple(knots.shape)}, values {tuple(values.shape)}: (K,), increasing, K >= 3"
+        )
     bends = (values.diff() / knots.diff()).diff().abs()
     return float(bends @ variation_weight(x, p, knots[1:-1]))
 
@@ -70,6 +72,9 @@ def network_variation(net: ShallowReLU, x: Tensor, p: Tensor) -> Tensor:
 
     Returns:
         V of each.
+
+    Raises:
+        ValueError: as `variation_weight`, and for networks that have diverged.
     """
     places, bends = net.kinks()
     return (bends.abs() * variation_weight(x, p, places)).sum(-1)
@@ -138,7 +143,12 @@ class LineTargets:
 
 
 def line_targets(
-    law: Diffused, t: float, *, nodes: int = 2001, ends: tuple[float, float] | None = None, schedule: Schedule | None = None
+    law: Diffused,
+    t: float,
+    *,
+    nodes: int = 2001,
+    ends: tuple[float, float] | None = None,
+    schedule: Schedule | None = None,
 ) -> LineTargets:
     """The best functions for score, noise and image prediction of a law in d = 1, with the law of their inputs.
 
@@ -177,5 +187,7 @@ def _check_law(x: Tensor, p: Tensor) -> Tensor:
     if x.ndim != 1 or p.shape != x.shape or not (x.diff() > 0).all():
         raise ValueError(f"x has shape {tuple(x.shape)}, p {tuple(p.shape)}: (G,) twice, x increasing, is needed")
     if not (p >= 0).all() or abs(float(p.sum()) - 1) > 1e-6:
-        raise ValueError(f"p has the sum {float(p.sum()):g} and the least value {float(p.min()):g}: probabilities are needed")
+        raise ValueError(
+            f"p has the sum {float(p.sum()):g} and the least value {float(p.min()):g}: probabilities are needed"
+        )
     return x
