@@ -197,8 +197,8 @@ def gradient_descent(
         fresh: nodes, weights and targets of an update in place of the fixed ones, by its number: draws of noise.
         every: updates between two networks that are given; 0 for the last one alone.
 
-    Yields:
-        Number of updates so far, and the networks.
+    Returns:
+        An iterator of the number of updates so far, and the networks.
 
     Raises:
         ValueError: for a step that is not positive, or fewer than one update.
@@ -233,8 +233,8 @@ def adam(
         fresh: nodes, weights and targets of an update in place of the fixed ones, by its number: draws of noise.
         every: updates between two networks that are given; 0 for the last one alone.
 
-    Yields:
-        Number of updates so far, the networks, and their factors (..., 3k + 1).
+    Returns:
+        An iterator of the number of updates so far, the networks, and their factors (..., 3k + 1).
 
     Raises:
         ValueError: for a step that is not positive, or fewer than one update.
