@@ -16,6 +16,16 @@ from .reading import AxisReading
 from .readings import readings
 from .regularised import KernelDensity, SmoothedScore, Tikhonov
 from .responses import jacobian_readings, linearity_readings
+from .shallow_relu import ShallowReLU, adam, adam_limit, gradient_descent, network_through, random_shallow
+from .stable_minima import (
+    LineTargets,
+    critical_step,
+    line_targets,
+    network_variation,
+    step_bound,
+    variation_weight,
+    weighted_variation,
+)
 
 __all__ = [
     "Ambient",
@@ -28,11 +38,15 @@ __all__ = [
     "FeatureConstants",
     "JacobianSpectrum",
     "KernelDensity",
+    "LineTargets",
     "LocalPatches",
     "RandomFeatures",
+    "ShallowReLU",
     "SmoothedScore",
     "SpectrumParts",
     "Tikhonov",
+    "adam",
+    "adam_limit",
     "agreement_readings",
     "attractors",
     "barycentres",
@@ -42,17 +56,26 @@ __all__ = [
     "collapse_variance",
     "completed",
     "copy_readings",
+    "critical_step",
     "crossover_memory",
     "denoising_losses",
     "expected_circle_attractors",
     "feature_constants",
+    "gradient_descent",
     "jacobian_readings",
     "jacobian_spectrum",
     "kernel_likelihood",
+    "line_targets",
     "linearity_readings",
     "loss_readings",
     "membership_readings",
+    "network_through",
+    "network_variation",
     "partial_memory",
     "paths",
+    "random_shallow",
     "readings",
+    "step_bound",
+    "variation_weight",
+    "weighted_variation",
 ]
