@@ -3,10 +3,13 @@
 from .ambient import Ambient
 from .circle import Circle
 from .data_sets import BenchSet, bench_set
+from .drawn_features import DrawnFeatures
 from .generated import agreement_readings, copy_readings, paths
+from .hierarchy import RandomHierarchy, shared_parts
 from .jacobians import JacobianSpectrum, jacobian_spectrum
 from .lines import DenoisingLosses, denoising_losses, loss_readings, membership_readings
 from .memories import barycentres, crossover_memory, partial_memory
+from .own_half import own_half_preference
 from .patches import EquivariantPatches, LocalPatches
 from .random_features import CopyingTimes, FeatureConstants, RandomFeatures, SpectrumParts, feature_constants
 from .reading import AxisReading
@@ -21,12 +24,14 @@ __all__ = [
     "Circle",
     "CopyingTimes",
     "DenoisingLosses",
+    "DrawnFeatures",
     "EquivariantPatches",
     "FeatureConstants",
     "JacobianSpectrum",
     "KernelDensity",
     "LocalPatches",
     "RandomFeatures",
+    "RandomHierarchy",
     "SmoothedScore",
     "SpectrumParts",
     "Tikhonov",
@@ -42,7 +47,9 @@ __all__ = [
     "linearity_readings",
     "loss_readings",
     "membership_readings",
+    "own_half_preference",
     "partial_memory",
     "paths",
     "readings",
+    "shared_parts",
 ]
