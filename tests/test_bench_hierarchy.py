@@ -51,7 +51,9 @@ def test_belief_propagation_is_the_posterior_over_all_strings():
         assert torch.allclose(law.score(x, t), exact.score(x, t), atol=1e-6 / t)  # points in float32
     three = RandomHierarchy(2, 2, 3, 2, generator=generator(3))
     x = three.sample(20, 0.7, generator=generator(5)).double()
-    assert torch.allclose(three.denoise(x, 0.7), Empirical(three.encode(three.every_string()).double()).denoise(x, 0.7), atol=1e-5)
+    assert torch.allclose(
+        three.denoise(x, 0.7), Empirical(three.encode(three.every_string()).double()).denoise(x, 0.7), atol=1e-5
+    )
 
 
 def test_points_and_strings():

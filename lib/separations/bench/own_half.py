@@ -32,7 +32,11 @@ def own_half_preference(
         ValueError: for shapes that do not fit, sets of different size.
     """
     shape = tuple(check_shaped(train, "train").shape[1:])
-    check_points(train, shape, "train"), check_points(held_out, shape, "held_out"), check_points(samples, shape, "samples")
+    (
+        check_points(train, shape, "train"),
+        check_points(held_out, shape, "held_out"),
+        check_points(samples, shape, "samples"),
+    )
     if len(train) != len(held_out):
         raise ValueError(f"held_out has {len(held_out)} points: as many as train, {len(train)}, are needed")
     x = samples.flatten(1).to(train.dtype)
@@ -41,4 +45,3 @@ def own_half_preference(
     )
     share = wilson_interval(int((to_train < to_held).sum()), len(x), confidence)
     return IntervalEstimate(share.value - 0.5, share.low - 0.5, share.high - 0.5, confidence)
-
