@@ -5,11 +5,14 @@ from .attractors import attractors, circle_attractors, expected_circle_attractor
 from .circle import Circle
 from .completions import completed
 from .data_sets import BenchSet, bench_set
+from .drawn_features import DrawnFeatures
 from .generated import agreement_readings, copy_readings, paths
+from .hierarchy import RandomHierarchy, shared_parts
 from .jacobians import JacobianSpectrum, jacobian_spectrum
 from .kernel_width import best_kernel_variance, collapse_variance, kernel_likelihood
 from .lines import DenoisingLosses, denoising_losses, loss_readings, membership_readings
 from .memories import barycentres, crossover_memory, partial_memory
+from .own_half import own_half_preference
 from .patches import EquivariantPatches, LocalPatches
 from .random_features import CopyingTimes, FeatureConstants, RandomFeatures, SpectrumParts, feature_constants
 from .reading import AxisReading
@@ -34,6 +37,7 @@ __all__ = [
     "Circle",
     "CopyingTimes",
     "DenoisingLosses",
+    "DrawnFeatures",
     "EquivariantPatches",
     "FeatureConstants",
     "JacobianSpectrum",
@@ -42,6 +46,7 @@ __all__ = [
     "LocalPatches",
     "RandomFeatures",
     "ShallowReLU",
+    "RandomHierarchy",
     "SmoothedScore",
     "SpectrumParts",
     "Tikhonov",
@@ -71,6 +76,7 @@ __all__ = [
     "membership_readings",
     "network_through",
     "network_variation",
+    "own_half_preference",
     "partial_memory",
     "paths",
     "random_shallow",
@@ -78,4 +84,5 @@ __all__ = [
     "step_bound",
     "variation_weight",
     "weighted_variation",
+    "shared_parts",
 ]
