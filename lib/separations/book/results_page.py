@@ -22,14 +22,16 @@ VERDICTS_MEAN = (
     "Where several notebooks say something about a claim, they are numbered; the findings stand below the tables.\n"
 )
 
-SOURCES = {  # as claims.yml calls them -> heading, reference
-    "separations": ("Provable separations", "ye2026separations"),
-    "control": ("Memorization control", "vu2026control"),
-    "essay": ("Memorization effect of diffusion models", "wu2025essay"),
+SOURCES = {  # as claims.yml calls them -> heading, what stands below it
+    "separations": ("Provable separations", "The claims of {cite:t}`ye2026separations`.\n"),
+    "control": ("Memorization control", "The claims of {cite:t}`vu2026control`.\n"),
+    "essay": ("Memorization effect of diffusion models", "The claims of {cite:t}`wu2025essay`.\n"),
     "own": ("Questions of this book, on a model of one's own", ""),
+    "landscape": ("The landscape", "The claims of other works, each named in its row.\n"),
 }
 
 FIGURE = re.compile(r"[A-Za-z][\w.:-]*")  # a name that a reference can hold
+CITED = re.compile(r"[A-Za-z][\w-]*")  # a key of the bibliography
 
 
 def results_page(
@@ -73,9 +75,8 @@ def results_page(
             if str(claim.get("source", "")) == source
         ]
         header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Larger profiles", "Where to look")
-        heading, reference = SOURCES.get(source, (plain(source) or "Other", ""))
-        cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
-        parts += [f"## {heading}\n", cited, list_table(header, rows, "13 17 11 18 16 13 12", "wide results")]
+        heading, below = SOURCES.get(source, (plain(source) or "Other", ""))
+        parts += [f"## {heading}\n", below, list_table(header, rows, "13 17 11 18 16 13 12", "wide results")]
     return "\n".join([*parts, *_findings(claims, found), *_changes(summary)])
 
 
@@ -166,10 +167,17 @@ def _scale(entry: Mapping) -> str:
     return plain("; ".join(text for text in (analogue, entry.get("scale", "")) if text))
 
 
+def _paper(claim: Mapping) -> str:
+    """The paper of a claim of the landscape, cited; nothing for the claims of the other sources."""
+    key = str(claim.get("paper") or "")
+    cited = f"{{cite:t}}`{key}`" if CITED.fullmatch(key) else code(key)
+    return f"{cited}, " if key else ""
+
+
 def _claim_row(
     key: str, claim: Mapping, entries: list, places: Mapping[str, str], beyond: Sequence = ()
 ) -> tuple[str, ...]:
-    name = f"{prose(claim.get('where', ''))} {code(key)}"
+    name = f"{_paper(claim)}{prose(claim.get('where', ''))} {code(key)}"
     said = (name, prose(claim.get("statement", "")), prose(claim.get("reported", "")))
     if not entries:
         return (*said, "–", "not run", _beyond(beyond, {}), "–")

@@ -27,7 +27,7 @@ FIELDS = {"claims": list, "measures": dict, "tables": list}
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a source: where it stands, our wording of it, and what the source reports."""
+    """A statement of a source: where it stands, our wording of it, what the source reports, and whose it is in the landscape."""
 
     id: str
     source: str
@@ -35,6 +35,7 @@ class Claim:
     kind: str
     statement: str
     reported: str = ""
+    paper: str = ""
 
 
 @cache
