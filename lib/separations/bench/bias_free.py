@@ -60,7 +60,7 @@ class BiasFreeUNet(nn.Module):
         schedule = schedule_of(schedule)
         like = next(self.parameters())
         t = schedule.check_time(t)
-        alpha = schedule.alpha(t).reshape(*t.shape, *[1] * (x.ndim - 1) if t.ndim else [])
+        alpha = schedule.alpha(t.reshape(*t.shape, *[1] * (x.ndim - 1)) if t.ndim else t)
         return self((x / alpha.to(x)).to(like)).to(x)
 
 
