@@ -2,10 +2,12 @@
 
 from .ambient import Ambient
 from .attractors import attractors, circle_attractors, expected_circle_attractors
+from .bias_free import BiasFreeUNet, fit_blind
 from .circle import Circle
 from .completions import completed
 from .data_sets import BenchSet, bench_set
 from .drawn_features import DrawnFeatures
+from .drawn_images import contour_images, disk_images
 from .generated import agreement_readings, copy_readings, paths
 from .hierarchy import RandomHierarchy, shared_parts
 from .jacobians import JacobianSpectrum, jacobian_spectrum
@@ -29,11 +31,13 @@ from .stable_minima import (
     variation_weight,
     weighted_variation,
 )
+from .window_cnn import WindowCNN
 
 __all__ = [
     "Ambient",
     "AxisReading",
     "BenchSet",
+    "BiasFreeUNet",
     "Circle",
     "CopyingTimes",
     "DenoisingLosses",
@@ -52,6 +56,7 @@ __all__ = [
     "Tikhonov",
     "adam",
     "adam_limit",
+    "WindowCNN",
     "agreement_readings",
     "attractors",
     "barycentres",
@@ -60,6 +65,7 @@ __all__ = [
     "circle_attractors",
     "collapse_variance",
     "completed",
+    "contour_images",
     "copy_readings",
     "critical_step",
     "crossover_memory",
@@ -67,6 +73,9 @@ __all__ = [
     "expected_circle_attractors",
     "feature_constants",
     "gradient_descent",
+    "disk_images",
+    "feature_constants",
+    "fit_blind",
     "jacobian_readings",
     "jacobian_spectrum",
     "kernel_likelihood",
