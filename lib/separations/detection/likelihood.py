@@ -94,5 +94,8 @@ def likelihood_gap(samples: Tensor, train: Tensor, held_out: Tensor, *, confiden
     h = torch.tensor([best_width(train, samples)], dtype=torch.float64)
     centres, d = samples.double().flatten(1), samples[0].numel()
     ours, theirs = (_log_kernels(x.double().flatten(1), centres, h)[0] / d for x in (train, held_out))
-    means = [bootstrap_interval(lambda rows: x[rows].mean(1), len(x), confidence=confidence) for x in (ours, theirs)]
-    return means[0].minus(means[1])
+    return _mean(ours, confidence).minus(_mean(theirs, confidence))
+
+
+def _mean(values: Tensor, confidence: float) -> IntervalEstimate:
+    return bootstrap_interval(lambda rows: values[rows].mean(1), len(values), confidence=confidence)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import check_count, check_finite, check_generator, check_model, check_real, check_shaped, randn
+from ..numerics.seeds import seeded
 from ..samplers import denoised
 from ..schedules import Schedule, Time, schedule_of
 
@@ -44,7 +45,7 @@ def t_error(
     x0, schedule, steps = check_shaped(x0, "x0"), schedule_of(schedule, model), check_count(steps, "steps")
     start, step = check_real(start, "start"), check_real(step, "step", "a positive number", low=0, open_low=True)
     level = check_real(log_snr, "log_snr", f"a number below start = {start:g}", high=start, open_high=True)
-    grid = torch.linspace(start, level, steps + 1, dtype=torch.float64).tolist() + [level - step]
+    grid = [*torch.linspace(start, level, steps + 1, dtype=torch.float64).tolist(), level - step]
     times = schedule.time_from_log_snr(torch.tensor(grid, dtype=torch.float64))
     x = x0 * schedule.alpha(times[0]).to(x0)
     for t, s in zip(times[:-2], times[1:-1]):
@@ -118,8 +119,6 @@ def loss_ratio(
     Raises:
         ValueError: for models without such a method, bad x0, t, draws or seed.
     """
-    from ..numerics.seeds import seeded
-
     schedule = schedule_of(schedule, model, reference)
     ours, theirs = (
         denoising_loss(each, x0, t, draws=draws, schedule=schedule, generator=seeded(seed))
