@@ -203,6 +203,21 @@ def test_verdicts_of_several_notebooks_keep_their_notebook():
     assert "  - ✓ holds" in results_page.results_page(claims, found, {}, [larger]).splitlines()
 
 
+def test_a_claim_of_the_landscape_names_its_paper_by_citation():
+    claims = {
+        "land.one": {"source": "wen2024", "where": "Section 3", "statement": "One.", "reported": "1"},
+        "land.two": {"source": "no key`", "where": "abstract", "statement": "Two.", "reported": "2"},
+        "land.three": {"source": "landscape", "where": "asked here", "statement": "Four.", "reported": "4"},
+        "sep.one": {"source": "separations", "where": "Thm 1", "statement": "Three.", "reported": "3"},
+    }  # fmt: skip
+    text = results_page.results_page(claims, [], {})
+    landscape = text.partition("## The landscape")[2].partition("\n## ")[0]
+    assert "* - {cite:t}`wen2024`, Section 3 `land.one`" in landscape and "sep.one" not in landscape
+    assert "* - `` no key` ``, abstract `land.two`" in landscape  # shown as it is, and no role
+    assert "* - asked here `land.three`" in landscape
+    assert "* - Thm 1 `sep.one`" in text
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(None, "not run"), (0.2, "1 s"), (59.4, "59 s"), (119.6, "2 min 0 s")])
 def test_durations_are_said_in_words(seconds, said):
     assert pages.duration(seconds) == said

@@ -22,14 +22,19 @@ VERDICTS_MEAN = (
     "Where several notebooks say something about a claim, they are numbered; the findings stand below the tables.\n"
 )
 
-SOURCES = {  # as claims.yml calls them -> heading, reference
-    "separations": ("Provable separations", "ye2026separations"),
-    "control": ("Memorization control", "vu2026control"),
-    "essay": ("Memorization effect of diffusion models", "wu2025essay"),
+SOURCES = {  # as claims.yml calls them -> heading, what stands below it
+    "separations": ("Provable separations", "The claims of {cite:t}`ye2026separations`.\n"),
+    "control": ("Memorization control", "The claims of {cite:t}`vu2026control`.\n"),
+    "essay": ("Memorization effect of diffusion models", "The claims of {cite:t}`wu2025essay`.\n"),
     "own": ("Questions of this book, on a model of one's own", ""),
+    "landscape": (
+        "The landscape",
+        "Claims of other works, each named in its row, and questions that this book asks of them together.\n",
+    ),
 }
 
 FIGURE = re.compile(r"[A-Za-z][\w.:-]*")  # a name that a reference can hold
+CITED = re.compile(r"[A-Za-z][\w-]*")  # a key of the bibliography
 
 
 def results_page(
@@ -66,16 +71,15 @@ def results_page(
         VERDICTS_MEAN,
         _larger_note(larger),
     ]
-    for source in dict.fromkeys(str(claim.get("source", "")) for claim in claims.values()):
+    for group in dict.fromkeys(group_of(claim) for claim in claims.values()):
         rows = [
             _claim_row(key, claim, found.get(key, []), places, beyond.get(key, []))
             for key, claim in claims.items()
-            if str(claim.get("source", "")) == source
+            if group_of(claim) == group
         ]
         header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Larger profiles", "Where to look")
-        heading, reference = SOURCES.get(source, (plain(source) or "Other", ""))
-        cited = f"The claims of {{cite:t}}`{reference}`.\n" if reference else ""
-        parts += [f"## {heading}\n", cited, list_table(header, rows, "13 17 11 18 16 13 12", "wide results")]
+        heading, below = SOURCES[group]
+        parts += [f"## {heading}\n", below, list_table(header, rows, "13 17 11 18 16 13 12", "wide results")]
     return "\n".join([*parts, *_findings(claims, found), *_changes(summary)])
 
 
@@ -166,10 +170,22 @@ def _scale(entry: Mapping) -> str:
     return plain("; ".join(text for text in (analogue, entry.get("scale", "")) if text))
 
 
+def group_of(claim: Mapping) -> str:
+    """The heading under which a claim stands: that of its source, or the landscape for any other work."""
+    source = str(claim.get("source", ""))
+    return source if source in SOURCES else "landscape"
+
+
+def cited(key: str) -> str:
+    """A work by its key in the bibliography; as code where that is no key."""
+    return f"{{cite:t}}`{key}`" if CITED.fullmatch(key) else code(key)
+
+
 def _claim_row(
     key: str, claim: Mapping, entries: list, places: Mapping[str, str], beyond: Sequence = ()
 ) -> tuple[str, ...]:
-    name = f"{prose(claim.get('where', ''))} {code(key)}"
+    paper = "" if (source := str(claim.get("source", ""))) in SOURCES else f"{cited(source)}, "
+    name = f"{paper}{prose(claim.get('where', ''))} {code(key)}"
     said = (name, prose(claim.get("statement", "")), prose(claim.get("reported", "")))
     if not entries:
         return (*said, "–", "not run", _beyond(beyond, {}), "–")

@@ -11,7 +11,7 @@ from ..files import PACKAGE, write_whole
 from ..run.notebooks import read_notebook, source_of, tags_of
 from ..run.profiles import Book
 from ..yaml_files import read_yaml
-from . import api, house, pages, speed
+from . import api, field_map, house, pages, speed
 from .chapters import Chapter, chapters, toc_entries
 from .evidence import larger
 from .records import file_inside
@@ -190,12 +190,15 @@ def staged_files(book: Book) -> dict[str, bytes]:
     files |= (sweeps := report_files(book))
     files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
     beyond, summary = larger(book), read_summary(book)
-    results = results_page(load_registered_claims(), evidence, places, beyond, summary)
+    claims = load_registered_claims()
+    results = results_page(claims, evidence, places, beyond, summary)
     files["book/appendix/results.md"] = results.encode()
     listed = [name for _, name in toc_entries(book)]
     for name, made in (("house", house.page), ("api", api.page), ("speed", speed.page)):
         if f"book/appendix/{name}" in listed:
             files[f"book/appendix/{name}.md"] = made(book).encode()
+    if field_map.PAGE in listed:
+        files[f"{field_map.PAGE}.md"] = field_map.page(book, claims, evidence).encode()
     return files
 
 
