@@ -64,7 +64,7 @@ class AmbientTerms:
     Args:
         noise: xi, one for each row of the joined training sets, (rows, *event_shape).
         std: of the noise, in the unit of the data: one number, or one for each copy; at 0 the plain loss.
-        fresh: whether xi is drawn anew, from the generator.
+        fresh: whether xi is drawn anew, from the generator; one for all, or one for each copy.
         weight: of the loss, as in `training.denoising_terms`.
         generator: of fresh noise.
 
@@ -77,14 +77,15 @@ class AmbientTerms:
         noise: Tensor,
         std: float | Sequence[float] | Tensor,
         *,
-        fresh: bool = False,
+        fresh: bool | Sequence[bool] = False,
         weight: str | Callable[[Tensor], Tensor] = "eps",
         generator: torch.Generator | None = None,
     ):
         check_weight(weight)
         if not isinstance(noise, Tensor) or not noise.is_floating_point() or noise.ndim < 2:
             raise ValueError(f"noise is {type(noise).__name__}: a floating-point tensor, a row a point, is needed")
-        self.noise, self.std, self.fresh = noise.detach(), strengths(std, "std"), fresh
+        self.noise, self.std = noise.detach(), strengths(std, "std")
+        self.fresh = strengths(torch.as_tensor(fresh).double(), "fresh")
         self.weight, self.generator = weight, generator
 
     def __call__(self, model: Denoiser, x0: Tensor, t: Tensor, eps: Tensor, rows: Tensor) -> Tensor:
@@ -97,8 +98,9 @@ class AmbientTerms:
         s = torch.where(above, (sigma**2 - (alpha * std) ** 2).clamp(min=0).sqrt(), sigma)
         column = (*t.shape, *[1] * events)
         xi = self.noise[rows].to(x0)
-        if self.fresh:
-            xi = torch.randn(xi.shape, generator=self.generator, dtype=xi.dtype)
+        if self.fresh.any():
+            anew = by_copy(self.fresh, t, "fresh").expand(t.shape).reshape(column) > 0
+            xi = torch.where(anew, torch.randn(xi.shape, generator=self.generator, dtype=xi.dtype), xi)
         y = x0 + std.expand(t.shape).reshape(column).to(x0) * xi
         plain = schedule.add_noise(x0, t.reshape(column), eps)
         noisy = alpha.reshape(column).to(x0) * y + s.reshape(column).to(x0) * eps
