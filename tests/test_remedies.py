@@ -75,6 +75,14 @@ def test_a_copy_at_strength_zero_does_not_see_that_others_are_treated():
     assert terms.skipped[0] == 0 and 0 < terms.skipped[2] < 1
 
 
+def test_fresh_noise_is_a_matter_of_each_copy():
+    noise = torch.randn(len(X), 3, generator=seeded(4))
+    kept, _ = trained(AmbientTerms(noise, 0.7, weight="v"))
+    mixed, _ = trained(AmbientTerms(noise, 0.7, fresh=[False, True, False], weight="v", generator=seeded(18)))
+    assert all(torch.equal(a[i], b[i]) for a, b in zip(kept, mixed) for i in (0, 2))
+    assert (kept[0][1] != mixed[0][1]).any()
+
+
 class Exact:
     """A closed form with the face of a denoiser."""
 
