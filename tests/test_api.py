@@ -98,7 +98,7 @@ def test_sections_become_lists_with_an_entry_a_name():
 SECTIONED = (
     "schedules", "samplers", "parameterizations", "losses", "distributions", "relu", "loss_gap", "numerics", "networks",
     "training", "timesteps", "pruning", "examination", "interval_study", "data", "metrics", "plotting", "ledger",
-    "audit", "bench",
+    "audit", "bench", "detection", "recovery", "remedies",
 )  # fmt: skip
 PUBLIC = [(room, name) for room in SECTIONED for name in api.public(room)]
 

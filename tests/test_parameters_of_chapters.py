@@ -42,7 +42,7 @@ BUDGET = 150.0  # seconds of a processor
 # What a set takes at smoke size, seconds of a processor, by the number of the notebook; another one counts as 60.
 COSTS = {
     "11": 20, "12": 11, "13": 10, "14": 14, "21": 24, "22": 18, "23": 15, "24": 20, "31": 53, "32": 9, "33": 18, "34": 10,
-    "41": 45, "42": 90, "43": 75, "44": 27, "51": 14, "52": 5, "53": 12, "54": 34, "55": 54, "60": 20, "71": 30, "72": 30,
+    "41": 45, "42": 90, "43": 75, "44": 27, "51": 14, "52": 5, "53": 12, "54": 34, "55": 54, "60": 20, "61": 12, "62": 30, "63": 30, "64": 12, "65": 25, "66": 30, "68": 20, "71": 30, "72": 30,
 }  # fmt: skip
 # Values that once broke a chapter: its first set is drawn around them. Those of REFUSED make no sense in theirs.
 ONCE_BROKEN = {
@@ -71,6 +71,18 @@ REFUSED = [
     ("pruning/42_importance_and_pruning", {"m_damage": 1}),
     ("landscape/60_one_bench", {"repeats": 1}),
     ("landscape/60_one_bench", {"windows": [2]}),
+    ("landscape/68_gone_or_hidden", {"remedies": ["none"]}),
+    ("landscape/64_the_empirical_landscape", {"sizes_circle": [4, 8, 16]}),
+    ("landscape/64_the_empirical_landscape", {"moves": 7}),
+    ("landscape/61_steps_too_large_to_remember", {"multiples": [0.1, 0.5]}),
+    ("landscape/62_two_clocks_of_training", {"rules": 6}),
+    ("landscape/62_two_clocks_of_training", {"levels_n": [1, 2, 12]}),
+    ("landscape/63_what_networks_learn_instead", {"size": 10}),
+    ("landscape/63_what_networks_learn_instead", {"net_sizes": [30]}),
+    ("landscape/65_finding_copies", {"group_sizes": [1, 5]}),
+    ("landscape/65_finding_copies", {"m_panel": 100}),
+    ("landscape/66_removing_copies", {"looks": [0.5, 1.0]}),
+    ("landscape/66_removing_copies", {"masks": ["1111"]}),
     ("your_own_model/71_does_it_copy", {"generated": "mnist5k"}),
     ("your_own_model/71_does_it_copy", {"n_held_out": 10}),
     ("your_own_model/72_what_the_model_knows", {"sizes": []}),

@@ -150,7 +150,7 @@ class Axis:
         first, last = begin.clamp(min=0), end.clamp(max=size)
         self.count = (last - first).clamp(min=0)
         self.of_other, self.of_sample = _between(first, last, size), _between(first - begin, last - begin, widest)
-        self.resize = torch.zeros(len(sides), widest, size)
+        self.resize = torch.zeros(len(sides), widest, size, dtype=torch.float32)
         frequency = torch.arange(period, dtype=torch.float64)
 
         def waves(places: Tensor, sign: int = -1) -> Tensor:
@@ -165,7 +165,7 @@ class Axis:
         self.plain = waves(torch.arange(size)).to(torch.complex64)
         self.back = (waves(lags, 1).mT / period).to(torch.complex64)  # (lags, frequencies)
         self.half = period // 2 + 1
-        twice = torch.full((self.half,), 2.0)
+        twice = torch.full((self.half,), 2.0, dtype=torch.float32)
         twice[0] = 1
         if period % 2 == 0:
             twice[-1] = 1

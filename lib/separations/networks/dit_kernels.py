@@ -142,7 +142,7 @@ class _Attention(torch.autograd.Function):
     def backward(ctx, g):
         (q, k, v), weights = ctx.saved_tensors
         m, heads, N, size = g.shape
-        g, found = g.reshape(m * heads, N, size), torch.empty(3, m * heads, N, size)
+        g, found = g.reshape(m * heads, N, size), g.new_empty(3, m * heads, N, size)
         torch.bmm(weights.mT, g, out=found[2])
         slope = torch.bmm(g, v.mT)
         slope = slope.sub_((weights * slope).sum(-1, keepdim=True)).mul_(weights).mul_(size**-0.5)

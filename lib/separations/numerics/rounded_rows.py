@@ -138,7 +138,9 @@ class Sketch:
         self.rows, self.form, self.exponent = rows, form, exponent
         # In units of 2^exponent, and a number of float32 for queries and rows alike: another one for either would shift them apart.
         self.centre = scaled(rows.centre(), rows.exponent - exponent).to(_dtype(form)).double()
-        self.scale, self.norm, self.lost = (torch.empty(rows.n if form == "int8" else 0) for _ in range(3))
+        self.scale, self.norm, self.lost = (
+            torch.empty(rows.n if form == "int8" else 0, dtype=torch.float32) for _ in range(3)
+        )
         self.seen = torch.zeros(rows.n, dtype=torch.bool)
 
     def block(self, part: slice, device, memory: Memory) -> Rounded:

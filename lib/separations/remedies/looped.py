@@ -1,0 +1,96 @@
+"""The training loop of `training.train` around any loss of this room, step for step the same draws."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ..networks import Denoiser
+from ..numerics.checks import check_count, check_positive, check_whole, randn, uniform
+from ..training import EMA, Record
+from ..training.batches import Batches
+from ..training.objective import draw_times
+from ..training.state import TrainingRun
+from .term_functions import Terms
+
+
+class _Drawn(Batches):
+    """`Batches` that remember which rows they drew."""
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Batches.draw`; the rows stand in `index` afterwards."""
+        m, parts = self.batch, []
+        for c, g in self.groups:
+            where, t = uniform(c * m, g), draw_times(self.times, c * m, g)
+            parts.append((where.reshape(c, m), t.reshape(c, m), randn((c, m, *self.rows.shape[1:]), self.rows, g)))
+        where, t, eps = (torch.cat(p) if len(p) > 1 else p[0] for p in zip(*parts))
+        index = (self.first.to(where.device) + (where * self.sizes.to(where.device)).long()).to(self.rows.device)
+        found = self.rows[index], t.to(self.rows.device), eps
+        self.index = index if self.stacked else index[0]
+        return found if self.stacked else tuple(v[0] for v in found)
+
+
+class _Loss(nn.Module):
+    """The mean of the terms, () or (c,), where `TrainingRun` has its own loss."""
+
+    def __init__(self, model: Denoiser, terms: Terms, batches: _Drawn):
+        super().__init__()
+        self.model, self.terms, self.batches = model, terms, batches
+        self.weight = "eps"
+
+    def forward(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        return self.terms(self.model, x0, t, eps, self.batches.index).mean(-1)
+
+
+def train_with_terms(
+    model: Denoiser,
+    data,
+    terms: Terms,
+    *,
+    steps: int,
+    batch: int = 128,
+    times=None,
+    optimiser: Callable[..., torch.optim.Optimizer] | None = None,
+    lr: float = 1e-3,
+    warmup: int = 0,
+    ema: float | None = None,
+    every: int | Iterable[int] = 100,
+    generator=None,
+) -> Iterator[Record]:
+    """`training.train` with a loss of this room: yields a `training.Record` at the steps asked for and after the last one.
+
+    With `PlainTerms(weight)` it is `train(..., weight=weight)`, bit for bit. Weights may be changed in place between two records
+    (`average_copies`).
+
+    Args:
+        model: a single denoiser, or a stack of c.
+        data: a set for all copies, or a list of c sets.
+        terms: the loss, (model, x0, t, eps, rows) to (m,) or (c, m); rows are those of the sets put one behind the other, or of the one set.
+        steps, batch, times: as in `train`.
+        optimiser: a function (parameters, lr=, weight_decay=); None for Adam.
+        lr, warmup, ema: as in `train`.
+        every: a number of steps, or the steps with a record.
+        generator: one for all, or a list of c.
+
+    Returns:
+        An iterator of records.
+
+    Raises:
+        ValueError: arguments that `train` would refuse, terms that are no function.
+        FloatingPointError: a loss or gradient that is not finite, before the update.
+    """
+    if not callable(terms) or isinstance(terms, type):
+        raise ValueError(f"terms = {terms!r}: a function (model, x0, t, eps, rows) is needed")
+    steps, lr = check_count(steps, "steps"), check_positive(lr, "lr")
+    warmup = check_whole(warmup, "warmup", 0, steps - 1)
+    run = TrainingRun(model, data, times, "eps", check_count(batch, "batch"), generator)
+    drawn = run.batches
+    run.batches = _Drawn(model, data, drawn.times, drawn.batch, generator)
+    run.loss = _Loss(model, terms, run.batches)
+    make = partial(torch.optim.Adam, fused=True) if optimiser is None else optimiser
+    run.optimiser = make([p for p in model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)
+    run.rate = lambda step: lr * step / warmup if step <= warmup else lr
+    run.ema = None if ema is None else EMA(model, ema)
+    marks = set(range(every, steps, every)) if isinstance(every, int) else {check_count(s, "every") for s in every}
+    return run.records(steps, marks | {steps})
