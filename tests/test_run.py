@@ -199,7 +199,6 @@ def test_a_bad_parameters_file_is_refused(book, tmp_path, text, message):
         ["--threads", "100000"],
         ["--unknown"],
         ["--profile", "smoke"],  # not the beginning of --profile-key
-        ["--profile-key", "smoke"],  # of which file?
     ],
 )
 def test_bad_input_is_one_line_on_stderr_status_2_and_nothing_run(book, tmp_path, capsys, options):

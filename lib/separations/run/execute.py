@@ -206,10 +206,6 @@ def _words(error: Exception) -> str:
 def _main(options: argparse.Namespace) -> int:
     profile, out = Path(options.params).stem if options.params else DEFAULT_PROFILE, resolved(options.out, "out")
     settings = _settings(options.set)
-    if options.profile_key is not None and options.params is None:
-        raise ValueError(
-            f"--profile-key {options.profile_key} is given without --params: the profile is needed as well"
-        )
     overrides = overrides_for(options.notebook, options.params, options.profile_key) | settings
     outcome = run(
         options.notebook,
