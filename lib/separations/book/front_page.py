@@ -53,8 +53,8 @@ def front_files(notebooks: Sequence[tuple[str, Mapping]]) -> dict[str, bytes]:
             continue
         png, alt = found
         body = (
-            "Copies upward, agreement with a twin of disjoint data to the right: closed forms of the theories and a small network above, "
-            f"longer trainings below. {chapter_link(key)} explains it."
+            "Copies upward, agreement with a twin of disjoint data to the right: closed forms of the theories (squares), and networks "
+            f"along their training, from the hollow points. {chapter_link(key)} explains it."
         )
         text = directive("figure", f"/{PICTURE}", body, alt=one_line(alt))
         return {PICTURE: png, TEXT: text.encode()}
