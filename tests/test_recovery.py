@@ -118,7 +118,7 @@ X = torch.zeros(3, 2)
         (lambda: recovered(X, X[:2], X), "targets has 2 points"),
         (lambda: recovered(X, X, X[:1]), "others"),
         (lambda: recovered(X, X, X, rule=1.0), "rule = 1.0"),
-        (lambda: copied_points(X, X[:1]), "train has 1 points"),
+        (lambda: copied_points(X, X[:1]), "train"),
     ],
 )
 def test_bad_input_is_named(call, named):

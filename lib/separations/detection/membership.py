@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ..numerics.checks import check_count, check_finite, check_generator, check_model, check_real, check_shaped, randn
 from ..numerics.seeds import seeded
-from ..samplers import denoised
+from ..samplers import ddim_step, denoised
 from ..schedules import Schedule, Time, schedule_of
 
 
@@ -54,13 +54,6 @@ def t_error(
     return (x.double() - back.double()).square().flatten(1).mean(1)
 
 
-def ddim_step(model, x: Tensor, t: Tensor, s: Tensor, schedule: Schedule) -> Tensor:
-    """x_s = alpha_s D + sigma_s eps, D and eps as the model sees them at x_t; towards more or less noise."""
-    clean = denoised(model, x, t, schedule)
-    eps = (x - schedule.alpha(t).to(x) * clean) / schedule.sigma(t).to(x)
-    return schedule.alpha(s).to(x) * clean + schedule.sigma(s).to(x) * eps
-
-
 @torch.no_grad()
 def denoising_loss(
     model,
@@ -90,7 +83,7 @@ def denoising_loss(
     check_model(model, "denoise", "score", either=True)
     x0, schedule, draws = check_shaped(x0, "x0"), schedule_of(schedule, model), check_count(draws, "draws")
     check_generator(generator)
-    t, total = schedule.check_time(t), torch.zeros(len(x0), dtype=torch.float64)
+    t, total = schedule.check_time(t), torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
     for _ in range(draws):
         x = schedule.add_noise(x0, t, randn(tuple(x0.shape), x0, generator))
         total += (denoised(model, x, t, schedule).double() - x0.double()).square().flatten(1).mean(1) / draws

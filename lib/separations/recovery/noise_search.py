@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..numerics.checks import as_numbers, check_count, check_model, check_positive, check_shaped, randn
-from ..samplers import denoised, log_snr_times
+from ..samplers import ddim_step, denoised, log_snr_times
 from ..schedules import Schedule, schedule_of
 
 
@@ -30,7 +30,7 @@ class NoiseSearch:
 
 
 def flow(model, noise: Tensor, times: Tensor, schedule: Schedule) -> Tensor:
-    """What DDIM makes of noise, with its gradient, and a last step to no noise: y = x / alpha, y_s = D + (r_s / r_t)(y_t - D), r = sigma / alpha.
+    """What DDIM makes of noise, with its gradient, and a last step to no noise.
 
     Args:
         model: anything with .denoise or .score.
@@ -43,9 +43,7 @@ def flow(model, noise: Tensor, times: Tensor, schedule: Schedule) -> Tensor:
     """
     x = noise * schedule.sigma(times[0]).to(noise)
     for t, s in zip(times[:-1], times[1:]):
-        clean = denoised(model, x, t, schedule)
-        ratio = (schedule.sigma(s) / schedule.sigma(t)).to(x)
-        x = schedule.alpha(s).to(x) * clean + ratio * (x - schedule.alpha(t).to(x) * clean)
+        x = ddim_step(model, x, t, s, schedule)
     return denoised(model, x, times[-1], schedule)
 
 

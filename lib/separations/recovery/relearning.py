@@ -5,11 +5,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ..metrics import excess_ratio
+from ..metrics import excess_ratio, memorization_ratio
 from ..networks.denoiser import Denoiser
 from ..numerics.checks import check_count, check_points, check_whole
-from ..numerics.nearest_rows import nearest_distances
-from ..numerics.rows import Rows
 from ..samplers import generate
 from ..training import Recipe, fine_tune
 from .judged import RULE
@@ -88,10 +86,7 @@ def copied_points(samples: Tensor, train: Tensor, rule: float = RULE) -> int:
         A count, at most n.
 
     Raises:
-        ValueError: for shapes that do not fit, a single training point.
+        ValueError: as `metrics.memorization_ratio`.
     """
-    train = check_points(train, tuple(samples.shape[1:]), "train")
-    if len(train) < 2:
-        raise ValueError(f"train has {len(train)} points: at least 2 are needed")
-    distance, which = nearest_distances(samples.to(train).flatten(1), Rows(train.flatten(1)), k=2)
-    return len(which[distance[:, 0].square() <= rule * distance[:, 1].square(), 0].unique())
+    found = memorization_ratio(samples, train, rule)
+    return len(found.nearest[found.memorized].unique())

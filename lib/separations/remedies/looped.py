@@ -7,40 +7,23 @@ import torch
 from torch import Tensor, nn
 
 from ..networks import Denoiser
-from ..numerics.checks import check_count, check_positive, check_whole, randn, uniform
+from ..numerics.checks import check_count, check_positive, check_whole
 from ..training import EMA, Record
 from ..training.batches import Batches
-from ..training.objective import draw_times
 from ..training.state import TrainingRun
 from .term_functions import Terms
-
-
-class _Drawn(Batches):
-    """`Batches` that remember which rows they drew."""
-
-    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """As `Batches.draw`; the rows stand in `index` afterwards."""
-        m, parts = self.batch, []
-        for c, g in self.groups:
-            where, t = uniform(c * m, g), draw_times(self.times, c * m, g)
-            parts.append((where.reshape(c, m), t.reshape(c, m), randn((c, m, *self.rows.shape[1:]), self.rows, g)))
-        where, t, eps = (torch.cat(p) if len(p) > 1 else p[0] for p in zip(*parts))
-        index = (self.first.to(where.device) + (where * self.sizes.to(where.device)).long()).to(self.rows.device)
-        found = self.rows[index], t.to(self.rows.device), eps
-        self.index = index if self.stacked else index[0]
-        return found if self.stacked else tuple(v[0] for v in found)
 
 
 class _Loss(nn.Module):
     """The mean of the terms, () or (c,), where `TrainingRun` has its own loss."""
 
-    def __init__(self, model: Denoiser, terms: Terms, batches: _Drawn):
+    def __init__(self, model: Denoiser, terms: Terms, batches: Batches):
         super().__init__()
         self.model, self.terms, self.batches = model, terms, batches
         self.weight = "eps"
 
     def forward(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        return self.terms(self.model, x0, t, eps, self.batches.index).mean(-1)
+        return self.terms(self.model, x0, t, eps, self.batches.drawn).mean(-1)
 
 
 def train_with_terms(
@@ -85,8 +68,6 @@ def train_with_terms(
     steps, lr = check_count(steps, "steps"), check_positive(lr, "lr")
     warmup = check_whole(warmup, "warmup", 0, steps - 1)
     run = TrainingRun(model, data, times, "eps", check_count(batch, "batch"), generator)
-    drawn = run.batches
-    run.batches = _Drawn(model, data, drawn.times, drawn.batch, generator)
     run.loss = _Loss(model, terms, run.batches)
     make = partial(torch.optim.Adam, fused=True) if optimiser is None else optimiser
     run.optimiser = make([p for p in model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)

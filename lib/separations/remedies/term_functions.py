@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..networks import Denoiser
-from ..numerics.checks import as_numbers, check_count, check_real
+from ..numerics.checks import as_numbers, check_count, check_real, randn
 from ..training import denoising_terms
 from ..training.objective import check_weight, loss_factor
 
@@ -97,10 +97,10 @@ class AmbientTerms:
         above = (std > 0) & (sigma > alpha * std)
         s = torch.where(above, (sigma**2 - (alpha * std) ** 2).clamp(min=0).sqrt(), sigma)
         column = (*t.shape, *[1] * events)
-        xi = self.noise[rows].to(x0)
+        xi = self.noise[rows.to(self.noise.device)].to(x0)
         if self.fresh.any():
-            anew = by_copy(self.fresh, t, "fresh").expand(t.shape).reshape(column) > 0
-            xi = torch.where(anew, torch.randn(xi.shape, generator=self.generator, dtype=xi.dtype), xi)
+            anew = by_copy(self.fresh, t, "fresh").to(t).expand(t.shape).reshape(column) > 0
+            xi = torch.where(anew, randn(tuple(xi.shape), xi, self.generator), xi)
         y = x0 + std.expand(t.shape).reshape(column).to(x0) * xi
         plain = schedule.add_noise(x0, t.reshape(column), eps)
         noisy = alpha.reshape(column).to(x0) * y + s.reshape(column).to(x0) * eps
@@ -159,8 +159,13 @@ class SkippedTerms:
         terms = self.inner(model, x0, t, eps, rows)
         share = by_copy(self.share, terms, "share").to(terms)
         low, high = self.ends
-        part = ((model.schedule.log_snr(t) - low) / (high - low) * self.levels).long().clamp(0, self.levels - 1)
-        kept = terms.detach() >= share * self._usual(terms.detach(), part.to(terms.device)).gather(-1, part)
+        part = (
+            ((model.schedule.log_snr(t) - low) / (high - low) * self.levels)
+            .long()
+            .clamp(0, self.levels - 1)
+            .to(terms.device)
+        )
+        kept = terms.detach() >= share * self._usual(terms.detach(), part).gather(-1, part)
         self.gone, self.seen = self.gone + (~kept).double().sum(-1), self.seen + terms.shape[-1]
         return terms * kept
 
@@ -168,8 +173,7 @@ class SkippedTerms:
         """The running means before this batch, (levels,) or (c, levels); a level starts with the mean of its first batch."""
         lead = terms.shape[:-1]
         sums, counts = (
-            torch.zeros(*lead, self.levels, dtype=terms.dtype).scatter_add(-1, part, one)
-            for one in (terms, torch.ones_like(terms))
+            terms.new_zeros(*lead, self.levels).scatter_add(-1, part, one) for one in (terms, torch.ones_like(terms))
         )
         now = sums / counts.clamp(min=1)
         before = torch.full_like(now, torch.nan) if self.usual is None else self.usual

@@ -3,11 +3,12 @@
 from .generation import generate
 from .grids import log_snr_times, prior, uniform_times
 from .hybrids import Switch, switch
-from .integrators import ddim, denoised, dpm_solver_2m, heun, probability_flow, reverse_sde
+from .integrators import ddim, ddim_step, denoised, dpm_solver_2m, heun, probability_flow, reverse_sde
 
 __all__ = [
     "Switch",
     "ddim",
+    "ddim_step",
     "denoised",
     "dpm_solver_2m",
     "generate",

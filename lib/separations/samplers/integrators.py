@@ -114,6 +114,31 @@ def probability_flow(model, x, times, *, schedule=None, trajectory=False, progre
     return _run(step, model, x, times, schedule, trajectory, progress)
 
 
+def ddim_step(
+    model, x: Tensor, t: Tensor, s: Tensor, schedule: Schedule, *, eta: float = 0.0, generator=None
+) -> Tensor:
+    """One step of `ddim`, towards less noise or, at eta = 0, more; with its gradient where one is wanted.
+
+    Args:
+        model: anything with .denoise or .score.
+        x: X at t, (m, *event_shape).
+        t, s: times > 0, tensors without dimensions; s < t unless eta = 0.
+        schedule: what noise at time t means.
+        eta: share of the noise of ancestral sampling, in [0, 1].
+        generator: of that noise; None for torch's own.
+
+    Returns:
+        X at s, the shape of x.
+    """
+    a_t, s_t, a_s, s_s = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
+    x0 = denoised(model, x, t, schedule)
+    eps = (x - a_t.to(x) * x0) / s_t.to(x)
+    noise_level = eta * s_s * (1 - (a_t * s_s / (a_s * s_t)) ** 2).clamp(min=0).sqrt()
+    kept = (s_s**2 - noise_level**2).clamp(min=0).sqrt()
+    x = a_s.to(x) * x0 + kept.to(x) * eps
+    return x + noise_level.to(x) * randn(tuple(x.shape), x, generator) if eta else x
+
+
 @torch.no_grad()
 def ddim(
     model, x, times, *, schedule=None, eta: float = 0.0, generator=None, trajectory=False, progress=None
@@ -145,13 +170,7 @@ def ddim(
         raise ValueError(f"eta = {eta}: a number in [0, 1] is needed")
 
     def step(x, t, s):
-        a_t, s_t, a_s, s_s = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
-        x0 = denoised(model, x, t, schedule)
-        eps = (x - a_t.to(x) * x0) / s_t.to(x)
-        noise_level = eta * s_s * (1 - (a_t * s_s / (a_s * s_t)) ** 2).clamp(min=0).sqrt()
-        kept = (s_s**2 - noise_level**2).clamp(min=0).sqrt()
-        x = a_s.to(x) * x0 + kept.to(x) * eps
-        return x + noise_level.to(x) * randn(tuple(x.shape), x, generator) if eta else x
+        return ddim_step(model, x, t, s, schedule, eta=eta, generator=generator)
 
     return _run(step, model, x, times, schedule, trajectory, progress)
 

@@ -14,7 +14,7 @@ from .objective import draw_times
 class Batches:
     """Training sets in one tensor, and the draws of a batch with its times and noise.
 
-    Set i begins at row first[i] of `rows` and has sizes[i] rows, both (c, 1).
+    Set i begins at row first[i] of `rows` and has sizes[i] rows, both (c, 1). `drawn` has the rows of the last draw, (m,) or (c, m).
 
     Args:
         model: for whose dtype, device, event_shape and copies.
@@ -67,5 +67,7 @@ class Batches:
         where, t, eps = (torch.cat(p) if len(p) > 1 else p[0] for p in zip(*parts))
         # In float64 u < 1 gives floor(u n) < n for every n below 2^52.
         index = self.first.to(where.device) + (where * self.sizes.to(where.device)).long()
-        found = rows[index.to(rows.device)], t.to(rows.device), eps
+        index = index.to(rows.device)
+        self.drawn = index if self.stacked else index[0]
+        found = rows[index], t.to(rows.device), eps
         return found if self.stacked else tuple(v[0] for v in found)
