@@ -1,7 +1,7 @@
 """What a run does inside its kernel before the first cell: run there by path, with the standard library alone.
 
-It keeps a `matplotlibrc` in the notebook's folder out (others are kept out by the environment), and says which library and which
-versions the notebook gets.
+It keeps a `matplotlibrc` in the notebook's folder out (others are kept out by the environment), lets half a character be put out,
+and says which library and which versions the notebook gets.
 """
 
 import importlib.util
@@ -17,7 +17,26 @@ def prepare(library: str, empty: str, packages: list) -> str:
     if _library() != library and os.path.basename(os.path.dirname(library)) not in ("site-packages", "dist-packages"):
         sys.path.insert(0, os.path.dirname(library))
     sys.meta_path.insert(0, _PlainMatplotlib(empty))
+    _carry_half_characters()
     return answer(packages)
+
+
+def _carry_half_characters() -> None:
+    """Send what holds half a character as ASCII.
+
+    jupyter_client 8.10 encodes messages as UTF-8, which has no half of a pair: ipykernel 7.4 then loses what a cell printed, and at
+    times, with that, the message that the cell has ended.
+    """
+    session = sys.modules["IPython"].get_ipython().kernel.session
+    pack = session.pack
+
+    def packed(message) -> bytes:
+        try:
+            return pack(message)
+        except UnicodeEncodeError:
+            return json.dumps(message, default=sys.modules["jupyter_client.jsonutil"].json_default).encode("ascii")
+
+    session.pack = packed
 
 
 def answer(packages: list) -> str:
