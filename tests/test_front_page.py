@@ -1,10 +1,13 @@
-"""The picture on the first page comes from a chapter of this build, or the page says that it was not drawn."""
+"""The pictures on the first page come from chapters of this build, or the page says that they were not drawn; its findings are those of the results."""
 
 import base64
 
 import pytest
 
-from separations.book.front_page import FIGURE, PICTURE, TEXT, figure_png, front_files
+from separations.book.front_page import FINDINGS, REMEDIES, SHOWN, WHO_SITS_WHERE, figure_png, front_files
+from separations.book.summary import Reading, Sentence, Summary
+
+FIGURE, PICTURE, TEXT = WHO_SITS_WHERE.figure, WHO_SITS_WHERE.picture, WHO_SITS_WHERE.text
 
 PNG = b"\x89PNG\r\n\x1a\n and the rest"
 
@@ -24,8 +27,8 @@ def encoded(png=PNG):
 @pytest.mark.parametrize("data", [encoded(), [encoded()[:5], encoded()[5:]]])
 def test_the_figure_is_that_of_the_executed_chapter(data):
     assert figure_png(notebook(data), FIGURE) == (PNG, "Points in a plane.")
-    files = front_files([("part/01_a", notebook(name="other")), ("part/02_b", notebook(data))])
-    assert files[PICTURE] == PNG
+    files = front_files([("part/01_a", notebook(name="other")), ("part/02_b", notebook(data))], Summary(), [])
+    assert files[PICTURE] == PNG and REMEDIES.picture not in files and b"not drawn" in files[REMEDIES.text]
     text = files[TEXT].decode()
     assert "{figure} /book/_generated/who_sits_where.png" in text and ":alt: Points in a plane." in text
     assert "{doc}`/book/part/02_b`" in text
@@ -33,10 +36,25 @@ def test_the_figure_is_that_of_the_executed_chapter(data):
 
 @pytest.mark.parametrize("odd", [notebook(), notebook("no base64!"), notebook(encoded(), name="other"), {"cells": []}])
 def test_without_a_picture_the_page_says_so(odd):
-    files = front_files([("part/01_a", odd)])
-    assert list(files) == [TEXT] and b"not drawn" in files[TEXT]
+    files = front_files([("part/01_a", odd)], Summary(), [])
+    assert set(files) == {FINDINGS, *(one.text for one in SHOWN)} and b"not drawn" in files[TEXT]
 
 
 def test_an_alternative_text_cannot_end_its_line():
-    text = front_files([("part/01_a", notebook(encoded(), alt="a\n:::: \n# b"))])[TEXT].decode()
+    text = front_files([("part/01_a", notebook(encoded(), alt="a\n:::: \n# b"))], Summary(), [])[TEXT].decode()
     assert ":alt: a :::: # b" in text.splitlines()
+
+
+def test_the_findings_say_where_they_stand_and_what_this_build_reads_otherwise():
+    reading = Reading("a.claim", "part/01_a", "holds")
+    summary = Summary((Sentence("Water is wet.", (reading,)), Sentence("So is rain.", (reading,))))
+    told = {verdict: front_files([], summary, evidence(verdict))[FINDINGS].decode() for verdict in ("holds", "differs")}
+    assert (
+        told["holds"].splitlines()[0] == "1. Water is wet. ({doc}`/book/part/01_a`)"
+        and len(told["holds"].splitlines()) == 2
+    )
+    assert "**In this build `a.claim` reads *differs*.**" in told["differs"]
+
+
+def evidence(verdict):
+    return [{"notebook": "part/01_a", "claims": [{"id": "a.claim", "verdict": verdict}]}]

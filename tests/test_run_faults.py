@@ -431,7 +431,10 @@ def test_half_a_character_in_an_output_or_a_name_does_not_lose_the_run(tmp_path)
     assert main([str(path), "--out", str(tmp_path / "out")]) == 0 and is_success(tmp_path / "out")
     json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
     printed, shown = json.loads((tmp_path / "out" / path.name).read_text(encoding="utf-8"))["cells"][-1]["outputs"]
-    assert (printed["name"], printed["text"]) == ("stdout", ["a\ud800b\n"])  # not lost, and no error of the kernel beside it
+    assert (printed["name"], printed["text"]) == (
+        "stdout",
+        ["a\ud800b\n"],
+    )  # not lost, and no error of the kernel beside it
     assert shown["data"]["text/plain"] == [r"'\ud800'"]
 
 

@@ -83,16 +83,22 @@ def results_page(
     return "\n".join([*parts, *_findings(claims, found), *_changes(summary)])
 
 
-def _in_short(summary: Summary, evidence: Sequence[Mapping]) -> list[str]:
-    """The sentences on top, each with its chapters, and with what this build reads otherwise."""
-    if not summary.sentences:
-        return []
+def sentences(summary: Summary, evidence: Sequence[Mapping]) -> list[str]:
+    """The sentences of the summary as a numbered list, each with its chapters, and with what this build reads otherwise."""
     other, lines = deviations(summary, evidence), []
     for i, sentence in enumerate(summary.sentences, 1):
         chapters = ", ".join(dict.fromkeys(chapter_link(one.chapter) for one in sentence.rests_on))
         against = [f"{code(one.claim)} reads *{other[one]}*" for one in sentence.rests_on if one in other]
         note = f" **In this build {', '.join(against)}.**" if against else ""
         lines.append(f"{i}. {prose(sentence.says)} ({chapters}){note}")
+    return lines
+
+
+def _in_short(summary: Summary, evidence: Sequence[Mapping]) -> list[str]:
+    """The sentences on top."""
+    lines = sentences(summary, evidence)
+    if not lines:
+        return []
     return [
         "## In ten sentences\n" if len(lines) == 10 else "## In short\n",
         "\n".join(lines) + "\n",

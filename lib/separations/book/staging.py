@@ -187,11 +187,11 @@ def staged_files(book: Book) -> dict[str, bytes]:
                 "peak_memory_mb": fresh["peak_memory_mb"] if fresh else None,
             }
         )
-    files |= front_page.front_files(shown)
     files["book/_generated/chapters.md"] = pages.chapter_map(rows).encode()
     files |= (sweeps := report_files(book))
     files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
     beyond, summary = larger(book), read_summary(book)
+    files |= front_page.front_files(shown, summary, evidence)
     claims = load_registered_claims()
     results = results_page(claims, evidence, places, beyond, summary)
     files["book/appendix/results.md"] = results.encode()
