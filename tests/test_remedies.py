@@ -317,9 +317,11 @@ def test_bad_input_is_named(call, word):
 def test_one_skipping_loss_serves_one_training():
     terms = SkippedTerms(PlainTerms("v"), 0.1)
     trained(terms)
-    for copies in (None, 2):
+    for copies in (1, 2):
         with pytest.raises(ValueError, match="3 copies"):
             trained(terms, copies=copies)
+    with pytest.raises(ValueError, match="3 copies"):
+        list(train_with_terms(stack(None), X, terms, steps=2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
