@@ -270,8 +270,76 @@ def test_replacing():
         (lambda: Repelled(Empirical(X), X, -1.0, 1.0), "strength"),
         (lambda: Repelled(Empirical(X), X, 1.0, 0.0), "radius"),
         (lambda: replaced_below(Empirical(X), Empirical(X), math.nan), "log_snr"),
+        (lambda: replaced_below(Empirical(X), Empirical(X), 1e9), "log_snr"),
+        (lambda: replaced_below(Empirical(X), None, math.inf), "other"),
+        (lambda: replaced_below(Empirical(X), FittedGaussian(X[:, :2]), 1.0), "other"),
+        (lambda: Repelled(None, X, 1.0, 1.0), "score"),
+        (lambda: Repelled(Empirical(X), X[:, :2], 1.0, 1.0), "points"),
+        (lambda: AmbientTerms(X * math.inf, 1.0), "noise"),
+        (lambda: AmbientTerms(X, None), "std"),
+        (lambda: AmbientTerms(X, 1.0, fresh=None), "fresh"),
+        (lambda: AmbientTerms(X, 1.0, fresh=0.5), "fresh"),
+        (lambda: AmbientTerms(X, 1.0, fresh="yes"), "fresh"),
+        (lambda: list(train_with_terms(stack(), X, AmbientTerms(X, 1.0, fresh=[False, False]), steps=2)), "fresh"),
+        (lambda: list(train_with_terms(stack(), X, AmbientTerms(X[:2], 1.0), steps=2)), "noise"),
+        (lambda: list(train_with_terms(stack(), X, AmbientTerms(X[:, :1], 1.0), steps=2)), "noise"),
+        (lambda: SkippedTerms(3, 0.1), "inner"),
+        (lambda: SkippedTerms(PlainTerms, 0.1), "inner"),
+        (lambda: SkippedTerms(PlainTerms(), 0.1, ends=None), "ends"),
+        (lambda: SkippedTerms(PlainTerms(), 0.1, ends=(1, 2, 3)), "ends"),
+        (lambda: train_with_terms(torch.nn.Linear(3, 3), X, PlainTerms(), steps=2), "model"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, every=-1), "every"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, every=None), "every"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, every=True), "every"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, optimiser=3), "optimiser"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, optimiser=lambda p, **k: None), "optimiser"),
+        (lambda: list(train_with_terms(stack(), X, lambda *a: None, steps=2)), "terms"),
+        (lambda: list(train_with_terms(stack(), X, lambda *a: torch.zeros(3, 128), steps=2)), "terms"),
+        (lambda: average_copies(stack(None), [[0]]), "model"),
+        (lambda: average_copies(None, [[0]]), "model"),
+        (lambda: average_copies(stack(), [0, 1]), "groups"),
+        (lambda: MeanDenoiser(None), "parts"),
+        (lambda: MeanDenoiser([Empirical(X), Empirical(X[:, :2])]), "parts"),
+        (lambda: MeanDenoiser([Empirical(X)] * 2, [math.nan, 1.0]), "weights"),
+        (lambda: MeanDenoiser([Empirical(X)] * 2, [1.0, math.nan]), "weights"),
+        (lambda: MeanDenoiser([Empirical(X)], "a"), "weights"),
+        (lambda: freeze_layers(stack().network, ["111", "101", "000"]), "trained"),
+        (lambda: freeze_layers(stack().network, [[0.5] * 3] * 3), "trained"),
+        (lambda: freeze_layers(stack().network, None), "trained"),
+        (lambda: with_dummies(torch.zeros(4, 0), 2), "x"),
     ],
 )
 def test_bad_input_is_named(call, word):
     with pytest.raises(ValueError, match=word):
         call()
+
+
+def test_one_skipping_loss_serves_one_training():
+    terms = SkippedTerms(PlainTerms("v"), 0.1)
+    trained(terms)
+    for copies in (1, 2):
+        with pytest.raises(ValueError, match="3 copies"):
+            trained(terms, copies=copies)
+    with pytest.raises(ValueError, match="3 copies"):
+        list(train_with_terms(stack(None), X, terms, steps=2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_point_and_a_batch_larger_than_the_set(dtype):
+    """Draws are with replacement; a set of one point, in either dtype, trains as it does in the plain loop."""
+    torch.set_default_dtype(dtype)
+    try:
+        one, noise = X[:1].to(dtype), torch.randn(1, 3, generator=seeded(19))
+        plain, _ = trained(data=one, batch=40)
+        found, _ = trained(SkippedTerms(AmbientTerms(noise, [0.0, 0.7, 0.0], weight="v"), 0.0), data=one, batch=40)
+        for a, b in zip(plain, found):
+            assert b.dtype == dtype and torch.equal(a[0], b[0]) and torch.equal(a[2], b[2])
+        assert (plain[0][1] != found[0][1]).any()
+        frozen = stack()
+        start = frozen.network.weights[0][1].detach().clone()
+        freeze_layers(frozen.network, torch.tensor([[1, 1, 1], [0, 1, 1], [1, 1, 1]]))
+        list(train_with_terms(frozen, one, PlainTerms("v"), steps=3, every=torch.tensor(1)))
+        assert torch.equal(frozen.network.weights[0][1], start)
+        assert Repelled(Empirical(one), one, 1.0, 1.0).denoise(X.to(dtype), 0.5).dtype == dtype
+    finally:
+        torch.set_default_dtype(torch.float32)
