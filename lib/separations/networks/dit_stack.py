@@ -150,10 +150,10 @@ def feed_forward(x: Tensor, mlp: nn.Module) -> Tensor:
     if not (torch.is_grad_enabled() and _fast(x, mlp.fc1.weight)):
         return affine(F.gelu(affine(x, mlp.fc1), approximate="tanh"), mlp.fc2)
     rows = x.reshape(len(mlp.fc1.weight), -1, x.shape[-1])
-    return _MLP.apply(rows, mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight, mlp.fc2.bias).view(x.shape)
+    return _StackedMLP.apply(rows, mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight, mlp.fc2.bias).view(x.shape)
 
 
-class _MLP(torch.autograd.Function):
+class _StackedMLP(torch.autograd.Function):
     """As in `dit_kernels`, with a weight for each copy: GELU and its slope from one sigmoid, the slope in place."""
 
     @staticmethod
