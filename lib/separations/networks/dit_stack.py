@@ -3,11 +3,14 @@
 Copies and images lie behind one another in one batch, (c m, N, D), which LayerNorm, attention and all elementwise work take as it is. What has
 weights is a batched product with those of each copy.
 
-What it gains on a CPU is little: networks of the book's size (width 96, depth 6, batch 64) train 1.1 to 1.2 times as fast as one after
-another, on one thread. Their matrix products are about 40 % of a step and near the speed of the processor in single precision already, so
-that no stack can be 2.5 times as fast there. What is saved are calls, many small updates of optimiser and average, and draws; but
-the tensors of all copies no longer fit in a cache, and elementwise work waits for memory. On a GPU, where small kernels wait for
-their launches, it was not measured. `benchmarks/stacked_transformers.py` measures it.
+What it gains on a CPU is little: 6 to 12 networks of the book's size (width 96, depth 6, batch 64) took 1.15 to 1.4 times as long one after
+another, in seconds that the processor worked, on a machine with much other work. Their matrix products are about 40 % of a step and near
+the speed of the processor in single precision already, so that no stack can be 2.5 times as fast there. What is saved are calls, many small
+updates of optimiser and average, and draws; but the tensors of all copies no longer fit in a cache, and elementwise work waits for memory.
+Where PyTorch is told to round the factors of products to bfloat16 (`torch.backends.mkldnn.matmul.fp32_precision`, the caller's to set), it was
+1.4 times; what that does to trained networks was not examined.
+Networks so small that calls are most of their work gain more (3 times at width 16, depth 2). On a GPU, where small kernels wait for their
+launches, it was not measured. `benchmarks/stacked_transformers.py` measures it.
 """
 
 import copy
