@@ -137,6 +137,7 @@ bench: here $(STAMP_BENCH)
 	@$(PY) benchmarks/loss_gap.py
 	@$(PY) benchmarks/networks.py
 	@$(PY) benchmarks/transformer.py
+	@$(PY) benchmarks/stacked_transformers.py --threads 1 2
 	@$(PY) benchmarks/patch_scores.py
 	@$(PY) benchmarks/sweeps.py
 
