@@ -196,7 +196,7 @@
       if (!law) return;
       const [alpha, sigma] = noise(), view = plane.view, tint = S.rgb(c[{ truth: "truth", empirical: "empirical", smoothed: "other" }[state.kind]]);
       if (state.show === "density") {
-        const n = 64, x = new Float64Array(2 * n * n);
+        const n = 48, x = new Float64Array(2 * n * n);
         for (let i = 0; i < n * n; i++) { x[2 * i] = (i % n + 0.5) / n * 2 * EDGE - EDGE; x[2 * i + 1] = EDGE - (Math.floor(i / n) + 0.5) / n * 2 * EDGE; }
         const l = M.logProb(law, x, alpha, sigma), top = Math.max(...l);
         S.pixels(pen, p, view, n, n, function (data) {

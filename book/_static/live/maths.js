@@ -90,7 +90,7 @@
     let sum = 0;
     for (let k = 0; k < K; k++) {
       const gap = out[k] - top;
-      sum += out[k] = gap < -745 ? 0 : Math.exp(gap);
+      sum += out[k] = gap < -50 ? 0 : Math.exp(gap); // exp(-50) is beyond what a sum of doubles near 1 can hold
     }
     for (let k = 0; k < K; k++) out[k] /= sum;
     return top + Math.log(sum) - d / 2 * Math.log(2 * Math.PI);
@@ -123,6 +123,39 @@
     const out = new Float64Array(x.length / law.d);
     for (let i = 0; i < out.length; i++) out[i] = posterior(law, x, i * law.d, alpha, sigma, law.scratch);
     return out;
+  }
+
+  // Eigenvalues [low, high] of the Hessian of log p at x[at..at + 2], components round: sum_k r_k (g_k g_k' - I / V_k) - s s'.
+  function curvature(law, x, at, alpha, sigma) {
+    const w = law.scratch;
+    posterior(law, x, at, alpha, sigma, w);
+    let sx = 0, sy = 0, xx = 0, xy = 0, yy = 0, flat = 0;
+    for (let pass = 0; pass < 2; pass++) { // spread of the component scores about their mean, which is the score
+      for (let k = 0; k < law.K; k++) {
+        const V = alpha * alpha * law.variance[k] + sigma * sigma;
+        const u = (alpha * law.means[2 * k] - x[at]) / V, v = (alpha * law.means[2 * k + 1] - x[at + 1]) / V;
+        if (!pass) { sx += w[k] * u; sy += w[k] * v; flat += w[k] / V; continue; }
+        xx += w[k] * (u - sx) * (u - sx);
+        xy += w[k] * (u - sx) * (v - sy);
+        yy += w[k] * (v - sy) * (v - sy);
+      }
+    }
+    const middle = (xx + yy) / 2, half = Math.hypot((xx - yy) / 2, xy);
+    return [middle - half - flat, middle + half - flat];
+  }
+
+  // Bounds on the Lipschitz constant of the empirical score: max(1/s^2, a^2 r^2 / (4 s^4) - 1/s^2), r the least and the largest distance.
+  function steepness(train, alpha, sigma) {
+    let least = Infinity, most = 0;
+    for (let i = 0; i < train.length; i += 2) {
+      for (let j = 0; j < i; j += 2) {
+        const q = (train[i] - train[j]) ** 2 + (train[i + 1] - train[j + 1]) ** 2;
+        if (q > 0 && q < least) least = q;
+        if (q > most) most = q;
+      }
+    }
+    const floor = 1 / (sigma * sigma), rate = alpha * alpha / 4 * floor * floor;
+    return [Math.max(floor, least < Infinity ? rate * least - floor : floor), Math.max(floor, rate * most - floor)];
   }
 
   function effective(weights) { // 1 / sum of squares: how many points still count
@@ -274,6 +307,7 @@
 
   const maths = {
     schedules: schedules, mixture: mixture, posterior: posterior, score: score, logProb: logProb, effective: effective, grid: grid,
+    curvature: curvature, steepness: steepness,
     ddim: ddim, euler: euler, nearest: nearest, memorized: memorized, copies: copies, wilson: wilson, randoms: randoms, sample: sample,
     lossGap: lossGap,
   };
