@@ -262,7 +262,7 @@
     function paintWalk(pen, p, c) {
       pen.strokeStyle = c.sample;
       pen.lineWidth = 1;
-      for (let i = 0; i < PATHS; i++) {
+      for (let i = 0; i < (state.eta ? 6 : PATHS); i++) { // those of the SDE would cover everything
         pen.beginPath();
         walk.trail.forEach(function (x, k) { pen[k ? "lineTo" : "moveTo"](p.X(x[2 * i]), p.Y(x[2 * i + 1])); });
         pen.stroke();
