@@ -84,7 +84,7 @@ REFUSED = [
     ("landscape/66_removing_copies", {"looks": [0.5, 1.0]}),
     ("landscape/66_removing_copies", {"masks": ["1111"]}),
     ("landscape/70_trained_on_its_own_samples", {"rounds": 1}),
-    ("landscape/70_trained_on_its_own_samples", {"sizes": [60, 8]}),
+    ("landscape/70_trained_on_its_own_samples", {"sizes": [60, 10]}),
     ("your_own_model/71_does_it_copy", {"generated": "mnist5k"}),
     ("your_own_model/71_does_it_copy", {"n_held_out": 10}),
     ("your_own_model/72_what_the_model_knows", {"sizes": []}),
