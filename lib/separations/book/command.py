@@ -21,6 +21,7 @@ from ..run.notebooks import read_notebook
 from ..run.profiles import DEFAULT_PROFILE, Book
 from .chapters import Chapter, chapters, check_pages
 from .markup import one_line
+from .readme import write_readme
 from .rendered import book_key, stamp, swap
 from .settings import whole, yes
 from .staging import check_settings, entry, stage, with_outputs
@@ -130,7 +131,7 @@ def check(book: Book, strict: str, jobs: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options = parser("book", __doc__)
-    options.add_argument("task", choices=("check", "render", "finish", "refresh", "student", "where"))
+    options.add_argument("task", choices=("check", "render", "finish", "refresh", "readme", "student", "where"))
     options.add_argument("--profile", default=DEFAULT_PROFILE)
     options.add_argument("--strict", nargs="?", const="1", default="", help="every warning is an error")
     options.add_argument("--jobs", default="1", help="notebooks at a time")
@@ -145,8 +146,10 @@ def _do(task: str, book: Book, strict: str, jobs: str) -> int:
     if task == "finish":
         return _finish(book)
     if task == "refresh":
-        changed = refresh(book)
-        say(f"{len(changed)} notebook(s) rewritten{': ' + ', '.join(changed) if changed else ''}")
+        changed = refresh(book) + write_readme(book)
+        say(f"{len(changed)} file(s) rewritten{': ' + ', '.join(changed) if changed else ''}")
+    elif task == "readme":
+        say(f"rewritten: {', '.join(write_readme(book)) or 'nothing'}")
     elif task == "student":
         folder, first = student_edition(book), book.build / "student"
         if folder != first:
