@@ -65,7 +65,12 @@ def confine(folder: Path, hidden: Sequence[Path], limits: Limits) -> None:
         limits: of time, memory and output.
     """
     size = int(limits.output_mb * 2**20)
-    wanted = [(resource.RLIMIT_CPU, int(limits.seconds) + 1), (resource.RLIMIT_FSIZE, size), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 256)]
+    wanted = [
+        (resource.RLIMIT_CPU, int(limits.seconds) + 1),
+        (resource.RLIMIT_FSIZE, size),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 256),
+    ]
     if memory_can_be_bounded():
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         wanted.append((resource.RLIMIT_AS, now + limits.memory_mb * 2**20))

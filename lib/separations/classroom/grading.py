@@ -86,7 +86,17 @@ def grade(
     for one in handed:
         if not one.key:
             name = one.path.relative_to(folder).as_posix()
-            marks.append(Mark(one.student, one.path.name, "", "", 0, 0, one.problem or "no chapter of this book with coding exercises"))
+            marks.append(
+                Mark(
+                    one.student,
+                    one.path.name,
+                    "",
+                    "",
+                    0,
+                    0,
+                    one.problem or "no chapter of this book with coding exercises",
+                )
+            )
             notes.append(f"{name}: {marks[-1].status}")
     open_answers: dict[str, list[Mark]] = {key: [] for key in keys}
     for key in keys:
@@ -98,7 +108,9 @@ def grade(
                 if mark.answer and mark.status == "":
                     open_answers[key].append(mark)
             if len(mine) > 1:
-                notes.append(f"{student}: {len(mine)} copies of {key}; of each exercise the last that was attempted counts")
+                notes.append(
+                    f"{student}: {len(mine)} copies of {key}; of each exercise the last that was attempted counts"
+                )
     wide = min(jobs, max(1, len(keys)))
     each = max(1, jobs // wide)
 
@@ -130,7 +142,9 @@ def _first_look(mark: Mark, handed: Sequence, task: Task) -> Mark:
     return mark
 
 
-def _judge(book: Book, key: str, tasks: Sequence[Task], marks: list[Mark], limits: Limits, jobs: int, folder: Path) -> list[str]:
+def _judge(
+    book: Book, key: str, tasks: Sequence[Task], marks: list[Mark], limits: Limits, jobs: int, folder: Path
+) -> list[str]:
     """Fill in the marks of a chapter; returns notes. At first only what the exercises need is computed, then, if need be, the whole."""
     notes: list[str] = []
     by_label = {task.label: task for task in tasks}
@@ -146,15 +160,36 @@ def _judge(book: Book, key: str, tasks: Sequence[Task], marks: list[Mark], limit
             error = _work(place)
             state = _read(place / "state.json")
             error = str(state.get("error") or error)
-            bad = [] if error else [t.label for at, t in enumerate(tasks) if not _whole_marks(t, _read(place / "results" / f"0{at:05}.json"))]
+            bad = (
+                []
+                if error
+                else [
+                    t.label
+                    for at, t in enumerate(tasks)
+                    if not _whole_marks(t, _read(place / "results" / f"0{at:05}.json"))
+                ]
+            )
             if (error or bad) and not whole:
                 continue  # what the exercises need was not all of it
-            notes += [] if state.get("network") is False else ["the network could not be taken away from answers on this system; connections by Python are refused"]
+            notes += (
+                []
+                if state.get("network") is False
+                else [
+                    "the network could not be taken away from answers on this system; connections by Python are refused"
+                ]
+            )
             notes += [f"{key}: the chapter could not be prepared: {error}"] if error else []
-            notes += [f"{key}: {label}: the teacher's own solution does not pass; nobody is graded on it" for label in bad]
+            notes += [
+                f"{key}: {label}: the teacher's own solution does not pass; nobody is graded on it" for label in bad
+            ]
             for at, mark in enumerate(marks):
                 result = _read(place / "results" / f"1{at:05}.json")
-                _fill(mark, by_label[mark.exercise], result, "not graded: the teacher's own copy fails" if error or mark.exercise in bad else "")
+                _fill(
+                    mark,
+                    by_label[mark.exercise],
+                    result,
+                    "not graded: the teacher's own copy fails" if error or mark.exercise in bad else "",
+                )
             return notes
     return notes
 
@@ -163,12 +198,9 @@ def _statements(book: Book, key: str, tasks: Sequence[Task], marks: Sequence[Mar
     cells = setting_of(book, key)
     own = [text for task in tasks for text in (*task.checks, task.starter, task.solution, task.hidden)]
     wanted = set().union(*(names_used(ast.parse(text)) for text in own))
-    every = [statement for text in cells for statement in ast.parse(text).body]
     asked = set().union(*(_names(piece) for mark in marks for piece in mark.answer))
-    for one in every:  # an answer may use what the chapter imports, sets and defines
-        if isinstance(one, ast.Import | ast.ImportFrom) or (isinstance(one, ast.Assign) and _is_literal(one.value)):
-            wanted |= names_made(one)
-        elif isinstance(one, ast.FunctionDef | ast.ClassDef):
+    for one in (statement for text in cells for statement in ast.parse(text).body):
+        if isinstance(one, ast.FunctionDef | ast.ClassDef):  # an answer may use what the chapter defines
             wanted |= names_made(one) & asked
     return statements_text(needed(cells, wanted, whole))
 
@@ -180,16 +212,17 @@ def _names(piece: str) -> set[str]:
         return set()
 
 
-def _is_literal(value: ast.expr) -> bool:
-    try:
-        ast.literal_eval(value)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
-
-
-def _write_job(book: Book, key: str, place: Path, statements: list[str], limits: Limits, jobs: int, folder: Path) -> None:
-    closed = [book.root / "book", book.root / "_build", book.root / "tests", folder, place / "requests", place / "results"]
+def _write_job(
+    book: Book, key: str, place: Path, statements: list[str], limits: Limits, jobs: int, folder: Path
+) -> None:
+    closed = [
+        book.root / "book",
+        book.root / "_build",
+        book.root / "tests",
+        folder,
+        place / "requests",
+        place / "results",
+    ]
     (place / "requests").mkdir()
     (place / "results").mkdir()
     job = {"statements": statements, "folder": str(book.notebook(key).parent), "limits": asdict(limits), "jobs": jobs}
@@ -204,7 +237,13 @@ def _write_request(place: Path, name: str, task: Task, pieces: list[str], own: b
 def _work(place: Path) -> str:
     """Run the worker; returns what went wrong, '' for nothing."""
     path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    quiet = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path}
+    quiet = {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MPLBACKEND": "Agg",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": path,
+    }
     command = [sys.executable, "-W", "ignore", "-m", "separations.classroom.worker", str(place)]
     with (place / "log.txt").open("wb") as log:
         try:
@@ -247,7 +286,9 @@ def table(marks: Sequence[Mark]) -> str:
     rows.writerow(COLUMNS)
     for mark in marks:
         row = [mark.student, mark.notebook, mark.exercise, mark.points, mark.of, mark.status]
-        rows.writerow([f"'{one}" if isinstance(one, str) and one[:1] in ("=", "+", "-", "@", "\t") else one for one in row])
+        rows.writerow(
+            [f"'{one}" if isinstance(one, str) and one[:1] in ("=", "+", "-", "@", "\t") else one for one in row]
+        )
     return text.getvalue()
 
 

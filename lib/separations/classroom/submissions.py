@@ -4,7 +4,7 @@ import ast
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,8 @@ def _key(path: Path, rest: str, notebook: Mapping | None, chapters: Mapping[str,
         ids = {str(cell.get("id")) for cell in notebook["cells"]}
         text = "\n".join(source_of(cell) for cell in notebook["cells"])
         score = {
-            key: sum((task.start in ids) + (f":label: {task.label}\n" in text) for task in tasks) for key, tasks in chapters.items()
+            key: sum((task.start in ids) + (f":label: {task.label}\n" in text) for task in tasks)
+            for key, tasks in chapters.items()
         }
         best = max(score, key=lambda key: (score[key], key in named), default="")
         if best and score[best]:
@@ -107,20 +108,27 @@ def answer(notebook: Mapping, task: Task) -> list[str] | None:
 
     None where there is no trace of the exercise. Cells that hold a check are left out.
     """
-    cells = notebook["cells"]
+    cells, first = notebook["cells"], None
     for region in (_by_label(cells, task), _by_id(cells, task), _by_check(cells, task)):
         pieces = [piece for cell in region if (piece := _without_check(source_of(cell), task)).strip()]
         if any(names_in(piece) & set(task.names) or not parses(plain_python(piece)) for piece in pieces):
             return pieces
-    return None
+        first = first or pieces  # a place for the answer, with something else in it
+    return first or ([] if _by_id(cells, task) else None)
 
 
 def _by_label(cells: Sequence[Mapping], task: Task) -> list[Mapping]:
-    at = next((i for i, cell in enumerate(cells) if (found := START.search(source_of(cell))) and found[2] == task.label), None)
+    at = next(
+        (i for i, cell in enumerate(cells) if (found := START.search(source_of(cell))) and found[2] == task.label), None
+    )
     found = []
     for cell in cells[at + 1 :] if at is not None else ():
         if cell["cell_type"] == "code":
-            found += [cell] if "solution" not in tags_of(cell) and str(cell.get("id")) not in task.check_ids[_shared(task) :] else []
+            found += (
+                [cell]
+                if "solution" not in tags_of(cell) and str(cell.get("id")) not in task.check_ids[_shared(task) :]
+                else []
+            )
         elif START.search(source_of(cell)) or HEADLINE.search(source_of(cell)):
             break
     return found
@@ -141,7 +149,9 @@ def _by_check(cells: Sequence[Mapping], task: Task) -> list[Mapping]:
     wanted = [name for check in task.checks for name in _definitions(check) if name.startswith("check_")]
     for at, cell in enumerate(code):
         if set(wanted) & _definitions(source_of(cell)):
-            return [one for one in code[: at + 1] if names_in(_without_check(source_of(one), task)) & set(task.names)][-1:]
+            return [one for one in code[: at + 1] if names_in(_without_check(source_of(one), task)) & set(task.names)][
+                -1:
+            ]
     return []
 
 
@@ -157,8 +167,19 @@ def _definitions(source: str) -> set[str]:
 
 
 def _without_check(source: str, task: Task) -> str:
-    """A cell of a student without the check in it, and '' for a cell that only checks."""
-    cut = re.search(r"^(@\w+\n)?def check_", source, re.MULTILINE)
-    left = source[: cut.start()] if cut else source
-    calls: Iterable[str] = (line for line in left.splitlines() if not re.match(r"(print\()?check_\w+\(.*\)\s*$", line))
-    return "\n".join(calls).strip() + "\n" if cut or "check_" in left else left
+    """A cell of a student without checks and calls of them; '' for a cell that holds nothing else."""
+    if "check_" not in source:
+        return source
+    text = plain_python(source)
+    if not parses(text):
+        return re.split(r"^(?:@\w+\n)?def check_", source, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = text.split("\n")
+    for one in reversed(ast.parse(text).body):
+        defined = isinstance(one, ast.FunctionDef) and one.name.startswith("check_")
+        called = isinstance(one, ast.Expr) and any(
+            isinstance(n, ast.Name) and n.id.startswith("check_") for n in ast.walk(one)
+        )
+        if defined or called:
+            first = min([one.lineno, *(decorator.lineno for decorator in getattr(one, "decorator_list", []))])
+            del lines[first - 1 : one.end_lineno]
+    return "\n".join(lines).strip("\n") + "\n"

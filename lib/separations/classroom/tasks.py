@@ -10,7 +10,7 @@ from ..run.magics import parses, plain_python
 from ..run.notebooks import read_notebook, source_of, tags_of
 from ..run.profiles import Book
 from ..yaml_files import read_yaml
-from .slices import names_made
+from .slices import names_made, needed
 
 PLAN = "book/appendix/grading.yml"
 START = re.compile(r"\{exercise-start\} *(.*)\n:label: *(\S+)")
@@ -81,7 +81,11 @@ def _exercises(notebook: Mapping) -> list[tuple[str, str, list[Mapping], list[st
     """Label, title, code cells and code of the solution of each exercise."""
     cells = notebook["cells"]
     text = {i: source_of(cell) for i, cell in enumerate(cells)}
-    marks = [i for i, cell in enumerate(cells) if cell["cell_type"] != "code" and (START.search(text[i]) or "solution" in tags_of(cell))]
+    marks = [
+        i
+        for i, cell in enumerate(cells)
+        if cell["cell_type"] != "code" and (START.search(text[i]) or "solution" in tags_of(cell))
+    ]
     found = []
     for at in marks:
         if not (start := START.search(text[at])) or "solution" in tags_of(cells[at]):
@@ -113,9 +117,23 @@ def _task(label: str, title: str, inside: list[Mapping], solution: list[str], en
     names = tuple(sorted(set().union(*(names_made(one) for one in ast.parse(plain_python(starter)).body))))
     ids = tuple(str(cell.get("id")) for cell in (inside if left else inside[1:]))
     return Task(
-        label, title, str(inside[0].get("id")), starter, names, tuple(checks), ids, "\n\n".join(solution),
+        label, title, str(inside[0].get("id")), starter, names, tuple(checks), ids, _own_part(solution, set(names)),
         entry.get("hidden", ""), entry.get("points", VISIBLE), entry.get("hidden_points", HIDDEN),
     )  # fmt: skip
+
+
+def _own_part(solution: list[str], names: set[str]) -> str:
+    """The statements of a solution that define the names asked for, and those that these need; not what it goes on to show."""
+    texts = [plain_python(text) for text in solution]
+    chosen = {ast.dump(one) for one in needed(texts, names)}
+    parts = []
+    for text in texts:
+        lines = text.split("\n")
+        for one in ast.parse(text).body:
+            if ast.dump(one) in chosen:
+                first = min([one.lineno, *(decorator.lineno for decorator in getattr(one, "decorator_list", []))])
+                parts.append("\n".join(lines[first - 1 : one.end_lineno]))
+    return "\n\n\n".join(parts) + "\n" if parts else ""
 
 
 def split_answer(source: str) -> tuple[str, str]:

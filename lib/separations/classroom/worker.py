@@ -49,7 +49,9 @@ def judged(request: Mapping, scope: Mapping) -> dict:
             exec(compile(plain_python(piece), "<answer>", "exec"), student)
         except BaseException as error:
             trouble = trouble or _word(error)
-    if missing := [name for name in request["names"] if name not in student or student[name] is scope.get(name, student)]:
+    if missing := [
+        name for name in request["names"] if name not in student or student[name] is scope.get(name, student)
+    ]:
         word = trouble or f"not yet: {', '.join(missing)} is not defined"
         return {"word": word, "outcome": "wrong", "hidden": "", "hidden_passed": False}
     word, seen = _checked(request["checks"], scope, {name: student[name] for name in request["names"]})
@@ -111,7 +113,10 @@ class Fork:
             nothing = os.open(os.devnull, os.O_RDONLY)
             for here, there in ((nothing, 0), (output, 1), (output, 2)):
                 os.dup2(here, there)
-            sys.stdout, sys.stderr = os.fdopen(1, "w", encoding="utf-8", errors="replace"), os.fdopen(2, "w", errors="replace")
+            sys.stdout, sys.stderr = (
+                os.fdopen(1, "w", encoding="utf-8", errors="replace"),
+                os.fdopen(2, "w", errors="replace"),
+            )
             os.dup2(end, 3)
             os.closerange(4, 4096)
             os.chdir(self.folder / "files")
@@ -141,15 +146,30 @@ class Fork:
         os.waitpid(self.pid, 0)
         os.close(self.pipe)
         said = self.folder / "output.txt"
-        output = said.read_text(encoding="utf-8", errors="replace")[-SHOWN:] if said.is_file() and not said.is_symlink() else ""
+        output = (
+            said.read_text(encoding="utf-8", errors="replace")[-SHOWN:]
+            if said.is_file() and not said.is_symlink()
+            else ""
+        )
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(ValueError, AttributeError):
             result = json.loads(self.received)
             if result.pop("token", None) == self.token:
                 return {**result, "output": output, "seconds": round(seconds, 3)}
         late = seconds >= self.limits.seconds
-        word = f"not yet: stopped after {self.limits.seconds:g} seconds" if late else "not yet: it ended before the check did"
-        return {"word": word, "outcome": "wrong", "hidden": "", "hidden_passed": False, "output": output, "seconds": round(seconds, 3)}
+        word = (
+            f"not yet: stopped after {self.limits.seconds:g} seconds"
+            if late
+            else "not yet: it ended before the check did"
+        )
+        return {
+            "word": word,
+            "outcome": "wrong",
+            "hidden": "",
+            "hidden_passed": False,
+            "output": output,
+            "seconds": round(seconds, 3),
+        }
 
 
 def work(place: Path) -> None:
@@ -158,24 +178,24 @@ def work(place: Path) -> None:
     state = {"network": not without_network(), "seconds": 0.0, "error": ""}
     started = time.monotonic()
     try:
-        import torch
-
-        torch.set_num_threads(1)
-    except ImportError:
-        pass
-    try:
         scope = prepared(job["statements"], Path(job["folder"]))
     except BaseException as error:
         write_whole(place / "state.json", json.dumps({**state, "error": word_of(error).removeprefix("not yet: ")}))
         return
     write_whole(place / "state.json", json.dumps({**state, "seconds": round(time.monotonic() - started, 2)}))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)  # a fork has the threads of nobody else
     waiting, running = sorted((place / "requests").glob("*.json")), []
     while waiting or running:
         own = any(one.path.stem.startswith("0") for one in running)  # the teacher's answers go first
         while waiting and len(running) < job["jobs"] and not (own and not waiting[0].stem.startswith("0")):
             running.append(Fork(waiting.pop(0), job, scope, place))
         ready, _, _ = select.select([one.pipe for one in running], [], [], 0.05)
-        done = [one for one in running if (one.pipe in ready and one.listen()) or time.monotonic() - one.started > one.limits.seconds]
+        done = [
+            one
+            for one in running
+            if (one.pipe in ready and one.listen()) or time.monotonic() - one.started > one.limits.seconds
+        ]
         for one in done:
             running.remove(one)
             result = one.close()
