@@ -14,7 +14,7 @@ from separations.run.profiles import Book
 BOOK = Book(Path(__file__).resolve().parents[1])
 KEYS = notebook_keys(BOOK)
 CHAPTERS = grading.chapters_of(BOOK, KEYS)
-GUESS = re.compile(r"[Pp]redict|Before you run it|[Gg]uess|Write both numbers down|say \*before\* you run it")
+GUESS = re.compile(r"predict|guess|Before you run it|Write both numbers down|say \*before\* you run it", re.IGNORECASE)
 
 
 OPEN = {"44", "65", "66", "68"}  # their checks still raise where an answer is wrong

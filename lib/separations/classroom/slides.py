@@ -107,7 +107,7 @@ def _predictions(notebook: Mapping) -> list[str]:
     found = []
     for cell in notebook["cells"]:
         text = source_of(cell)
-        if (start := START.search(text)) and "redict" in text and "solution" not in tags_of(cell):
+        if (start := START.search(text)) and "predict" in text.lower() and "solution" not in tags_of(cell):
             body = text[start.end() :].split("```", 2)[1 if text[start.end() :].lstrip().startswith("```") else 0]
             found.append(f"<h2>Predict: {plain(start[1].strip())}</h2><p>{plain(' '.join(body.split()))}</p>")
     return found[:1]
