@@ -5,7 +5,10 @@
 # make tables    run the notebooks that params/longer.yml names (4 to 5 hours), store their tables in book/<part>/data
 # make checkpoints  train the shipped models again (15 to 45 minutes), with recipe and SHA-256
 # make sweep     many runs of one notebook, as a file says: make sweep FILE=sweeps/tiny.yml
-# make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there)
+# make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there), and
+#                the same for nbgrader, in _build/nbgrader
+# make grade     grade a folder of submitted notebooks: make grade FOLDER=submissions OUT=grades.csv
+# make slides    slides for each hour, in _build/slides; they need no network
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
 # make clean     remove the build products, not what you had written to _build yourself (make distclean: the environment as well)
@@ -21,6 +24,8 @@ ifeq ($(origin JOBS),undefined)
 JOBS := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 endif
 FILE ?=
+FOLDER ?=
+OUT ?= grades.csv
 VENV := .venv
 PY := $(VENV)/bin/python
 # The library of this folder, also in a copied folder whose .venv still names the one it was copied from.
@@ -47,12 +52,12 @@ asked_for_jobs = $(filter-out undefined default file,$(origin JOBS))
 BUSY := $(VENV)/.installing
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: help book test nb refresh tables checkpoints sweep student lint bench clean distclean env here
+.PHONY: help book test nb refresh tables checkpoints sweep student grade slides lint bench clean distclean env here
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,14s/^# \{0,1\}//p' Makefile
+	@sed -n '1,17s/^# \{0,1\}//p' Makefile
 
 env: here
 
@@ -124,7 +129,15 @@ nb: here
 	@$(PY) -m jupyterlab --notebook-dir=book
 
 student: here
-	@$(PY) -m separations.book student
+	@$(PY) -m separations.classroom student
+
+# Variables: FOLDER (of submissions), OUT (the table; pages for students go beside it), JOBS (answers at a time).
+grade: here
+	@[ -n $(call quoted,FOLDER) ] || { echo "make: name the folder: make grade FOLDER=submissions OUT=grades.csv" >&2; exit 2; }
+	@$(PY) -m separations.classroom grade --folder $(call quoted,FOLDER) --out $(call quoted,OUT) --jobs $(call quoted,JOBS)
+
+slides: here
+	@$(PY) -m separations.classroom slides
 
 lint: here $(STAMP_DEV)
 	@$(PY) -m ruff check .
@@ -143,7 +156,7 @@ bench: here $(STAMP_BENCH)
 
 # Student editions stay, for somebody may have worked in them, and so does what somebody put there, as by --out _build/mine; a linked
 # _build is only unlinked.
-PRODUCTS := runs render check sweeps tests evidence stage 'stage-*' html 'html-*' '.html*.old' .render.lock 'benchmark*.json'
+PRODUCTS := runs render check sweeps tests evidence stage 'stage-*' slides html 'html-*' '.html*.old' .render.lock 'benchmark*.json'
 clean:
 	@if [ -L _build ]; then rm -f _build; fi
 	@if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 '(' -name runs $(PRODUCTS:%=-o -name %) ')' -exec rm -rf {} +; \
