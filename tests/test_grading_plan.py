@@ -17,7 +17,7 @@ CHAPTERS = grading.chapters_of(BOOK, KEYS)
 GUESS = re.compile(r"predict|guess|Before you run it|Write both numbers down|say \*before\* you run it", re.IGNORECASE)
 
 
-OPEN = {"44", "65", "66", "68"}  # their checks still raise where an answer is wrong
+OPEN: set[str] = set()
 REASON = "the check of this chapter is not yet @reported"
 EACH = [
     pytest.param(key, marks=pytest.mark.xfail(strict=True, reason=REASON)) if key.split("/")[1][:2] in OPEN else key
