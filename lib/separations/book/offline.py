@@ -1,0 +1,3 @@
+"""Stub for a moment."""
+def offline(book, committed=False):
+    return [], []
