@@ -5,6 +5,7 @@
 # make tables    run the notebooks that params/longer.yml names (4 to 5 hours), store their tables in book/<part>/data
 # make checkpoints  train the shipped models again (15 to 45 minutes), with recipe and SHA-256
 # make sweep     many runs of one notebook, as a file says: make sweep FILE=sweeps/tiny.yml
+# make book-offline  the rendered book as one zip and one PDF, in _build/offline (COMMITTED=1: the outputs kept in git, nothing is run)
 # make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there)
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
@@ -21,6 +22,7 @@ ifeq ($(origin JOBS),undefined)
 JOBS := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 endif
 FILE ?=
+COMMITTED ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 # The library of this folder, also in a copied folder whose .venv still names the one it was copied from.
@@ -47,12 +49,12 @@ asked_for_jobs = $(filter-out undefined default file,$(origin JOBS))
 BUSY := $(VENV)/.installing
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: help book test nb refresh tables checkpoints sweep student lint bench clean distclean env here
+.PHONY: help book book-offline test nb refresh tables checkpoints sweep student lint bench clean distclean env here
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,14s/^# \{0,1\}//p' Makefile
+	@sed -n '1,15s/^# \{0,1\}//p' Makefile
 
 env: here
 
@@ -93,6 +95,11 @@ book: here
 	@$(checked)
 	@$(call snakemake,all,$(call quoted,PROFILE)) || { $(PY) -m separations.book finish --profile $(call quoted,PROFILE); exit 1; }
 	@$(PY) -m separations.book where --profile $(call quoted,PROFILE)
+
+# With COMMITTED=1 nothing is executed: the pages show the outputs that the notebooks carry.
+book-offline: $(if $(COMMITTED),here,book)
+	@$(if $(COMMITTED),$(PY) -m separations.book render --committed)
+	@$(PY) -m separations.book offline --profile $(call quoted,PROFILE) $(if $(COMMITTED),--committed)
 
 test: here
 	@$(checked)

@@ -92,7 +92,7 @@ def safely(function, *arguments):
 
 # The other tests, in parts that take about as long as one another, so that the cores share them: a part is the tests of these names,
 # and the last part all that remain.
-OTHERS = [*BOOK_TESTS, "tests/test_golden.py", "tests/test_rendered.py"]
+OTHERS = [*BOOK_TESTS, "tests/test_golden.py", "tests/test_rendered.py", "tests/test_pages.py"]
 PARTS = {
     "engine": ("run", "run_faults", "sweep", "sweep_faults", "sweep_inputs", "sweep_report", "slurm", "build", "staging", "benchmarks"),
     "training": ("recipes", "training", "checkpoints", "checkpoint_files", "interval_grid", "examination", "networks", "dit", "per_copy", "identity"),

@@ -27,6 +27,17 @@
   };
   const fitAll = (root = document) => root.querySelectorAll("mjx-container").forEach(fit);
 
+  /* A box that scrolls sideways can be reached by the keyboard. */
+  const reachable = () => document.querySelectorAll(".bd-article .wide, .bd-article div.cell_output").forEach((box) => {
+    const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
+    if (scrolls) box.setAttribute("tabindex", "0");
+    else box.removeAttribute("tabindex");
+  });
+
+  /* What a button or a fold is called is what stands on it. */
+  const named = () => document.querySelectorAll("summary[aria-label], .search-button-field[aria-label], .theme-switch-button[aria-label]")
+    .forEach((box) => { if (box.textContent.trim()) box.removeAttribute("aria-label"); });
+
   const large = (image) => {
     const window_ = document.createElement("dialog");
     window_.className = "figure-large";
@@ -58,15 +69,17 @@
 
   const start = () => {
     enlargeable();
+    named();
     const typeset = window.MathJax && MathJax.startup && MathJax.startup.promise;
     Promise.resolve(typeset).then(() => {
       fitAll();
+      reachable();
       document.documentElement.dataset.fitted = "yes";
     });
     let waiting = 0;
     window.addEventListener("resize", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(fitAll, 120);
+      waiting = setTimeout(() => { fitAll(); reachable(); }, 120);
     });
     window.addEventListener("beforeprint", () => fitAll());
     document.addEventListener("toggle", (event) => { if (event.target.open) fitAll(event.target); }, true);

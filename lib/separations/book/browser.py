@@ -94,7 +94,9 @@ class Browser:
         """The value of a JavaScript expression in the page, of a promise what it becomes. ValueError where it throws."""
         answer = self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
-            raise ValueError(f"the page: {answer['exceptionDetails'].get('exception', {}).get('description', 'an error')[:400]}")
+            raise ValueError(
+                f"the page: {answer['exceptionDetails'].get('exception', {}).get('description', 'an error')[:400]}"
+            )
         return answer["result"].get("value")
 
     def picture(self, path: Path, whole: bool = False) -> None:
@@ -130,7 +132,11 @@ def browser(patience: float = 300.0) -> Iterator[Browser]:
         words = [program, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
         shell = ["bash", "-c", f'exec "$@" 3<&{there} 4>&{back}', "bash", *words]  # Chromium reads 3 and writes 4
         process = subprocess.Popen(
-            shell, pass_fds=(there, back), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            shell,
+            pass_fds=(there, back),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(there), os.close(back)
         try:

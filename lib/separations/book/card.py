@@ -51,7 +51,9 @@ def read_about(book: Book) -> dict[str, About]:
 def _about(key: object, entry: object) -> About:
     whole = isinstance(entry, dict) and set(entry) == set(FIELDS)
     if not whole or not all(isinstance(entry[name], kind) for name, kind in FIELDS.items()):
-        raise ValueError(f"{FILE}: {key}: texts says and picture and lists needs and found are needed, and nothing else")
+        raise ValueError(
+            f"{FILE}: {key}: texts says and picture and lists needs and found are needed, and nothing else"
+        )
     if not entry["says"].strip() or "\n" in entry["says"].strip() or len(entry["found"]) > MOST_FOUND:
         raise ValueError(f"{FILE}: {key}: says is one sentence, found has at most {MOST_FOUND} claims")
     return About(
@@ -86,7 +88,7 @@ def reading_minutes(notebook: Mapping) -> int:
 
 def thumbnail(png: bytes) -> bytes | None:
     """A picture made small, as a PNG of few colours; None for what is no picture."""
-    from PIL import Image  # noqa: PLC0415  (a quarter of a second, and only where a book is rendered)
+    from PIL import Image  # (a quarter of a second, and only where a book is rendered)
 
     try:
         picture = Image.open(io.BytesIO(png)).convert("RGB")
@@ -126,8 +128,8 @@ def card(
     if found and small:
         name = f"{PICTURES}/{key.rpartition('/')[2]}.png"
         files[name] = small
-        alternative = re.sub(r"[\[\]]", "", plain(found[1] or "A figure of this chapter."))
-        parts.append(directive("container", "card-picture", f"[![{alternative}](/{name})](#{about.picture})"))
+        picture = directive("image", f"/{name}", "", alt=one_line(found[1] or "A figure of this chapter."))
+        parts.append(directive("container", "card-picture", picture))
     parts.append(directive("container", "card-says", prose(about.says)))
     parts.append(directive("container", "card-found", _found(about, run, claims, results)))
     parts.append(directive("container", "card-facts", _facts(notebook, about, run)))
@@ -142,7 +144,10 @@ def _found(about: About, run: Mapping | None, claims: Mapping[str, Mapping], res
     if not recorded:
         return f"What we found, with numbers, stands here once the chapter has been run; {page} collect it."
     shown = [by_id[one] for one in about.found if one in by_id] or recorded[:MOST_FOUND]
-    lines = [f"- {verdict_word(entry['verdict'])} {_where(entry['id'], claims)}: {plain(shortened(entry['ours']))}" for entry in shown]
+    lines = [
+        f"- {verdict_word(entry['verdict'])} {_where(entry['id'], claims)}: {plain(shortened(entry['ours']))}"
+        for entry in shown
+    ]
     others = [entry for entry in recorded if entry not in shown]
     counts = {word: sum(entry["verdict"] == word for entry in others) for word in MARKS}
     more = ", ".join(f"{count} {verdict_word(word)}" for word, count in counts.items() if count)
@@ -167,9 +172,11 @@ def shortened(text: str, most: int = LONGEST) -> str:
     pieces = re.split(r"(?<=[;:,])\s", text)
     kept = pieces[0]
     for piece in pieces[1:]:
-        if len(kept) + 1 + len(piece) > most or kept.count("$") % 2 and len(piece) > most:
+        if len(kept) + 1 + len(piece) > most or (kept.count("$") % 2 and len(piece) > most):
             break
         kept += f" {piece}"
+    if kept == text:
+        return text
     whole = kept.count("$") % 2 == 0 and kept.count("(") == kept.count(")")
     return f"{kept.rstrip(';:, ')} …" if whole and len(kept) <= 2 * most else text
 
@@ -177,7 +184,9 @@ def shortened(text: str, most: int = LONGEST) -> str:
 def _facts(notebook: Mapping, about: About, run: Mapping | None) -> str:
     """Reading time, run time and what should have been read before."""
     facts = [f"**{reading_minutes(notebook)} min** to read"]
-    facts.append(f"**{duration(run['seconds'])}** to run" if run and run.get("seconds") is not None else "not timed yet")
+    facts.append(
+        f"**{duration(run['seconds'])}** to run" if run and run.get("seconds") is not None else "not timed yet"
+    )
     needs: Sequence[str] = [chapter_link(key) for key in about.needs]
     facts.append(f"needs {', '.join(needs)}" if needs else "needs no other chapter")
     return " [·]{.card-dot} ".join(facts)

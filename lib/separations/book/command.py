@@ -23,6 +23,7 @@ from ..run.profiles import DEFAULT_PROFILE, Book
 from . import offline
 from .chapters import Chapter, chapters, check_pages
 from .committed import keep
+from .icons import slim_icons
 from .markup import one_line
 from .rendered import book_key, stamp, swap
 from .settings import whole, yes
@@ -59,6 +60,7 @@ def render(
         if code:
             say(f"rendering failed; the whole log: {log.relative_to(book.root)}")
             return code
+        slim_icons(work / "_build" / "html")
         swap(work / "_build" / "html", book.folder("html-committed" if committed else "html"))
         for kind in (False, True)[: 1 + strict] if whole_book and not committed else ():
             write_whole(stamp(book, kind), key + "\n")

@@ -45,7 +45,10 @@ def committed_chapters(book: Book) -> list[Chapter]:
         record = kept.get(key)
         result = None
         if record and record.get("outputs") == outputs_digest(read_notebook(path)):
-            result = record | {"overrides": record["parameters"], "evidence": [{"notebook": key, "claims": record["claims"]}]}
+            result = record | {
+                "overrides": record["parameters"],
+                "evidence": [{"notebook": key, "claims": record["claims"]}],
+            }
         items.append(Chapter(key, path, book.run_folder(key), STATE, "" if result else NO_RECORD, result))
     return items
 
@@ -96,7 +99,9 @@ def keep(book: Book, runs: Sequence[tuple[str, Mapping, Path]]) -> Path:
     records = kept_records(book) | {key: kept_record(key, result, run) for key, result, run in runs}
     ordered = [records[key] for key in notebook_keys(book) if key in records]
     seal, path = file_digest(ordered), book.under(DEFAULT_PROFILE).evidence_file
-    text = json.dumps([record | {"file_sha256": seal} for record in ordered], indent=1, ensure_ascii=False, sort_keys=True)
+    text = json.dumps(
+        [record | {"file_sha256": seal} for record in ordered], indent=1, ensure_ascii=False, sort_keys=True
+    )
     if ordered and (not path.is_file() or path.read_text(encoding="utf-8") != text + "\n"):
         write_whole(path, text + "\n")
     return path

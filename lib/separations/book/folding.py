@@ -89,13 +89,19 @@ def parts_of(source: str, tags: Sequence[str] = (), figure: bool = False) -> lis
 def summary(part: Part) -> str:
     """The line in front of a folded part: what it is, and how long."""
     length = f"{part.lines} line{'s' if part.lines != 1 else ''}"
-    named = f": {', '.join(part.names[:4])}{', …' if len(part.names) > 4 else ''}" if part.kind in ("rest", "whole") else ""
+    named = (
+        f": {', '.join(part.names[:4])}{', …' if len(part.names) > 4 else ''}" if part.kind in ("rest", "whole") else ""
+    )
     return one_line(f"{WORDS[part.kind]}{named} ({length})")
 
 
 def _kind_of_cell(tags: Sequence[str], figure: bool, kinds: Sequence[str]) -> str:
     """What a cell is as a whole; empty where its parts have to be looked at."""
-    for tag, kind in (("parameters", "parameters"), ("injected-parameters", "parameters"), ("parameter-rules", "rules")):
+    for tag, kind in (
+        ("parameters", "parameters"),
+        ("injected-parameters", "parameters"),
+        ("parameter-rules", "rules"),
+    ):
         if tag in tags:
             return kind
     if figure or "figure" in kinds:

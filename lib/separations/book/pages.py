@@ -63,10 +63,16 @@ def run_note(result: Mapping) -> str:
 def kept_note(result: Mapping | None, why: str) -> str:
     """Closing note of a chapter that is shown as it is kept, with its last run where one is known."""
     if result is None:
-        return directive("container", "run-note", f"Shown with the outputs that are kept with the notebook. {plain(why)}")
+        return directive(
+            "container", "run-note", f"Shown with the outputs that are kept with the notebook. {plain(why)}"
+        )
     known = f"in {duration(result['seconds'])}; peak memory {memory(result.get('peak_memory_mb'))}"
-    versions = ", ".join(f"{name} {plain(result['versions'][name])}" for name in VERSIONS_SHOWN if name in result["versions"])
-    text = f"Shown with the outputs that are kept with the notebook; they were made at its defaults {known}; {versions}."
+    versions = ", ".join(
+        f"{name} {plain(result['versions'][name])}" for name in VERSIONS_SHOWN if name in result["versions"]
+    )
+    text = (
+        f"Shown with the outputs that are kept with the notebook; they were made at its defaults {known}; {versions}."
+    )
     return directive("container", "run-note", text)
 
 

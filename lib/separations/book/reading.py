@@ -14,7 +14,9 @@ from .pages import list_table
 
 NUMBER = re.compile(r"(\d+)_")
 TITLE = re.compile(r"^# (?=\S)", re.MULTILINE)
-SOLUTION = re.compile(r"^(?P<fence>[`:]{3,})\{solution-start\}(?P<label>[^\n]*)\n(?P<options>(?::[\w-]+:[^\n]*\n)*)", re.MULTILINE)
+SOLUTION = re.compile(
+    r"^(?P<fence>[`:]{3,})\{solution-start\}(?P<label>[^\n]*)\n(?P<options>(?::[\w-]+:[^\n]*\n)*)", re.MULTILINE
+)
 FEW = 8  # parameters that stand open in the table
 
 
@@ -62,7 +64,11 @@ def closed_solutions(text: str) -> str:
 
     def close(found: re.Match) -> str:
         options = found["options"]
-        return found[0] if ":class:" in options else f"{found['fence']}{{solution-start}}{found['label']}\n:class: dropdown\n{options}"
+        return (
+            found[0]
+            if ":class:" in options
+            else f"{found['fence']}{{solution-start}}{found['label']}\n:class: dropdown\n{options}"
+        )
 
     return SOLUTION.sub(close, text)
 
@@ -70,7 +76,10 @@ def closed_solutions(text: str) -> str:
 def parameter_table(notebook: Mapping, key: str) -> str:
     """The parameters of a chapter as a table: name, value, meaning, unit; many stand behind a fold after the first. Empty for none."""
     try:
-        rows = [(code(one.name), code(one.value), prose(one.meaning), prose(one.unit)) for one in described_parameters(notebook, key)]
+        rows = [
+            (code(one.name), code(one.value), prose(one.meaning), prose(one.unit))
+            for one in described_parameters(notebook, key)
+        ]
     except ValueError:  # the page of a chapter that was refused says why
         return ""
     header = ("Parameter", "Value", "Meaning", "Unit")
@@ -79,5 +88,7 @@ def parameter_table(notebook: Mapping, key: str) -> str:
     parts = [list_table(header, shown, widths, kind)]
     if rest := rows[len(shown) :]:
         table = list_table(header, rest, widths, kind)
-        parts.append(directive("dropdown", f"{len(rest)} more parameters", table, **{"class-container": "more-parameters"}))
+        parts.append(
+            directive("dropdown", f"{len(rest)} more parameters", table, **{"class-container": "more-parameters"})
+        )
     return "\n".join(parts)
