@@ -93,7 +93,7 @@ def test_a_card_has_sentence_picture_numbers_words_and_times():
     about = card.About("It is so.", "fig-a", ("part/01_a",), ("sep.prop-4.1",))
     text, files = card.card("part/02_b", notebook(), about, RUN, CLAIMS)
     assert "It is so." in text and "**3 min** to read" in text and "**1 min 1 s** to run" in text
-    assert "- [✓ holds]{.verdict .verdict-holds} **Section 4, Prop. 4.1**: ratio 1.02 (1.01 to 1.03)" in text
+    assert "- [✓ holds]{.verdict .verdict-holds} Section 4, Prop. 4.1: ratio 1.02 (1.01 to 1.03)" in text
     assert (
         "2 more on record here: 1 [◐ holds in part]{.verdict .verdict-holds-in-part}, 1 [✗ differs]{.verdict .verdict-differs}"
         in text

@@ -161,7 +161,7 @@ def _where(claim: str, claims: Mapping[str, Mapping]) -> str:
     place = one_line(entry.get("where", ""))
     named = re.search(r"(?:Prop|Thm|Theorem|Lemma|Figure|Table|Algorithm|Assumption|eq|Claim)\b.*\d", place)
     text = place if named else shortened(one_line(entry.get("statement", claim)), 130)
-    return f"**{prose(text.rstrip('.'))}**"
+    return prose(text.rstrip("."))
 
 
 def shortened(text: str, most: int = LONGEST) -> str:

@@ -14,7 +14,7 @@ USED = re.compile(r"\bfa-([a-z0-9-]+)")
 
 
 def slim_icons(html: Path) -> int:
-    """Leave out of the theme's icons what no page, script or style of a rendered book names.
+    """Leave out of the theme's icons what no page and no script of a rendered book names; styles name all of them.
 
     Args:
         html: folder of the book.
@@ -27,7 +27,7 @@ def slim_icons(html: Path) -> int:
         return 0
     used: set[str] = set()
     for path in html.rglob("*"):
-        if path.suffix in (".html", ".js", ".css") and path.name not in ("fontawesome.js", "searchindex.js"):
+        if path.suffix in (".html", ".js") and path.name not in ("fontawesome.js", "searchindex.js"):
             used |= set() if "mathjax" in path.parts else set(USED.findall(path.read_text(encoding="utf-8")))
     before = file.read_text(encoding="utf-8")
 
