@@ -35,8 +35,17 @@
   });
 
   /* What a button or a fold is called is what stands on it. */
-  const named = () => document.querySelectorAll("summary[aria-label], .search-button-field[aria-label], .theme-switch-button[aria-label]")
-    .forEach((box) => { if (box.textContent.trim()) box.removeAttribute("aria-label"); });
+  const named = () => {
+    document.querySelectorAll("summary[aria-label], .search-button-field[aria-label]").forEach((box) => {
+      if (box.textContent.trim()) box.removeAttribute("aria-label");
+    });
+    document.querySelectorAll(".theme-switch-button [title]").forEach((icon) => icon.removeAttribute("title"));
+    document.querySelectorAll(".theme-switch-button svg").forEach((icon) => {
+      icon.querySelectorAll("title").forEach((text) => text.remove());
+      ["role", "aria-labelledby"].forEach((name) => icon.removeAttribute(name));
+      icon.setAttribute("aria-hidden", "true");
+    });
+  };
 
   const large = (image) => {
     const window_ = document.createElement("dialog");
@@ -74,6 +83,7 @@
     Promise.resolve(typeset).then(() => {
       fitAll();
       reachable();
+      named();
       document.documentElement.dataset.fitted = "yes";
     });
     let waiting = 0;
