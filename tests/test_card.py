@@ -64,14 +64,16 @@ def test_a_chapter_says_itself_in_one_plain_sentence(key):
 
 @each_chapter
 def test_the_picture_of_a_card_is_a_figure_of_its_chapter(key):
-    found = front_page.figure_png(read_notebook(BOOK.notebook(key)), ABOUT[key].picture)
+    found = front_page.figure_png(read_notebook(ROOT / "book" / f"{key}.ipynb"), ABOUT[key].picture)
     assert found and card.thumbnail(found[0])
 
 
 @each_chapter
 def test_the_claims_of_a_card_are_registered_and_recorded_by_its_chapter(key):
     source = "\n".join(
-        source_of(cell) for cell in read_notebook(BOOK.notebook(key))["cells"] if cell["cell_type"] == "code"
+        source_of(cell)
+        for cell in read_notebook(ROOT / "book" / f"{key}.ipynb")["cells"]
+        if cell["cell_type"] == "code"
     )
     for claim in ABOUT[key].found:
         assert claim in load_claims()
