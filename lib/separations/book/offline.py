@@ -28,7 +28,7 @@ ARTICLE = re.compile(r'<article class="bd-article"[^>]*>(.*)</article>', re.DOTA
 ADDRESS = re.compile(r'\b(href|src)="([^"]*)"')
 MARK = re.compile(r'\b(id|for|aria-labelledby|aria-describedby|aria-controls|name)="([^"]+)"')
 HEAD = re.compile(
-    r'<link rel="stylesheet"[^>]*>|<script>window\.MathJax[^<]*</script>|<script[^>]*(?:mathjax/|fit\.js)[^>]*></script>'
+    r'<link\b[^>]*rel="stylesheet"[^>]*>|<script>window\.MathJax[^<]*</script>|<script[^>]*(?:mathjax/|fit\.js)[^>]*></script>'
 )
 PAPER = "<style>body{background:#fff}.bd-article{padding:0;max-width:none}section.page{break-before:page}</style>"
 
