@@ -5,6 +5,7 @@
 # make tables    run the notebooks that params/longer.yml names (4 to 5 hours), store their tables in book/<part>/data
 # make checkpoints  train the shipped models again (15 to 45 minutes), with recipe and SHA-256
 # make sweep     many runs of one notebook, as a file says: make sweep FILE=sweeps/tiny.yml
+# make book-offline  the rendered book as one zip and one PDF, in _build/offline (COMMITTED=1: the outputs kept in git, nothing is run)
 # make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there), and
 #                the same for nbgrader, in _build/nbgrader
 # make grade     grade a folder of submitted notebooks: make grade FOLDER=submissions OUT=grades.csv
@@ -26,6 +27,7 @@ endif
 FILE ?=
 FOLDER ?=
 OUT ?= grades.csv
+COMMITTED ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 # The library of this folder, also in a copied folder whose .venv still names the one it was copied from.
@@ -52,12 +54,12 @@ asked_for_jobs = $(filter-out undefined default file,$(origin JOBS))
 BUSY := $(VENV)/.installing
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: help book test nb refresh tables checkpoints sweep student grade slides lint bench clean distclean env here
+.PHONY: help book book-offline test nb refresh tables checkpoints sweep student grade slides lint bench clean distclean env here
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,17s/^# \{0,1\}//p' Makefile
+	@sed -n '1,18s/^# \{0,1\}//p' Makefile
 
 env: here
 
@@ -98,6 +100,11 @@ book: here
 	@$(checked)
 	@$(call snakemake,all,$(call quoted,PROFILE)) || { $(PY) -m separations.book finish --profile $(call quoted,PROFILE); exit 1; }
 	@$(PY) -m separations.book where --profile $(call quoted,PROFILE)
+
+# With COMMITTED=1 nothing is executed: the pages show the outputs that the notebooks carry.
+book-offline: $(if $(COMMITTED),here,book)
+	@$(if $(COMMITTED),$(PY) -m separations.book render --committed)
+	@$(PY) -m separations.book offline --profile $(call quoted,PROFILE) $(if $(COMMITTED),--committed)
 
 test: here
 	@$(checked)
