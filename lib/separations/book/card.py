@@ -13,7 +13,7 @@ from ..readable import duration
 from ..run.notebooks import source_of, tags_of
 from ..run.profiles import Book
 from ..yaml_files import read_yaml
-from .front_page import figure_png
+from .figures import figure_png
 from .markup import directive, one_line, plain, prose
 from .pages import chapter_link
 
