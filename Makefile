@@ -5,7 +5,11 @@
 # make tables    run the notebooks that params/longer.yml names (4 to 5 hours), store their tables in book/<part>/data
 # make checkpoints  train the shipped models again (15 to 45 minutes), with recipe and SHA-256
 # make sweep     many runs of one notebook, as a file says: make sweep FILE=sweeps/tiny.yml
-# make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there)
+# make book-offline  the rendered book as one zip and one PDF, in _build/offline (COMMITTED=1: the outputs kept in git, nothing is run)
+# make student   copies of the notebooks without solutions and outputs, in _build/student (beside it, where somebody worked there), and
+#                the same for nbgrader, in _build/nbgrader
+# make grade     grade a folder of submitted notebooks: make grade FOLDER=submissions OUT=grades.csv
+# make slides    slides for each hour, in _build/slides; they need no network
 # make lint      ruff (notebooks included), formatting, spelling
 # make bench     the kernels beside their peers
 # make clean     remove the build products, not what you had written to _build yourself (make distclean: the environment as well)
@@ -21,6 +25,9 @@ ifeq ($(origin JOBS),undefined)
 JOBS := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 endif
 FILE ?=
+FOLDER ?=
+OUT ?= grades.csv
+COMMITTED ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 # The library of this folder, also in a copied folder whose .venv still names the one it was copied from.
@@ -47,12 +54,12 @@ asked_for_jobs = $(filter-out undefined default file,$(origin JOBS))
 BUSY := $(VENV)/.installing
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: help book test nb refresh tables checkpoints sweep student lint bench clean distclean env here
+.PHONY: help book book-offline test nb refresh tables checkpoints sweep student grade slides lint bench clean distclean env here
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,14s/^# \{0,1\}//p' Makefile
+	@sed -n '1,18s/^# \{0,1\}//p' Makefile
 
 env: here
 
@@ -94,6 +101,11 @@ book: here
 	@$(call snakemake,all,$(call quoted,PROFILE)) || { $(PY) -m separations.book finish --profile $(call quoted,PROFILE); exit 1; }
 	@$(PY) -m separations.book where --profile $(call quoted,PROFILE)
 
+# With COMMITTED=1 nothing is executed: the pages show the outputs that the notebooks carry.
+book-offline: $(if $(COMMITTED),here,book)
+	@$(if $(COMMITTED),$(PY) -m separations.book render --committed)
+	@$(PY) -m separations.book offline --profile $(call quoted,PROFILE) $(if $(COMMITTED),--committed)
+
 test: here
 	@$(checked)
 	@$(call snakemake,tests,$(call quoted,PROFILE)) || { echo "make test: failed, see above" >&2; exit 1; }
@@ -124,7 +136,15 @@ nb: here
 	@$(PY) -m jupyterlab --notebook-dir=book
 
 student: here
-	@$(PY) -m separations.book student
+	@$(PY) -m separations.classroom student
+
+# Variables: FOLDER (of submissions), OUT (the table; pages for students go beside it), JOBS (answers at a time).
+grade: here
+	@[ -n $(call quoted,FOLDER) ] || { echo "make: name the folder: make grade FOLDER=submissions OUT=grades.csv" >&2; exit 2; }
+	@$(PY) -m separations.classroom grade --folder $(call quoted,FOLDER) --out $(call quoted,OUT) --jobs $(call quoted,JOBS)
+
+slides: here
+	@$(PY) -m separations.classroom slides
 
 lint: here $(STAMP_DEV)
 	@$(PY) -m ruff check .
@@ -137,12 +157,13 @@ bench: here $(STAMP_BENCH)
 	@$(PY) benchmarks/loss_gap.py
 	@$(PY) benchmarks/networks.py
 	@$(PY) benchmarks/transformer.py
+	@$(PY) benchmarks/stacked_transformers.py --threads 1 2
 	@$(PY) benchmarks/patch_scores.py
 	@$(PY) benchmarks/sweeps.py
 
 # Student editions stay, for somebody may have worked in them, and so does what somebody put there, as by --out _build/mine; a linked
 # _build is only unlinked.
-PRODUCTS := runs render check sweeps tests evidence stage 'stage-*' html 'html-*' '.html*.old' .render.lock 'benchmark*.json'
+PRODUCTS := runs render check sweeps tests evidence stage 'stage-*' slides html 'html-*' '.html*.old' .render.lock 'benchmark*.json'
 clean:
 	@if [ -L _build ]; then rm -f _build; fi
 	@if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 '(' -name runs $(PRODUCTS:%=-o -name %) ')' -exec rm -rf {} +; \

@@ -73,7 +73,7 @@ def digest(*patterns):
 BUILD = ("Makefile", "Snakefile", "sweep.smk", ".ci/run", "_config.yml", "_toc.yml", "profiles/*/*", "params/*.yml", "sweeps/*.yml")
 BUILD += ("book/*.md", "book/appendix/*.md", "book/appendix/evidence/*.json", "book/_static/*", "book/*.bib")
 # Tests that read the notebooks themselves: a change of a chapter runs these again, and not all the others.
-BOOK_TESTS = [f"tests/test_{name}.py" for name in ("api", "batch_page", "book", "field_map", "notation", "parameters_of_chapters", "stored_tables", "streams_of_chapters")]
+BOOK_TESTS = [f"tests/test_{name}.py" for name in ("api", "batch_page", "book", "card", "committed", "field_map", "folding", "notation", "parameters_of_chapters", "stored_tables", "streams_of_chapters")]
 CODE = ("lib/separations/**/*.py", "lib/separations/ledger/claims.yml", "lib/separations/*/assets/*", "constraints.txt", "requirements.txt")
 
 
@@ -92,7 +92,7 @@ def safely(function, *arguments):
 
 # The other tests, in parts that take about as long as one another, so that the cores share them: a part is the tests of these names,
 # and the last part all that remain.
-OTHERS = [*BOOK_TESTS, "tests/test_golden.py", "tests/test_rendered.py"]
+OTHERS = [*BOOK_TESTS, "tests/test_golden.py", "tests/test_rendered.py", "tests/test_pages.py"]
 PARTS = {
     "engine": ("run", "run_faults", "sweep", "sweep_faults", "sweep_inputs", "sweep_report", "slurm", "build", "staging", "benchmarks"),
     "training": ("recipes", "training", "checkpoints", "checkpoint_files", "interval_grid", "examination", "networks", "dit", "per_copy", "identity"),

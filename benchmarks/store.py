@@ -14,6 +14,7 @@ PARTS = {
     "candidates": "benchmark_candidates.json",
     "large": "benchmark_large.json",
     "networks": "benchmark_networks.json",
+    "transformers": "benchmark_stacked_transformers.json",
 }  # part of the page -> file in _build
 
 

@@ -50,6 +50,22 @@ def test_quick_benchmark_of_networks_trains_the_same_networks(tmp_path):
 
 
 @pytest.mark.slow
+def test_quick_benchmark_of_stacked_transformers_trains_the_same_networks(tmp_path):
+    out = tmp_path / "stacked.json"
+    counts = ["--copies", "6", "--repeats", "3", "--threads", "1"]
+    command = [sys.executable, "benchmarks/stacked_transformers.py", "--quick", *counts, "--out", str(out)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    (run,) = json.loads(out.read_text())
+    rows = {row["method"]: row for row in run["rows"]}
+    assert rows.keys() == {"stacked", "one after another", "torch.func"} and run["copies"] == 6 and run["threads"] == 1
+    for row in rows.values():
+        assert row["difference"] < 1e-3  # float32, after some steps
+        assert all(row[c]["low"] <= row[c]["ratio"] <= row[c]["high"] for c in ("wall", "processor"))
+    # at this size calls are most of the work: several times as fast
+    assert rows["one after another"]["processor"]["ratio"] > 1
+
+
+@pytest.mark.slow
 def test_quick_benchmark_of_the_transformer_compares_equal_networks(tmp_path):
     out = tmp_path / "transformer.json"
     command = [sys.executable, "benchmarks/transformer.py", "--quick", "--out", str(out)]

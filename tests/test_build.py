@@ -200,7 +200,7 @@ def test_targets_load_the_library_of_their_own_folder(tmp_path):
         root / "lib" / "separations",
         ignore=shutil.ignore_patterns("__pycache__", "assets"),
     )
-    (root / "lib" / "separations" / "book" / "__main__.py").write_text("print('the library of', __file__)\n")
+    (root / "lib" / "separations" / "classroom" / "__main__.py").write_text("print('the library of', __file__)\n")
     done = make(root, "student")
     assert f"the library of {root / 'lib'}" in done.stdout, done.stderr
 

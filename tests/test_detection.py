@@ -1,6 +1,7 @@
 """Signs of a copy against closed forms: means at much noise, Gaussians, single points, Poisson processes, and judges that agree by chance."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -95,10 +96,16 @@ def test_conditional_bad_input_is_named():
         gap_of_means(normal(2, 4), data, -6.0)
     with pytest.raises(ValueError, match="log_snr"):
         gap_of_means(data[:2], data, math.inf)
-    with pytest.raises(ValueError, match="labels has shape"):
+    with pytest.raises(ValueError, match=r"labels is torch\.int64 of shape \(3,\)"):
         images_that_hide(data, torch.zeros(3, dtype=torch.long))
     with pytest.raises(ValueError, match="at least two"):
         images_that_hide(data, torch.zeros(10, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"labels is torch\.complex64"):
+        images_that_hide(data, torch.zeros(10, dtype=torch.complex64))
+    with pytest.raises(ValueError, match=r"group has shape \(10,\)"):
+        gap_of_means(data[:, 0], data[:, 0], -6.0)
+    with pytest.raises(ValueError, match="the number overflows"):
+        gap_of_means(data, data + 1, 5000.0)
 
 
 # ---------------------------------------------------------------- direction and curvature
@@ -223,6 +230,7 @@ def test_a_chain_is_no_clique():
         ({"references": [2]}, "references = 2"),
         ({"references": [20, 60]}, "references = 60"),
         ({"references": []}, "references is empty"),
+        ({"references": 20}, "references = 20: a list"),
         ({"rate": 0.7}, "rate = 0.7"),
         ({"dimension": 0.0}, "dimension = 0.0"),
     ],
@@ -232,6 +240,9 @@ def test_repeats_bad_input_is_named(arguments, said):
         repeats(normal(50, 3), **{"others": 2, **arguments})
     with pytest.raises(ValueError, match="radius"):
         largest_clique(normal(5, 2), -1.0)
+    for call in (repeats, lambda x: largest_clique(x, 1.0)):
+        with pytest.raises(ValueError, match=r"samples has shape \(50,\)"):
+            call(normal(50))
 
 
 # ---------------------------------------------------------------- membership
@@ -316,6 +327,10 @@ def test_copies_explain_the_training_set_and_fresh_samples_do_not():
         likelihood_gaps(copies, train, held_out, width=0.0)
     with pytest.raises(ValueError, match="held_out has shape"):
         likelihood_gap(copies, train, normal(3, 5))
+    with pytest.raises(ValueError, match="the likelihood gap"):
+        likelihood_gaps(copies, train, held_out, width=1e-200)
+    with pytest.raises(ValueError, match=r"len\(held_out\) = 1"):
+        likelihood_gap(copies, train, held_out[:1])
 
 
 # ---------------------------------------------------------------- the panel
@@ -342,6 +357,10 @@ def test_kappa_bad_input_is_named():
         cohen_kappa([True, False], [True])
     with pytest.raises(ValueError, match="said has 1"):
         agreement_table({"a": [True]})
+    with pytest.raises(ValueError, match="said is list"):
+        agreement_table([[True], [False]])
+    with pytest.raises(ValueError, match="one = None"):
+        cohen_kappa(None, None)
 
 
 def test_every_judge_sees_exact_copies_and_none_sees_more_fresh_points_than_it_may():
@@ -374,3 +393,40 @@ def test_the_panel_refuses_what_it_cannot_judge():
         judged(train, train, held_out, neighbours=40)
     with pytest.raises(ValueError, match="held_out has shape"):
         judged(train, train, normal(30, 5))
+    for extractors, said in (
+        ([Pixels()], "extractors is list"),
+        ({"1/9": Pixels()}, "extractors has '1/9'"),
+        ({"eye": None}, r"extractors\['eye'\] is NoneType"),
+        ({"eye": "no such network"}, "spec = 'no such network'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            judged(train, train, held_out, extractors=extractors)
+    with pytest.raises(FileNotFoundError, match="is not there"):
+        judged(train, train, held_out, extractors={"eye": "/nowhere/sscd.torchscript"})
+
+
+def test_the_panel_seats_a_network_from_a_file(tmp_path):
+    """A TorchScript file, as SSCD's authors publish theirs, takes a seat by its path, and a name of the audit by its word."""
+    file = tmp_path / "network.torchscript"
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(6), torch.nn.Flatten())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer versions of torch would rather have torch.export
+        torch.jit.save(torch.jit.trace(network, torch.zeros(2, 3, 224, 224)), str(file))
+    train, held_out = normal(60, 1, 6, 6).clamp(-1, 1), normal(60, 1, 6, 6, stream=1).clamp(-1, 1)
+    said = judged(
+        torch.cat([train[:10], held_out[:10]]), train, held_out, extractors={"file": str(file), "word": "pixels"}
+    )
+    assert list(said)[4:] == ["file", "word"]
+    assert said["file"][:10].all() and said["word"][:10].all() and not said["file"][10:].all()
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.float, torch.Tensor.bfloat16, lambda x: x.clone().requires_grad_(True),
+                                    lambda x: x.transpose(2, 3).contiguous().transpose(2, 3)])  # fmt: skip
+def test_the_panel_takes_images_of_any_dtype_and_layout(change):
+    # Values on a grid of 1/64 are exact in every dtype.
+    train, held_out = ((normal(60, 1, 6, 6, stream=k).clamp(-1, 1) * 64).round() / 64 for k in (0, 1))
+    samples = torch.cat([train[:5], held_out[:5]])
+    usual = judged(samples, train, held_out, extractors={"word": "pixels"})
+    ours = judged(change(samples), change(train), change(held_out), extractors={"word": "pixels"})
+    assert all(np.array_equal(usual[name], ours[name]) for name in usual)
+    assert np.array_equal(judged(samples[:1], train, held_out)["1/9"], usual["1/9"][:1])

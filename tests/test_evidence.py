@@ -43,7 +43,7 @@ def page(root):
 
 def test_a_finished_run_of_another_profile_stands_beside_the_books_own(paper):
     text = page(paper)
-    assert "`paper`: ◐ holds in part; ELSEWHERE." in text and "`paper`: 1." in text
+    assert "`paper`: [◐ holds in part]{.verdict .verdict-holds-in-part}; ELSEWHERE." in text and "`paper`: 1." in text
     leave_run(
         paper, evidence=[{"notebook": "part/01_a", "claims": [{"id": CLAIM, "ours": "HERE", "verdict": "holds"}]}]
     )
@@ -69,7 +69,7 @@ def test_evidence_is_stored_from_runs_and_outlives_them(paper, capsys):
     assert "NOT RUN: book/part/01_a.ipynb" in capsys.readouterr().err and "ELSEWHERE" in page(paper)
     notebook = paper / "book" / "part" / "01_a.ipynb"
     notebook.write_text(notebook.read_text().replace("print(n)", "print(n, n)"))
-    assert "`paper`, earlier sources: ◐ holds in part; ELSEWHERE." in page(paper)
+    assert "`paper`, earlier sources: [◐ holds in part]{.verdict .verdict-holds-in-part}; ELSEWHERE." in page(paper)
 
 
 def test_a_record_that_was_edited_by_hand_is_refused(paper):

@@ -81,8 +81,10 @@ def row(text: str, title: str) -> str:
 
 def test_a_verdict_comes_from_the_evidence_of_the_build_and_not_from_the_file(field):
     text = page(field, land_one="holds in part", essay_two="differs")
-    assert "◐ holds in part `land.one` in {doc}`/book/part/01_a`." in row(text, "The First")
-    assert "✗ differs `essay.two` in {doc}`/book/part/01_a`" in row(text, "`b")
+    assert "[◐ holds in part]{.verdict .verdict-holds-in-part} `land.one` in {doc}`/book/part/01_a`." in row(
+        text, "The First"
+    )
+    assert "[✗ differs]{.verdict .verdict-differs} `essay.two` in {doc}`/book/part/01_a`" in row(text, "`b")
     assert "2 have a claim with a verdict" in text and "0 others are met" in text
     text = page(field)
     assert "`land.one` not run. No chapter tests it yet." in row(text, "The First")
@@ -110,8 +112,8 @@ def test_text_from_the_file_shows_as_it_is(field):
 def test_the_statements_are_answered_with_the_nearest_works_and_verdicts(field):
     text = page(field, land_one="holds", sep_main="not decided").partition("(field-answers)=")[2]
     assert "**1. That is new.**" in text and "- *Compared with.* Ten works." in text
-    assert "- *Nearest.* {cite:t}`one2024` (✓ holds in {doc}`/book/part/01_a`)." in text
-    assert "- *Verdicts.* ○ not decided `sep.main` in {doc}`/book/part/01_a`." in text
+    assert "- *Nearest.* {cite:t}`one2024` ([✓ holds]{.verdict .verdict-holds} in {doc}`/book/part/01_a`)." in text
+    assert "- *Verdicts.* [○ not decided]{.verdict .verdict-not-decided} `sep.main` in {doc}`/book/part/01_a`." in text
     assert "- *Where.* {doc}`/book/part/01_a`." in text
     assert "{cite:t}`one2024` (no verdict here)" in page(field)
 
@@ -119,7 +121,7 @@ def test_the_statements_are_answered_with_the_nearest_works_and_verdicts(field):
 def test_a_work_that_only_claims_name_stands_below_the_table(field):
     claims = CLAIMS | {"land.new": {"source": "new2026", "where": "x", "statement": "y", "reported": "z"}}
     text = field_map.page(Book(field), claims, evidence(land_new="holds"))
-    assert "- {cite:t}`new2026`: ✓ holds `land.new` in {doc}`/book/part/01_a`.\n" in text
+    assert "- {cite:t}`new2026`: [✓ holds]{.verdict .verdict-holds} `land.new` in {doc}`/book/part/01_a`.\n" in text
     assert "beside the map" not in page(field)
 
 
@@ -198,7 +200,10 @@ def test_it_is_staged_where_the_table_of_contents_lists_it_and_with_the_evidence
     leave_run(field, evidence=evidence(land_one="holds"))
     check_pages(Book(field))
     place = f"{field_map.PAGE}.md"
-    assert "✓ holds `land.one` in {doc}`/book/part/01_a`." in (staging.stage(Book(field)) / place).read_text()
+    assert (
+        "[✓ holds]{.verdict .verdict-holds} `land.one` in {doc}`/book/part/01_a`."
+        in (staging.stage(Book(field)) / place).read_text()
+    )
     toc = field / "_toc.yml"
     toc.write_text(toc.read_text().replace(f"  - file: {field_map.PAGE}\n", ""))
     (field / FILE).unlink()
@@ -290,4 +295,6 @@ def test_the_script_is_small_loads_nothing_and_knows_the_columns_and_marks():
     columns = dict(re.findall(r"([A-Z]+) = (\d)", script))
     assert [names[int(columns[name])] for name in ("LEAF", "HERE")] == ["Leaf", "Tested here"]
     marks = dict(re.findall(r'"(.)": "([a-z ]+)"', script))
-    assert {f"{mark} {word}" for mark, word in marks.items()} == set(VERDICT_MARKS.values())
+    assert {f"{mark} {word}" for mark, word in marks.items()} == {
+        re.sub(r"\[(.*)\]\{.*\}", r"\1", mark) for mark in VERDICT_MARKS.values()
+    }

@@ -4,7 +4,8 @@ import base64
 
 import pytest
 
-from separations.book.front_page import FINDINGS, REMEDIES, SHOWN, WHO_SITS_WHERE, figure_png, front_files
+from separations.book.figures import figure_png
+from separations.book.front_page import FINDINGS, REMEDIES, SHOWN, WHO_SITS_WHERE, front_files
 from separations.book.summary import Reading, Sentence, Summary
 
 FIGURE, PICTURE, TEXT = WHO_SITS_WHERE.figure, WHO_SITS_WHERE.picture, WHO_SITS_WHERE.text

@@ -7,20 +7,27 @@ import torch
 
 from separations.bench import Ambient
 from separations.distributions import Empirical, FittedGaussian
-from separations.networks import MLP, Denoiser
+from separations.networks import MLP, Denoiser, DiT, DiTConfig
 from separations.numerics import seeded
 from separations.remedies import (
+    PARTS,
     AmbientTerms,
+    Labelled,
+    LabelledTerms,
     MeanDenoiser,
     PlainTerms,
     Repelled,
+    RescaledTerms,
     SkippedTerms,
     average_copies,
     freeze_layers,
+    part_of,
     prune_smallest,
     repeated_points,
     replaced_below,
     shards,
+    told,
+    train_only,
     train_with_terms,
     with_dummies,
 )
@@ -270,8 +277,218 @@ def test_replacing():
         (lambda: Repelled(Empirical(X), X, -1.0, 1.0), "strength"),
         (lambda: Repelled(Empirical(X), X, 1.0, 0.0), "radius"),
         (lambda: replaced_below(Empirical(X), Empirical(X), math.nan), "log_snr"),
+        (lambda: replaced_below(Empirical(X), Empirical(X), 1e9), "log_snr"),
+        (lambda: replaced_below(Empirical(X), None, math.inf), "other"),
+        (lambda: replaced_below(Empirical(X), FittedGaussian(X[:, :2]), 1.0), "other"),
+        (lambda: Repelled(None, X, 1.0, 1.0), "score"),
+        (lambda: Repelled(Empirical(X), X[:, :2], 1.0, 1.0), "points"),
+        (lambda: AmbientTerms(X * math.inf, 1.0), "noise"),
+        (lambda: AmbientTerms(X, None), "std"),
+        (lambda: AmbientTerms(X, 1.0, fresh=None), "fresh"),
+        (lambda: AmbientTerms(X, 1.0, fresh=0.5), "fresh"),
+        (lambda: AmbientTerms(X, 1.0, fresh="yes"), "fresh"),
+        (lambda: list(train_with_terms(stack(), X, AmbientTerms(X, 1.0, fresh=[False, False]), steps=2)), "fresh"),
+        (lambda: list(train_with_terms(stack(), X, AmbientTerms(X[:2], 1.0), steps=2)), "noise"),
+        (lambda: list(train_with_terms(stack(), X, AmbientTerms(X[:, :1], 1.0), steps=2)), "noise"),
+        (lambda: SkippedTerms(3, 0.1), "inner"),
+        (lambda: SkippedTerms(PlainTerms, 0.1), "inner"),
+        (lambda: SkippedTerms(PlainTerms(), 0.1, ends=None), "ends"),
+        (lambda: SkippedTerms(PlainTerms(), 0.1, ends=(1, 2, 3)), "ends"),
+        (lambda: train_with_terms(torch.nn.Linear(3, 3), X, PlainTerms(), steps=2), "model"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, every=-1), "every"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, every=None), "every"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, every=True), "every"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, optimiser=3), "optimiser"),
+        (lambda: train_with_terms(stack(), X, PlainTerms(), steps=2, optimiser=lambda p, **k: None), "optimiser"),
+        (lambda: list(train_with_terms(stack(), X, lambda *a: None, steps=2)), "terms"),
+        (lambda: list(train_with_terms(stack(), X, lambda *a: torch.zeros(3, 128), steps=2)), "terms"),
+        (lambda: average_copies(stack(None), [[0]]), "model"),
+        (lambda: average_copies(None, [[0]]), "model"),
+        (lambda: average_copies(stack(), [0, 1]), "groups"),
+        (lambda: MeanDenoiser(None), "parts"),
+        (lambda: MeanDenoiser([Empirical(X), Empirical(X[:, :2])]), "parts"),
+        (lambda: MeanDenoiser([Empirical(X)] * 2, [math.nan, 1.0]), "weights"),
+        (lambda: MeanDenoiser([Empirical(X)] * 2, [1.0, math.nan]), "weights"),
+        (lambda: MeanDenoiser([Empirical(X)], "a"), "weights"),
+        (lambda: freeze_layers(stack().network, ["111", "101", "000"]), "trained"),
+        (lambda: freeze_layers(stack().network, [[0.5] * 3] * 3), "trained"),
+        (lambda: freeze_layers(stack().network, None), "trained"),
+        (lambda: with_dummies(torch.zeros(4, 0), 2), "x"),
     ],
 )
 def test_bad_input_is_named(call, word):
     with pytest.raises(ValueError, match=word):
         call()
+
+
+def test_one_skipping_loss_serves_one_training():
+    terms = SkippedTerms(PlainTerms("v"), 0.1)
+    trained(terms)
+    for copies in (1, 2):
+        with pytest.raises(ValueError, match="3 copies"):
+            trained(terms, copies=copies)
+    with pytest.raises(ValueError, match="3 copies"):
+        list(train_with_terms(stack(None), X, terms, steps=2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_point_and_a_batch_larger_than_the_set(dtype):
+    """Draws are with replacement; a set of one point, in either dtype, trains as it does in the plain loop."""
+    torch.set_default_dtype(dtype)
+    try:
+        one, noise = X[:1].to(dtype), torch.randn(1, 3, generator=seeded(19))
+        plain, _ = trained(data=one, batch=40)
+        found, _ = trained(SkippedTerms(AmbientTerms(noise, [0.0, 0.7, 0.0], weight="v"), 0.0), data=one, batch=40)
+        for a, b in zip(plain, found):
+            assert b.dtype == dtype and torch.equal(a[0], b[0]) and torch.equal(a[2], b[2])
+        assert (plain[0][1] != found[0][1]).any()
+        frozen = stack()
+        start = frozen.network.weights[0][1].detach().clone()
+        freeze_layers(frozen.network, torch.tensor([[1, 1, 1], [0, 1, 1], [1, 1, 1]]))
+        list(train_with_terms(frozen, one, PlainTerms("v"), steps=3, every=torch.tensor(1)))
+        assert torch.equal(frozen.network.weights[0][1], start)
+        assert Repelled(Empirical(one), one, 1.0, 1.0).denoise(X.to(dtype), 0.5).dtype == dtype
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+# Labels
+
+
+def labelled(copies=2, codes=None):
+    codes = torch.randn(4, 2, generator=seeded(20)) if codes is None else codes
+    generators = seeded(2) if copies is None else [seeded(2, k) for k in range(copies)]
+    network = MLP(3 + codes.shape[1], 16, 3, copies=copies, generator=generators)
+    return Denoiser(Labelled(network, codes), VPLinear(), prediction="v")
+
+
+def learned(copies=2, labels=None, steps=25):
+    model, labels = labelled(copies), torch.arange(6) % 4 if labels is None else labels
+    generators = [seeded(3, k) for k in range(copies)]
+    terms = LabelledTerms(PlainTerms("v"), labels)
+    *_, record = train_with_terms(model, X, terms, generator=generators, **HOW | {"steps": steps})
+    return model, record
+
+
+def test_codes_that_are_all_the_same_tell_nothing():
+    """With equal codes the labels cannot matter, at any weights: training is the same bit for bit."""
+    same = torch.ones(4, 2)
+    found = []
+    for labels in (torch.zeros(6).long(), torch.arange(6) % 4):
+        model = labelled(codes=same)
+        list(train_with_terms(model, X, LabelledTerms(PlainTerms("v"), labels), generator=seeded(3), **HOW))
+        found.append([p.detach() for p in model.parameters()])
+    assert all(map(torch.equal, *found))
+
+
+def test_a_label_reaches_its_own_rows_alone_and_a_copy_its_own_labels():
+    model, _ = learned()
+    t, x = torch.tensor(0.4), torch.randn(2, 5, 3, generator=seeded(21))
+    labels = torch.tensor([[0, 1, 2, 3, 0], [3, 3, 1, 0, 2]])
+    answer = told(model, labels).denoise(x, t)
+    other = labels.clone()
+    other[1, 2] = 0
+    moved = (told(model, other).denoise(x, t) != answer).any(-1)
+    assert moved[1, 2] and moved.sum() == 1
+    for i in range(2):  # a copy alone answers as in the stack
+        alone = told(model.copy(i), labels[i]).denoise(x[i], t)
+        torch.testing.assert_close(alone, answer[i], rtol=1e-5, atol=1e-6)  # float32
+
+
+def test_told_shares_the_weights():
+    model = labelled(None)
+    score = told(model, torch.tensor([1]))
+    assert {id(p) for p in score.parameters()} == {id(p) for p in model.parameters()}
+    assert score.event_shape == (3,) and score.copies is None
+
+
+def test_with_a_label_for_each_point_the_least_loss_is_zero_and_a_network_comes_near_it():
+    """Given its own label a point is certain: the loss of images falls towards 0, far below that without labels."""
+    losses = []
+    for labels in (torch.zeros(4).long(), torch.arange(4)):
+        model = labelled(None)
+        terms = LabelledTerms(PlainTerms("v"), labels)
+        list(train_with_terms(model, X[:4], terms, steps=500, batch=32, lr=1e-2, generator=seeded(3)))
+        t = VPLinear().time_from_log_snr(torch.full((400,), -2.0, dtype=torch.float64))
+        rows = torch.arange(400) % 4
+        noisy = VPLinear().add_noise(X[rows], t[:, None], torch.randn(400, 3, generator=seeded(22)))
+        with torch.no_grad():
+            error = told(model, labels[rows]).denoise(noisy, t) - X[rows]
+        losses.append(float(error.square().sum(-1).mean()))
+    assert losses[1] < losses[0] / 4
+
+
+def test_labels_that_make_no_sense_are_refused():
+    network = MLP(5, 8, 2, generator=seeded(2))
+    for bad in ((X, torch.ones(2, 2)), (network, torch.ones(2, 5)), (network, torch.ones(4)), (network, 3)):
+        with pytest.raises(ValueError, match=r"is needed|are needed"):
+            Labelled(*bad)
+    with pytest.raises(ValueError, match="codes"):
+        Labelled(network, torch.full((2, 2), math.nan))
+    for labels in (torch.tensor([4]), torch.tensor([-1]), torch.tensor([0.5]), 3, torch.zeros(0).long()):
+        with pytest.raises(ValueError, match="labels"):
+            told(labelled(None), labels)
+    with pytest.raises(ValueError, match="labelled network"):
+        told(stack(None), torch.tensor([0]))
+    with pytest.raises(ValueError, match="labels"):
+        LabelledTerms(PlainTerms(), torch.zeros(3))
+
+
+# Skipping with the weight of what was skipped
+
+
+def test_where_nothing_is_skipped_rescaling_changes_nothing():
+    plain, _ = trained()
+    found, _ = trained(RescaledTerms(SkippedTerms(PlainTerms("v"), 0.0)))
+    off, _ = trained(RescaledTerms(SkippedTerms(PlainTerms("v"), 0.8), [False] * 3))
+    skipped, _ = trained(SkippedTerms(PlainTerms("v"), 0.8))
+    assert all(map(torch.equal, plain, found)) and all(map(torch.equal, skipped, off))
+
+
+def test_the_rescaled_mean_is_that_over_the_kept():
+    given = torch.tensor([[2.0, 0.0, 4.0, 0.0], [1.0, 1.0, 1.0, 5.0], [0.0, 0.0, 0.0, 0.0]])
+
+    def inner(*_):
+        return given
+
+    found = RescaledTerms(inner, [True, True, True])(None, None, None, None, None)
+    assert found.mean(-1).tolist() == [3.0, 2.0, 0.0]
+    assert RescaledTerms(inner, [False, True, True])(None, None, None, None, None).mean(-1)[0] == 1.5
+    for bad in ((3,), (PlainTerms, True), (inner, [[True]])):
+        with pytest.raises(ValueError, match=r"inner|on"):
+            RescaledTerms(*bad)
+
+
+# Parts of a transformer
+
+
+def transformer():
+    config = DiTConfig(image=(1, 4, 4), patch=2, width=12, depth=2, heads=2)
+    return Denoiser(DiT(config, generator=seeded(23)), VPLinear(), prediction="v")
+
+
+def test_every_parameter_of_a_transformer_belongs_to_one_part_and_only_chosen_parts_move():
+    model = transformer()
+    names = [name for name, _ in model.network.named_parameters()]
+    assert {part_of(name) for name in names} == set(PARTS)
+    for parts in ([part] for part in PARTS):
+        model = transformer()
+        for p in model.parameters():  # away from the zeros of the start, which hide gradients
+            torch.nn.init.normal_(p, std=0.2, generator=seeded(24))
+        before = {name: p.detach().clone() for name, p in model.network.named_parameters()}
+        chosen = train_only(model, parts)
+        x = torch.randn(4, 1, 4, 4, generator=seeded(25))
+        list(train(model, x, steps=2, batch=4, generator=seeded(26)))
+        moved = {part_of(name) for name, p in model.network.named_parameters() if not torch.equal(p, before[name])}
+        assert moved == set(parts)
+        assert sum(map(torch.numel, chosen)) == sum(before[n].numel() for n in names if part_of(n) in parts)
+
+
+def test_parts_that_are_not_there_are_refused():
+    for parts in ([], ["neck"], "neck"):
+        with pytest.raises(ValueError, match="parts"):
+            train_only(transformer(), parts)
+    with pytest.raises(ValueError, match="model"):
+        train_only(stack(None), PARTS)
+    with pytest.raises(ValueError, match="name"):
+        part_of("weights.0")

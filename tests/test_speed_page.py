@@ -31,6 +31,16 @@ CANDIDATES = {
     ],
 }  # fmt: skip
 
+CLOCK = {"seconds": 1.26, "ratio": 1.17, "low": 1.15, "high": 1.19}
+TRANSFORMERS = [
+    {
+        "date": "2026-01-02", "machine": "A processor", "threads": threads, "copies": 7, "rows": [
+            {"method": name, "difference": 0.0, "wall": CLOCK, "processor": CLOCK | {"ratio": 1.04}} for name in ("stacked", "torch.func")
+        ],
+    }
+    for threads in (1, 2)
+]  # fmt: skip
+
 
 def test_nothing_measured_is_said(tmp_path):
     assert "Nothing was measured yet" in speed.page(Book(tmp_path))
@@ -43,10 +53,13 @@ def test_what_was_measured_is_kept_and_shown(tmp_path):
     store.main(tmp_path)
     (build / "benchmarks.json").unlink()
     (build / "benchmark_candidates.json").write_text(json.dumps(CANDIDATES))
+    (build / "benchmark_stacked_transformers.json").write_text(json.dumps(TRANSFORMERS))
     store.main(tmp_path)
     page = speed.page(Book(tmp_path))
     assert "## One thread" in page and "## 2 threads" in page and "A processor, 2 cores" in page
     assert "**ours**" in page and "2.20" in page and "25 %" in page and "2e-04" in page
+    assert "### 7 networks, one thread" in page and "### 7 networks, 2 threads" in page
+    assert page.count("1.17 (1.15 to 1.19)") == page.count("1.04 (1.15 to 1.19)") == 2 and "**stacked**" in page
     assert "digits \\<b>" in page  # names of sets are text
     assert "times" not in (tmp_path / "book/appendix/speed.json").read_text()
 

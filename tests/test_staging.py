@@ -119,7 +119,7 @@ def test_a_run_of_other_sources_is_never_shown(root):
 def test_a_failed_run_is_shown_as_far_as_it_came_under_a_notice(root, capsys):
     leave_run(root, "failed", "ZeroDivisionError: division by zero")
     cells = json.loads(staged(root))["cells"]
-    assert cells[0]["source"].startswith("# A title\n\n::::{admonition} This chapter failed")
+    assert cells[0]["source"].startswith("# 01 · A title\n\n::::{admonition} This chapter failed")
     assert "division by zero" in cells[0]["source"] and "code cell 2" in cells[0]["source"]
     assert [item.key for item in book.report(Book(root))] == ["part/01_a"]
     assert "FAILED: book/part/01_a.ipynb: ZeroDivisionError" in capsys.readouterr().err
@@ -196,11 +196,16 @@ def test_verdicts_of_several_notebooks_keep_their_notebook():
     ]
     larger = {"notebook": "part/02_b", "profile": "paper", "outdated": False, "claims": [entry("z", "differs")]}
     lines = results_page.results_page(claims, found, {}, [larger]).splitlines()
-    assert "  - (1) x. (2) y." in lines and "  - (1) ✓ holds (2) ✗ differs" in lines
-    assert "  - (2) `paper`: ✗ differs; z." in lines
+    assert (
+        "  - (1) x. (2) y." in lines
+        and "  - (1) [✓ holds]{.verdict .verdict-holds} (2) [✗ differs]{.verdict .verdict-differs}" in lines
+    )
+    assert "  - (2) `paper`: [✗ differs]{.verdict .verdict-differs}; z." in lines
     assert "  - (1) {doc}`/book/part/01_a`; (2) {doc}`/book/part/02_b`" in lines
     found[1]["claims"] = [entry("y", "holds")]
-    assert "  - ✓ holds" in results_page.results_page(claims, found, {}, [larger]).splitlines()
+    assert (
+        "  - [✓ holds]{.verdict .verdict-holds}" in results_page.results_page(claims, found, {}, [larger]).splitlines()
+    )
 
 
 def test_a_claim_of_the_landscape_names_its_paper_by_citation():

@@ -50,7 +50,7 @@ def values(expression: ast.expr, loops: dict) -> list[int]:
             {"number": MODELS, "draw": range(3), "words": [{"model": number} for number in MODELS]},
             set(),
         ),
-        ("44_where_copying_is_decided", {"i": range(3), "streams": (10, 50)}, set()),
+        ("44_where_copying_is_decided", {"i": range(3), "streams": (10, 50), "k": range(30)}, set()),
     ],
 )
 def test_no_two_uses_of_random_numbers_in_a_chapter_coincide(name, loops, shared):

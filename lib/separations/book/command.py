@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from ..files import write_whole
 from ..run.fingerprint import VOLATILE
 from ..run.notebooks import read_notebook
 from ..run.profiles import DEFAULT_PROFILE, Book
+from . import offline
 from .chapters import Chapter, chapters, check_pages
+from .committed import keep
+from .icons import slim_icons
 from .markup import one_line
 from .readme import write_readme
 from .rendered import book_key, stamp, swap
@@ -37,16 +41,19 @@ def _locked(book: Book) -> Iterator[None]:
         yield
 
 
-def render(book: Book, strict: bool = False, quiet: bool = False, whole_book: bool = True) -> int:
+def render(
+    book: Book, strict: bool = False, quiet: bool = False, whole_book: bool = True, committed: bool = False
+) -> int:
     """Stage and render; returns Jupyter Book's exit status. The former HTML stays until the new one is whole.
 
-    strict: every warning is an error; quiet: warnings go to the log alone; whole_book: leave stamps that say what was rendered.
+    strict: every warning is an error; quiet: warnings go to the log alone; whole_book: leave stamps that say what was rendered;
+    committed: the outputs that the notebooks carry, into `_build/html-committed`, without stamps.
     """
     with _locked(book):
         key = book_key(book)  # before anything is read: what changes meanwhile makes the book stale
-        source = stage(book)
-        work = book.build / "render" / book.profile
-        log = work.with_name(f"{book.profile}.log")
+        source = stage(book, committed)
+        work = book.build / "render" / ("committed" if committed else book.profile)
+        log = work.with_name(f"{work.name}.log")
         code, text = _jupyter_book(source, work, log, strict)
         for line in [] if quiet else text.splitlines():
             if "WARNING" in line or "ERROR" in line:
@@ -54,8 +61,9 @@ def render(book: Book, strict: bool = False, quiet: bool = False, whole_book: bo
         if code:
             say(f"rendering failed; the whole log: {log.relative_to(book.root)}")
             return code
-        swap(work / "_build" / "html", book.folder("html"))
-        for kind in (False, True)[: 1 + strict] if whole_book else ():
+        slim_icons(work / "_build" / "html")
+        swap(work / "_build" / "html", book.folder("html-committed" if committed else "html"))
+        for kind in (False, True)[: 1 + strict] if whole_book and not committed else ():
             write_whole(stamp(book, kind), key + "\n")
     return 0
 
@@ -99,6 +107,7 @@ def refresh(book: Book) -> list[str]:
     changed = [item for item in items if texts[item.key] != item.path.read_text(encoding="utf-8")]
     for item in changed:
         write_whole(item.path, texts[item.key])
+    keep(book, [(item.key, item.result, item.run) for item in items])
     return [item.key for item in changed]
 
 
@@ -131,20 +140,27 @@ def check(book: Book, strict: str, jobs: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options = parser("book", __doc__)
-    options.add_argument("task", choices=("check", "render", "finish", "refresh", "readme", "student", "where"))
+    tasks = ("check", "render", "finish", "refresh", "readme", "student", "where", "offline")
+    options.add_argument("task", choices=tasks)
     options.add_argument("--profile", default=DEFAULT_PROFILE)
     options.add_argument("--strict", nargs="?", const="1", default="", help="every warning is an error")
     options.add_argument("--jobs", default="1", help="notebooks at a time")
+    options.add_argument(
+        "--committed", action="store_true", help="show the outputs that the notebooks carry, without a run"
+    )
     given = options.parse_args(arguments)
-    return guarded("book", lambda: _do(given.task, Book(given.root.resolve(), given.profile), given.strict, given.jobs))
+    return guarded("book", lambda: _do(given, Book(given.root.resolve(), given.profile)))
 
 
-def _do(task: str, book: Book, strict: str, jobs: str) -> int:
-    check(book, strict, jobs)
+def _do(given: Namespace, book: Book) -> int:
+    check(book, given.strict, given.jobs)
+    task, strict = given.task, yes(given.strict, "STRICT")
     if task == "render":
-        return render(book, yes(strict, "STRICT"))
+        return render(book, strict, committed=given.committed)
     if task == "finish":
         return _finish(book)
+    if task == "offline":
+        return _offline(book, given.committed)
     if task == "refresh":
         changed = refresh(book) + write_readme(book)
         say(f"{len(changed)} file(s) rewritten{': ' + ', '.join(changed) if changed else ''}")
@@ -160,6 +176,16 @@ def _do(task: str, book: Book, strict: str, jobs: str) -> int:
     elif task == "where":
         tell(f"The book: {book.folder('html') / 'index.html'}")
         return 1 if report(book) else 0  # a source edited while it ran: its page does not show the result
+    return 0
+
+
+def _offline(book: Book, committed: bool) -> int:
+    """The rendered book as one zip and one PDF; where there is no Chromium, the zip alone, and a line that says so."""
+    made, missing = offline.offline(book, committed)
+    for path in made:
+        tell(f"{path.relative_to(book.root)}  {path.stat().st_size / 1e6:.0f} MB")
+    for line in missing:
+        say(line)
     return 0
 
 

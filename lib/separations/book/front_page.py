@@ -1,10 +1,9 @@
 """What the first page shows of the chapters: two figures of theirs, as they came out in this build, and what the book found."""
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .figures import figure_png
 from .markup import directive, one_line
 from .pages import chapter_link
 from .results_page import sentences
@@ -46,33 +45,6 @@ REMEDIES = Shown(
     "Green is decidedly better, red decidedly worse.",
 )
 SHOWN = (WHO_SITS_WHERE, REMEDIES)
-
-
-def figure_png(notebook: Mapping, name: str) -> tuple[bytes, str] | None:
-    """The picture of a figure of an executed notebook, and its alternative text.
-
-    Args:
-        notebook: as nbformat stores it.
-        name: of the figure, in the metadata of its cell.
-
-    Returns:
-        A PNG and a text; None where the notebook has no such figure, or it was not drawn.
-    """
-    for cell in notebook["cells"]:
-        shown = cell.get("metadata", {}).get("mystnb", {})
-        if not isinstance(shown, Mapping) or (shown.get("figure") or {}).get("name") != name:
-            continue
-        for output in cell.get("outputs", []):
-            data = output.get("data", {}).get("image/png")
-            if data is None:
-                continue
-            try:
-                return base64.b64decode("".join("".join(data).split()), validate=True), str(
-                    (shown.get("image") or {}).get("alt", "")
-                )
-            except (binascii.Error, ValueError):
-                return None
-    return None
 
 
 def front_files(

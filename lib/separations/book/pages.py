@@ -60,6 +60,37 @@ def run_note(result: Mapping) -> str:
     return directive("container", "run-note", text)
 
 
+def kept_note(result: Mapping | None, why: str) -> str:
+    """Closing note of a chapter that is shown as it is kept, with its last run where one is known."""
+    if result is None:
+        return directive(
+            "container", "run-note", f"Shown with the outputs that are kept with the notebook. {plain(why)}"
+        )
+    known = f"in {duration(result['seconds'])}; peak memory {memory(result.get('peak_memory_mb'))}"
+    versions = ", ".join(
+        f"{name} {plain(result['versions'][name])}" for name in VERSIONS_SHOWN if name in result["versions"]
+    )
+    text = (
+        f"Shown with the outputs that are kept with the notebook; they were made at its defaults {known}; {versions}."
+    )
+    return directive("container", "run-note", text)
+
+
+BESIDE = (  # pages of the appendix that a reader of a chapter may look for
+    ("book/appendix/api", "what the names in the code are"),
+    ("book/appendix/speed", "what such computations cost"),
+    ("book/landscape/67_map_of_the_field", "who else says what"),
+    ("book/notation", "symbols"),
+    ("book/appendix/results", "all findings"),
+)
+
+
+def beside(listed: Sequence[str]) -> str:
+    """The line at the end of a chapter that leads to pages about all chapters; empty where the book has none of them."""
+    links = [f"[{words}](/{name}.md)" for name, words in BESIDE if name in listed]
+    return directive("container", "beside-note", f"Beside this chapter: {', '.join(links)}.") if links else ""
+
+
 def chapter_link(key: str) -> str:
     """A link to a chapter that is in the book."""
     return f"{{doc}}`/book/{key}`"

@@ -10,7 +10,7 @@ from ..files import write_whole
 from ..run.notebooks import read_notebook
 from ..run.profiles import Book
 from .chapters import chapters
-from .front_page import figure_png
+from .figures import figure_png
 from .summary import read_summary
 
 FILE = "README.md"

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from ..ledger.verdicts import Finding
-from .markup import code, one_line, plain, prose
+from ..ledger.verdicts import VERDICTS, Finding
+from .card import verdict_word
+from .markup import code, directive, one_line, plain, prose
 from .pages import chapter_link, list_table
-from .summary import Summary, deviations
+from .summary import Sentence, Summary, deviations
 
-VERDICT_MARKS = {
-    "holds": "✓ holds", "holds in part": "◐ holds in part", "differs": "✗ differs", "not decided": "○ not decided",
-}  # fmt: skip
+VERDICT_MARKS = {word: verdict_word(word) for word in VERDICTS}
+FILTERS = '```{raw} html\n<script src="../../_static/results.js" defer></script>\n```\n'
 
 VERDICTS_MEAN = (
     "A claim is taken apart into findings: an estimate, its 95 % interval, a criterion, and what must be given for the number to count. "
@@ -60,16 +60,18 @@ def results_page(
         for entry in record.get("claims", []):
             found.setdefault(entry["id"], []).append((record["notebook"], entry))
     verdicts = [entry["verdict"] for entries in found.values() for _, entry in entries]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICT_MARKS)
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS)
     parts = [
         "---\nhtml_theme.sidebar_secondary.remove: true\n---\n",  # the tables need the width
         "# Results: the claims and what we found\n",
         *_in_short(summary, evidence),
+        "## The claims\n",
         "Every claim of a source that this book tests has a row here, also the ones that no chapter has tested yet. "
         "The page is generated from the evidence that the chapters recorded when this book was built.\n",
         f"{len(claims)} claims are registered, {len(found)} have evidence in this build; verdicts recorded: {counts}.\n",
-        VERDICTS_MEAN,
+        directive("dropdown", "What the verdicts mean", VERDICTS_MEAN),
         _larger_note(larger),
+        FILTERS,
     ]
     for group in dict.fromkeys(group_of(claim) for claim in claims.values()):
         rows = [
@@ -79,31 +81,41 @@ def results_page(
         ]
         header = ("Claim", "Statement", "Reported", "Ours", "Verdict", "Larger profiles", "Where to look")
         heading, below = SOURCES[group]
-        parts += [f"## {heading}\n", below, list_table(header, rows, "13 17 11 18 16 13 12", "wide results")]
+        parts += [f"## {heading}\n", below, list_table(header, rows, "13 17 11 18 16 13 12", "wide results claims")]
     return "\n".join([*parts, *_findings(claims, found), *_changes(summary)])
 
 
 def sentences(summary: Summary, evidence: Sequence[Mapping]) -> list[str]:
     """The sentences of the summary as a numbered list, each with its chapters, and with what this build reads otherwise."""
-    other, lines = deviations(summary, evidence), []
-    for i, sentence in enumerate(summary.sentences, 1):
-        chapters = ", ".join(dict.fromkeys(chapter_link(one.chapter) for one in sentence.rests_on))
-        against = [f"{code(one.claim)} reads *{other[one]}*" for one in sentence.rests_on if one in other]
-        note = f" **In this build {', '.join(against)}.**" if against else ""
-        lines.append(f"{i}. {prose(sentence.says)} ({chapters}){note}")
-    return lines
+    other = deviations(summary, evidence)
+    return _list_of([_sentence(one, other) for one in summary.sentences]).splitlines()
 
 
 def _in_short(summary: Summary, evidence: Sequence[Mapping]) -> list[str]:
-    """The sentences on top."""
-    lines = sentences(summary, evidence)
-    if not lines:
+    """The sentences on top: the first few open, the others behind a fold, each with its chapters and what this build reads otherwise."""
+    if not summary.sentences:
         return []
-    return [
-        "## In ten sentences\n" if len(lines) == 10 else "## In short\n",
-        "\n".join(lines) + "\n",
-        "## The claims\n",
-    ]
+    lines = {one: _sentence(one, deviations(summary, evidence)) for one in summary.sentences}
+    first = [one for one in summary.sentences if one in summary.foremost] or list(summary.sentences)
+    others = [one for one in summary.sentences if one not in first]
+    words = {5: "Five findings", 10: "In ten sentences"}
+    parts = [f"## {words.get(len(first), 'In short')}\n", _list_of([lines[one] for one in first])]
+    if others:
+        title = f"{len(others)} more"
+        parts.append(directive("dropdown", title, _list_of([lines[one] for one in others], len(first) + 1)))
+        parts.append("```{include} ../_generated/who_sits_where.md\n```\n")
+    return parts
+
+
+def _sentence(sentence: Sentence, other: Mapping) -> str:
+    chapters = ", ".join(dict.fromkeys(chapter_link(one.chapter) for one in sentence.rests_on))
+    against = [f"{code(one.claim)} reads *{other[one]}*" for one in sentence.rests_on if one in other]
+    note = f" **In this build {', '.join(against)}.**" if against else ""
+    return f"{prose(sentence.says)} ({chapters}){note}"
+
+
+def _list_of(lines: Sequence[str], first: int = 1) -> str:
+    return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, first)) + "\n"
 
 
 def _changes(summary: Summary) -> list[str]:
@@ -120,7 +132,7 @@ def _changes(summary: Summary) -> list[str]:
         )
         for one in summary.changes
     ]
-    table = list_table(("Claim", "Chapter", "Before", "Now", "Why"), rows, "16 20 11 11 42", "wide results")
+    table = list_table(("Claim", "Chapter", "Before", "Now", "Why"), rows, "16 20 11 11 42", "wide results changes")
     return ["(results-changes)=\n## What changed against the last version\n", table]
 
 
@@ -137,7 +149,7 @@ def _findings(claims: Mapping[str, Mapping], found: Mapping[str, list]) -> list[
         return []
     header = ("Claim", "Chapter", "What was measured", "Estimate and interval", "Criterion", "Finding")
     text = "(results-findings)=\n## The findings behind the verdicts\n"
-    return [text, list_table(header, rows, "16 16 26 16 14 12", "wide results")]
+    return [text, list_table(header, rows, "16 16 26 16 14 12", "wide results behind")]
 
 
 def _needed(part: Finding) -> str:

@@ -40,6 +40,14 @@ NETWORKS = """## Many small networks at once
 A stack of {copies} networks beside as many trained one after another: the same weights, draws and optimiser, equal losses at the end.
 """
 
+TRANSFORMERS = """## Many small transformers at once
+
+Diffusion transformers of the recipe mnist-memorizing: the same weights, draws, optimiser and average, equal losses. Seconds of a step of
+all networks, and the ratio to the stack with its quartiles, turn by turn; on the wall, and as the processor worked, all threads together. On
+a processor a stack gains little: what it saves are calls, and the matrix products, which cannot be saved, are a large part of a step. On a
+GPU, where small kernels wait for their launches, nothing was measured.
+"""
+
 
 def page(book: Book) -> str:
     """The page, as Markdown; says so where nothing was measured."""
@@ -58,6 +66,14 @@ def page(book: Book) -> str:
         parts += [_large(large)]
     if networks := found.get("networks"):
         parts += [NETWORKS.format(copies=networks.get("copies", 16)), _origin(networks), _networks(networks["rows"])]
+    if transformers := found.get("transformers"):
+        parts.append(TRANSFORMERS)
+        for run in transformers:
+            number, copies = run["threads"], run["copies"]
+            parts.append(
+                f"### {copies} networks, {'one thread' if number == 1 else f'{number} threads'}\n\n{_origin(run)}"
+            )
+            parts.append(_transformers(run["rows"]))
     return "\n".join(parts)
 
 
@@ -124,3 +140,16 @@ def _networks(rows: Sequence[Mapping]) -> str:
     return _table(
         ["width × depth", "parameters each", "at once (s)", "one by one (s)", "one by one over at once"], lines
     )
+
+
+def _transformers(rows: Sequence[Mapping]) -> str:
+    lines = []
+    for row in rows:
+        line = [f"**{plain(row['method'])}**" if row is rows[0] else plain(row["method"])]
+        for clock in ("wall", "processor"):
+            one = row[clock]
+            ratio = "" if row is rows[0] else f"{one['ratio']:.2f} ({one['low']:.2f} to {one['high']:.2f})"
+            line += [f"{one['seconds']:.2f}", ratio]
+        lines.append(line)
+    head = ["method", "wall (s)", "over stacked", "processor (s)", "over stacked"]
+    return _table(head, lines)

@@ -4,15 +4,19 @@ A notebook may carry its claim in one line in its metadata, under `separations.c
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..files import PACKAGE, write_whole
 from ..run.notebooks import read_notebook, source_of, tags_of
 from ..run.profiles import Book
 from ..yaml_files import read_yaml
-from . import api, field_map, front_page, house, pages, speed
+from . import api, field_map, front_page, house, pages, reading, speed
+from .card import About, card, read_about
 from .chapters import Chapter, chapters, toc_entries
+from .committed import STATE as COMMITTED
+from .committed import committed_chapters
 from .evidence import larger
 from .records import file_inside
 from .results_page import results_page
@@ -54,7 +58,10 @@ def claim_of(notebook: Mapping) -> str:
 def staged_notebook(item: Chapter) -> dict:
     """What the book shows for a chapter: the executed copy, the partial copy with a notice, or the bare source with one."""
     source = read_notebook(item.path)
-    if item.state == "fresh":
+    if item.state == COMMITTED:
+        notebook = source
+        notebook["cells"].append(markdown_cell(pages.kept_note(item.result, item.error), "run-note"))
+    elif item.state == "fresh":
         notebook = with_outputs(source, read_notebook(item.run / f"{item.path.name}"), item.key)
         notebook["cells"].append(markdown_cell(pages.run_note(item.result), "run-note"))
     elif partial := _partial(item):
@@ -164,18 +171,22 @@ def book_files(book: Book) -> list[Path]:
     ]
 
 
-def staged_files(book: Book) -> dict[str, bytes]:
-    """Everything that the staged book holds: relative path -> content."""
+def staged_files(book: Book, committed: bool = False) -> dict[str, bytes]:
+    """Everything that the staged book holds: relative path -> content. committed: with the outputs of the notebooks, whatever was run."""
     check_settings(book)
     files = {name: (book.root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
     files |= {path.relative_to(book.root).as_posix(): path.read_bytes() for path in book_files(book)}
-    items = chapters(book)
+    items = committed_chapters(book) if committed else chapters(book)
+    listed = [name for _, name in toc_entries(book)]
+    claims, about = load_registered_claims(), read_about(book)
     evidence, places, rows, shown = [], {}, [], []
     for item in items:
         notebook = staged_notebook(item)
         shown.append((item.key, notebook))
-        files[f"book/{item.key}.ipynb"] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
-        fresh = item.result if item.state == "fresh" else None
+        fresh = item.result if item.state in ("fresh", COMMITTED) else None
+        page, pictures = _page(item, notebook, fresh, about.get(item.key), claims, listed)
+        files |= pictures
+        files[f"book/{item.key}.ipynb"] = page
         evidence += [{**record, "notebook": item.key} for record in fresh["evidence"]] if fresh else []
         places |= {name: item.key for name in figure_names(notebook)}
         rows.append(
@@ -192,26 +203,44 @@ def staged_files(book: Book) -> dict[str, bytes]:
     files["_toc.yml"] = toc_with_sweeps(files["_toc.yml"], reported(sweeps))
     beyond, summary = larger(book), read_summary(book)
     files |= front_page.front_files(shown, summary, evidence)
-    claims = load_registered_claims()
     results = results_page(claims, evidence, places, beyond, summary)
     files["book/appendix/results.md"] = results.encode()
-    listed = [name for _, name in toc_entries(book)]
     for name, made in (("house", house.page), ("api", api.page), ("speed", speed.page)):
         if f"book/appendix/{name}" in listed:
             files[f"book/appendix/{name}.md"] = made(book).encode()
     if field_map.PAGE in listed:
-        files[f"{field_map.PAGE}.md"] = field_map.page(book, claims, evidence).encode()
+        text = field_map.page(book, claims, evidence)
+        files[f"{field_map.PAGE}.md"] = reading.numbered(text, field_map.PAGE).encode()
     return files
 
 
-def stage(book: Book) -> Path:
+def _page(
+    item: Chapter,
+    notebook: dict,
+    run: Mapping | None,
+    about: About | None,
+    claims: Mapping[str, Mapping],
+    listed: Sequence[str],
+) -> tuple[bytes, dict[str, bytes]]:
+    """A chapter as its readers see it, and the pictures of its card."""
+    text, pictures = "", {}
+    if about:
+        about = replace(about, needs=tuple(key for key in about.needs if f"book/{key}" in listed))
+        text, pictures = card(item.key, notebook, about, run, claims, "book/appendix/results" in listed)
+    page = reading.readable(notebook, item.key, text)
+    page["cells"].append(markdown_cell(pages.beside(listed), "beside")) if pages.beside(listed) else None
+    return (json.dumps(page, indent=1, ensure_ascii=False) + "\n").encode(), pictures
+
+
+def stage(book: Book, committed: bool = False) -> Path:
     """Bring `_build/stage` (or `_build/stage-PROFILE`) up to date; only what differs is written. Returns the folder.
 
+    committed: with the outputs that the notebooks carry, in `_build/stage-committed`.
     ValueError where the folder holds files and is none that was staged before, or where a page of `_toc.yml` is missing.
     """
-    target = book.folder("stage")
+    target = book.folder("stage-committed" if committed else "stage")
     _check_ours(target)
-    files = staged_files(book)
+    files = staged_files(book, committed)
     listed = [name for _, name in toc_entries(book)]
     absent = [name for name in listed if not any(f"{name}{end}" in files for end in (".ipynb", ".md"))]
     if absent:

@@ -1,6 +1,7 @@
-"""The student edition: copies of the notebooks without solutions and outputs, never over what somebody has worked on."""
+"""The student edition: copies of the notebooks without solutions and outputs, and the quiz without answers, never over what somebody has worked on."""
 
 import json
+import re
 from pathlib import Path
 
 from ..files import file_hash, sha256, write_whole
@@ -11,6 +12,8 @@ from .chapters import notebook_keys
 from .records import read_json
 
 MARK = ".student-edition.json"  # what we wrote into the folder, with digests
+QUIZ = "book/appendix/quiz.md"
+ANSWER = re.compile(r"^:::\{dropdown\} Answer\n.*?^:::\n\n?", re.MULTILINE | re.DOTALL)
 TOOLS = (".ipynb_checkpoints",)  # folders that Jupyter makes beside a notebook
 
 
@@ -27,6 +30,8 @@ def student_files(book: Book) -> dict[str, bytes]:
         files[f"{key}.ipynb"] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
         for table in tables_of(path):
             files[(Path(key).parent / "data" / table.name).as_posix()] = table.read_bytes()
+    if (book.root / QUIZ).is_file():
+        files["quiz.md"] = ANSWER.sub("", (book.root / QUIZ).read_text(encoding="utf-8")).encode()
     return files
 
 

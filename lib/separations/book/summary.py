@@ -4,6 +4,7 @@ summary:                    sentences; each rests on verdicts of chapters, and t
   - says: text
     rests on:
       - {claim: sep.prop-4.1, chapter: statistical/21_loss_gap, verdict: holds}
+foremost: [1, 2]            numbers of the sentences that stand open, the others behind a fold; all where it is not there
 changes:                    what the last version said, what this one says, and why
   - {claim: sep.prop-4.1, chapter: statistical/21_loss_gap, before: holds, now: not decided, why: text}
 """
@@ -48,10 +49,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Summary:
-    """Sentences and changes, in their order."""
+    """Sentences and changes, in their order; foremost: those that stand first, where not all do."""
 
     sentences: tuple[Sentence, ...] = ()
     changes: tuple[Change, ...] = ()
+    foremost: tuple[Sentence, ...] = ()
 
 
 def read_summary(book: Book) -> Summary:
@@ -60,11 +62,14 @@ def read_summary(book: Book) -> Summary:
     if not path.exists():
         return Summary()
     content = read_yaml(path, "summary of results")
-    if not isinstance(content, dict) or set(content) - {"summary", "changes"}:
+    if not isinstance(content, dict) or set(content) - {"summary", "changes", "foremost"}:
         raise ValueError(f"{FILE}: a mapping with summary and changes is needed")
     sentences = tuple(_sentence(entry, i) for i, entry in enumerate(_list(content, "summary"), 1))
     changes = tuple(_change(entry, i) for i, entry in enumerate(_list(content, "changes"), 1))
-    return Summary(sentences, changes)
+    numbers = _list(content, "foremost")
+    if not all(type(number) is int and 1 <= number <= len(sentences) for number in numbers):
+        raise ValueError(f"{FILE}: foremost = {numbers}: numbers of sentences from 1 to {len(sentences)} are needed")
+    return Summary(sentences, changes, tuple(sentences[number - 1] for number in numbers))
 
 
 def deviations(summary: Summary, evidence: Sequence[Mapping]) -> dict[Reading, str]:

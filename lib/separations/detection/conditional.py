@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..numerics.checks import as_numbers, check_model, check_shaped
+from ..numerics.checks import as_numbers, check_model, check_rows, check_shaped
 from ..samplers import denoised
 from ..schedules import Schedule, Time, schedule_of
 
@@ -52,16 +52,19 @@ def gap_of_means(group: Tensor, data: Tensor, log_snr: float) -> float:
         A number >= 0.
 
     Raises:
-        ValueError: for points of different shape, and a level that is not finite.
+        ValueError: for points of different shape, and a level that is not finite or at which the number is not.
     """
-    group, data = check_shaped(group, "group"), check_shaped(data, "data")
+    group, data = check_rows(group, "group"), check_rows(data, "data")
     if group.shape[1:] != data.shape[1:]:
         raise ValueError(f"group has points of shape {tuple(group.shape[1:])}: {tuple(data.shape[1:])} is needed")
     level = as_numbers(log_snr, "log_snr")
     if level.ndim or not level.isfinite():
         raise ValueError(f"log_snr = {log_snr}: a finite number is needed")
     apart = group.double().flatten(1).mean(0) - data.double().flatten(1).mean(0)
-    return float((level / 2).exp() * apart.norm() / math.sqrt(len(apart)))
+    found = float((level / 2).exp() * apart.norm() / math.sqrt(len(apart)))
+    if not math.isfinite(found):
+        raise ValueError(f"log_snr = {log_snr}: the number overflows, a lower level is needed")
+    return found
 
 
 def images_that_hide(data: Tensor, labels: Tensor) -> float:
@@ -80,11 +83,12 @@ def images_that_hide(data: Tensor, labels: Tensor) -> float:
     Raises:
         ValueError: for labels of another shape, one class only, and classes with equal means.
     """
-    flat = check_shaped(data, "data").double().flatten(1)
-    if not isinstance(labels, Tensor) or labels.shape != (len(flat),) or labels.is_floating_point():
-        raise ValueError(
-            f"labels has shape {tuple(getattr(labels, 'shape', ()))}: ({len(flat)},) whole numbers are needed"
-        )
+    flat = check_rows(data, "data").double().flatten(1)
+    whole = isinstance(labels, Tensor) and not (labels.is_floating_point() or labels.is_complex())
+    if not whole or labels.shape != (len(flat),):
+        kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        shape = tuple(getattr(labels, "shape", ()))
+        raise ValueError(f"labels is {kind} of shape {shape}: a tensor of whole numbers ({len(flat)},) is needed")
     classes, centre = labels.unique(), flat.mean(0)
     if len(classes) < 2:
         raise ValueError(f"labels has {len(classes)} class: at least two are needed")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..numerics.checks import check_points, check_positive, check_shaped
+from ..numerics.checks import check_points, check_positive, check_result, check_rows, check_whole
 from ..numerics.intervals import IntervalEstimate, bootstrap_interval
 
 WIDTHS = 25  # bandwidths that are tried
@@ -37,8 +37,8 @@ def best_width(at: Tensor, centres: Tensor) -> float:
     Raises:
         ValueError: for points of different shape, or all at the centres.
     """
-    at = check_shaped(at, "at")
-    x, c = at.double().flatten(1), check_points(centres, tuple(at.shape[1:]), "centres").double().flatten(1)
+    at = check_rows(at, "at")
+    x, c = at.double().flatten(1), check_points(centres, tuple(at.shape[1:]), "centres").detach().double().flatten(1)
     typical = float(torch.cdist(x, c).min(1).values.square().mean().sqrt()) / math.sqrt(x.shape[1])
     if not typical > 0:
         raise ValueError("at: every point is one of the centres; others are needed")
@@ -61,14 +61,15 @@ def likelihood_gaps(samples: Tensor, train: Tensor, held_out: Tensor, *, width: 
         (m,) float64, large at copies.
 
     Raises:
-        ValueError: for points of different shape, and another width.
+        ValueError: for points of different shape, and another width, or one so small that densities are no numbers.
     """
-    train = check_shaped(train, "train")
+    train = check_rows(train, "train")
     shape = tuple(train.shape[1:])
-    x, b = (check_points(each, shape, name) for each, name in ((samples, "samples"), (held_out, "held_out")))
+    x, b = (check_points(each, shape, name).detach() for each, name in ((samples, "samples"), (held_out, "held_out")))
     h = torch.tensor([best_width(train, b) if width is None else check_positive(width, "width")], dtype=torch.float64)
     x, a, b = (each.double().flatten(1) for each in (x, train, b))
-    return (_log_kernels(x, a, h) - _log_kernels(x, b, h))[0].numpy()
+    found = _log_kernels(x, a, h) - _log_kernels(x, b, h)
+    return check_result(found, "the likelihood gap", f"a width above {float(h):.3g} is needed")[0].numpy()
 
 
 def likelihood_gap(samples: Tensor, train: Tensor, held_out: Tensor, *, confidence: float = 0.95) -> IntervalEstimate:
@@ -79,18 +80,20 @@ def likelihood_gap(samples: Tensor, train: Tensor, held_out: Tensor, *, confiden
 
     Args:
         samples: (m, *event_shape).
-        train, held_out: (n, *event_shape) and (k, *event_shape).
+        train, held_out: (n, *event_shape) and (k, *event_shape), at least two points each.
         confidence: of the interval, over the draw of both sets, in (0, 1).
 
     Returns:
         An `IntervalEstimate`, in natural units of information a value.
 
     Raises:
-        ValueError: for points of different shape.
+        ValueError: for points of different shape, and one point alone, of which no interval can be made.
     """
-    samples = check_shaped(samples, "samples")
+    samples = check_rows(samples, "samples")
     shape = tuple(samples.shape[1:])
-    train, held_out = (check_points(x, shape, name) for x, name in ((train, "train"), (held_out, "held_out")))
+    train, held_out = (check_points(x, shape, name).detach() for x, name in ((train, "train"), (held_out, "held_out")))
+    for x, name in ((train, "train"), (held_out, "held_out")):
+        check_whole(len(x), f"len({name})", 2)
     h = torch.tensor([best_width(train, samples)], dtype=torch.float64)
     centres, d = samples.double().flatten(1), samples[0].numel()
     ours, theirs = (_log_kernels(x.double().flatten(1), centres, h)[0] / d for x in (train, held_out))

@@ -1,6 +1,6 @@
 """Images that a model makes again and again: copies found among its samples, without its training set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import beta
 from torch import Tensor
 
-from ..numerics.checks import check_positive, check_real, check_shaped, check_whole
+from ..numerics.checks import check_positive, check_real, check_rows, check_whole
 from ..numerics.nearest_rows import nearest_distances
 from ..numerics.rows import Rows
 
@@ -73,11 +73,13 @@ def repeats(
     Raises:
         ValueError: for counts in the wrong order, another rate or dimension, and samples of which half have k / 2 others at one distance.
     """
-    flat = check_shaped(samples, "samples").detach().flatten(1)
+    flat = check_rows(samples, "samples").flatten(1)
     others, m = check_whole(others, "others", 1), len(flat)
     rate = check_real(rate, "rate", "a number in (0, 0.5]", low=0, high=0.5, open_low=True)
     if references is None:
         references = [NEAREST * 2**i for i in range(32) if i == 0 or NEAREST * 2**i * LEAST_SHARE <= m]
+    if not isinstance(references, Iterable):
+        raise ValueError(f"references = {references!r}: a list of whole numbers is needed")
     ks = sorted({check_whole(k, "references", others + 1, m - 1) for k in references})
     if not ks:
         raise ValueError("references is empty: at least one neighbour is needed")
@@ -131,7 +133,7 @@ def largest_clique(samples: Tensor, radius: float) -> np.ndarray:
     Raises:
         ValueError: for samples that are no finite points, and another radius.
     """
-    flat = check_shaped(samples, "samples").detach().double().flatten(1)
+    flat = check_rows(samples, "samples").double().flatten(1)
     radius = check_real(radius, "radius", "a number >= 0", low=0)
     distance = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").numpy()
     near, best = distance <= radius, np.zeros(1, int)

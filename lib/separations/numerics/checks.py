@@ -41,6 +41,13 @@ def check_shaped(x: object, name: str = "x") -> Tensor:
     return check_points(x, tuple(x.shape[1:]) if isinstance(x, Tensor) else ("...",), name)
 
 
+def check_rows(x: object, name: str = "x") -> Tensor:
+    """x without its gradient, if `check_shaped` takes it and it has at least two axes; ValueError otherwise: m numbers are no m points."""
+    if check_shaped(x, name).ndim < 2:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: shape (m, d, ...) is needed")
+    return x.detach()
+
+
 def check_finite(x: Tensor, name: str) -> Tensor:
     """x, if all of it is finite; ValueError with the first bad row otherwise."""
     if not isinstance(x, Tensor):

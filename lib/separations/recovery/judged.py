@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
-from ..numerics.checks import check_points, check_real, check_shaped
+from ..numerics.checks import check_points, check_real, check_rows
 from ..numerics.intervals import IntervalEstimate, wilson_interval
-from ..numerics.nearest_rows import nearest_distances
-from ..numerics.rows import Rows
 
 RULE = 1 / 9  # of squared distances, as in `metrics.memorization_ratio`
 
@@ -39,7 +38,7 @@ def recovered(
     Args:
         images: (k, *event_shape), one for each target.
         targets: (k, *event_shape).
-        others: what else an image might be, (n, *event_shape); a point that equals its target is passed over.
+        others: what else an image might be, (n, *event_shape); points that equal its target, in the coarser of the two dtypes, are passed over.
         rule: in (0, 1).
         confidence: of the interval, in (0, 1).
 
@@ -47,11 +46,11 @@ def recovered(
         `Recovered`.
 
     Raises:
-        ValueError: for shapes that do not fit, fewer than two others, a rule outside (0, 1).
+        ValueError: for shapes that do not fit, fewer than two others, a target that all of the others equal, a rule outside (0, 1).
     """
-    images = check_shaped(images, "images")
+    images = check_rows(images, "images")
     shape = tuple(images.shape[1:])
-    targets, others = check_points(targets, shape, "targets"), check_points(others, shape, "others")
+    targets, others = (check_points(x, shape, name).detach() for x, name in ((targets, "targets"), (others, "others")))
     rule = check_real(rule, "rule", "a number in (0, 1)", low=0, high=1, open_low=True)
     if not rule < 1:
         raise ValueError(f"rule = {rule}: a number in (0, 1) is needed")
@@ -59,10 +58,18 @@ def recovered(
         raise ValueError(
             f"targets has {len(targets)} points and others {len(others)}: one target for each of {len(images)} images is needed, and two others"
         )
-    flat = images.to(others).flatten(1)
-    near, which = nearest_distances(flat, Rows(others.flatten(1)), k=2)
-    own = (others[which.to(others.device)].flatten(2) == targets.to(others).flatten(1)[:, None]).all(2).to(near.device)
-    rival = near[:, 0].where(~own[:, 0], near[:, 1])
-    distance = (flat.double() - targets.to(others).double().flatten(1)).norm(dim=1)
-    found = distance.square() <= rule * rival.double().to(distance.device).square()
+    x, goals, rivals = (each.to(others.device).flatten(1) for each in (images, targets, others))
+    coarse = min(goals.dtype, rivals.dtype, key=lambda dtype: dtype.itemsize)
+    same = rivals.to(coarse)
+    found = []
+    for image, goal in zip(
+        x.double(), goals
+    ):  # k rows of n distances: a target may stand among the others several times
+        rest = rivals[(same != goal.to(coarse)).any(1)].double()
+        if not len(rest):
+            raise ValueError(
+                f"others has {len(rivals)} points, all equal to target {len(found)}: another one is needed"
+            )
+        found.append((image - goal.double()).square().sum() <= rule * (rest - image).square().sum(1).min())
+    found = torch.stack(found)
     return Recovered(found, wilson_interval(int(found.sum()), len(found), confidence))

@@ -1,13 +1,13 @@
 """Does any noise make a given image? A search by gradients through the deterministic sampler, on the sphere where noise lies."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from ..numerics.checks import as_numbers, check_count, check_model, check_positive, check_shaped, randn
+from ..numerics.checks import as_numbers, check_count, check_model, check_positive, check_rows, randn
 from ..samplers import ddim_step, denoised, log_snr_times
 from ..schedules import Schedule, schedule_of
 
@@ -82,15 +82,24 @@ def search_noise(
         `NoiseSearch`.
 
     Raises:
-        ValueError: for a model without such a method, updates that do not rise from 0, a rate or counts that are not positive.
+        ValueError: for a model without such a method or whose images have no gradient, updates that do not rise from 0, levels in the wrong
+            order, a rate or counts that are not positive.
     """
     check_model(model, "denoise", "score", either=True)
-    targets, schedule = check_shaped(targets, "targets"), schedule_of(schedule, model)
-    looks = as_numbers(list(at), "at").tolist()
+    targets, schedule = check_rows(targets, "targets"), schedule_of(schedule, model)
+    if not isinstance(at, Iterable):
+        raise ValueError(f"at = {at!r}: whole numbers that rise, from 0 on, are needed")
+    at = list(at)
+    looks = as_numbers(at, "at").tolist()
     if not looks or looks[0] < 0 or any(b <= a for a, b in zip(looks, looks[1:])) or any(s % 1 for s in looks):
-        raise ValueError(f"at = {list(at)}: whole numbers that rise, from 0 on, are needed")
+        raise ValueError(f"at = {at}: whole numbers that rise, from 0 on, are needed")
     lr, batch = check_positive(lr, "lr"), check_count(batch, "batch")
-    low, high = log_snr
+    ends_of = as_numbers(log_snr, "log_snr")
+    if ends_of.shape != (2,):
+        raise ValueError(f"log_snr = {log_snr!r}: two levels, that of the start and that of the end, are needed")
+    low, high = ends_of.tolist()
+    if not low < high:
+        raise ValueError(f"log_snr = {log_snr!r}: a start below the end is needed")
     ends = schedule.time_from_log_snr(torch.tensor([low, high], dtype=torch.float64)).tolist()
     times = log_snr_times(*ends, check_count(sampler_steps, "sampler_steps"), schedule=schedule)
     start = randn(tuple(targets.shape), targets, generator)
@@ -111,6 +120,10 @@ def _searched(model, goal, noise, looks: set[int], lr, times, free: bool, schedu
         with torch.enable_grad():
             made = flow(model, x, times, schedule)
             error = (made - goal).square().flatten(1).mean(1)
+            if not error.requires_grad:
+                raise ValueError(
+                    f"model is {type(model).__name__}: what it makes has no gradient in the noise (it, or the call, turns gradients off?)"
+                )
             (x.grad,) = torch.autograd.grad(error.sum(), [x])
         if step in looks:
             images.append(made.detach()), errors.append(error.detach())

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..metrics import excess_ratio, memorization_ratio
 from ..networks.denoiser import Denoiser
-from ..numerics.checks import check_count, check_points, check_whole
+from ..numerics.checks import check_count, check_generator, check_points, check_rows, check_whole
 from ..samplers import generate
 from ..training import Recipe, fine_tune
 from .judged import RULE
@@ -39,7 +39,7 @@ def relearning_curve(
         held_out: images that it has not seen, the baseline of copies.
         at: updates at which to look; 0 is the network as it is.
         lr: learning rate.
-        m: images that are generated at each look, from the same noise.
+        m: images that are generated at each look, from the same noise where a generator is given.
         sampler_steps: of the generation.
         generator: of noise of the generation; None for torch's own.
 
@@ -49,11 +49,16 @@ def relearning_curve(
     Raises:
         ValueError: for shapes that do not fit, counts below 1, updates below 0.
     """
-    shape = tuple(model.event_shape or few.shape[1:])
+    few = check_rows(few, "few")
+    shape = tuple(getattr(model, "event_shape", None) or few.shape[1:])
     few, train = check_points(few, shape, "few"), check_points(train, shape, "train")
     held_out = check_points(held_out, shape, "held_out")
+    if not isinstance(at, Iterable):
+        raise ValueError(f"at = {at!r}: whole numbers from 0 on are needed")
     looks = sorted({check_whole(step, "at", 0) for step in at})
-    check_count(m, "m")
+    if not looks:
+        raise ValueError("at is empty: at least one update is needed")
+    check_count(m, "m"), check_generator(generator)
     state = None if generator is None else generator.get_state()
     rows = []
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..numerics.checks import check_model, check_whole
+from ..numerics.checks import as_numbers, check_model, check_whole, shown
 from ..samplers import denoised
 from ..schedules import Schedule, owned_by, schedule_of
 
@@ -22,10 +22,17 @@ def average_copies(model: nn.Module, groups: Sequence[Sequence[int]]) -> nn.Modu
         The model.
 
     Raises:
-        ValueError: a copy that is not there, or stands in two groups.
+        ValueError: a model that is no stack, a copy that is not there, or stands in two groups.
     """
-    parameters = list(model.parameters())
-    copies = min((len(p) for p in parameters if p.ndim), default=0)
+    parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
+    sizes = {len(p) if p.ndim else 0 for p in parameters}
+    if len(sizes) != 1 or sizes == {0} or getattr(model, "copies", 1) is None:
+        raise ValueError(f"model is {type(model).__name__}: a stack, each parameter (c, ...), is needed")
+    copies = sizes.pop()
+    try:
+        groups = [list(group) for group in groups]
+    except TypeError:
+        raise ValueError(f"groups = {shown(groups)}: lists of copies, as [[0, 1], [2]], are needed") from None
     groups = [[check_whole(i, "groups", 0, copies - 1) for i in group] for group in groups]
     every = [i for group in groups for i in group]
     if len(set(every)) < len(every):
@@ -44,21 +51,27 @@ class MeanDenoiser:
         weights: of the parts, >= 0 with sum 1; None for equal ones.
 
     Raises:
-        ValueError: for no parts, parts that are no scores, weights that do not fit.
+        ValueError: for no parts, parts that are no scores or of points of two shapes, weights that do not fit.
     """
 
     def __init__(self, parts: Sequence, weights: Sequence[float] | None = None):
+        if not isinstance(parts, Sequence) or isinstance(parts, str):
+            raise ValueError(f"parts is {type(parts).__name__}: a list of scores is needed")
         self.parts = list(parts)
         if not self.parts:
             raise ValueError("parts is empty: at least one score is needed")
         for i, part in enumerate(self.parts):
             check_model(part, "denoise", "score", name=f"parts[{i}]", either=True)
-        self.weights = [1 / len(self.parts)] * len(self.parts) if weights is None else [float(w) for w in weights]
-        if len(self.weights) != len(self.parts) or min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-9:
-            raise ValueError(f"weights = {self.weights}: {len(self.parts)} numbers >= 0 with sum 1 are needed")
+        count = len(self.parts)
+        self.weights = [1 / count] * count if weights is None else as_numbers(weights, "weights").reshape(-1).tolist()
+        if len(self.weights) != count or not min(self.weights) >= 0 or not abs(sum(self.weights) - 1) <= 1e-9:
+            raise ValueError(f"weights = {self.weights}: {count} numbers >= 0 with sum 1 are needed")
         schedule_of(None, *self.parts)  # an error where two of them disagree
         self.own_schedule = next(filter(None, map(owned_by, self.parts)), None)
-        self.event_shape = getattr(self.parts[0], "event_shape", None)
+        shapes = {tuple(shape) for part in self.parts if (shape := getattr(part, "event_shape", None)) is not None}
+        if len(shapes) > 1:
+            raise ValueError(f"parts have the event shapes {sorted(shapes)}: one is needed")
+        self.event_shape = next(iter(shapes), None)
 
     @property
     def schedule(self) -> Schedule:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks import Denoiser
-from ..numerics.checks import check_count, check_positive, check_whole
+from ..numerics.checks import check_count, check_positive, check_weights, check_whole
 from ..training import EMA, Record
 from ..training.batches import Batches
 from ..training.state import TrainingRun
@@ -23,7 +23,13 @@ class _Loss(nn.Module):
         self.weight = "eps"
 
     def forward(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        return self.terms(self.model, x0, t, eps, self.batches.drawn).mean(-1)
+        terms = self.terms(self.model, x0, t, eps, self.batches.drawn)
+        if not isinstance(terms, Tensor) or terms.shape != t.shape or not terms.requires_grad:
+            what = f"shape {tuple(terms.shape)}" if isinstance(terms, Tensor) else type(terms).__name__
+            raise ValueError(
+                f"terms gave {what}: losses of shape {tuple(t.shape)} that depend on the weights are needed"
+            )
+        return terms.mean(-1)
 
 
 def train_with_terms(
@@ -60,9 +66,12 @@ def train_with_terms(
         An iterator of records.
 
     Raises:
-        ValueError: arguments that `train` would refuse, terms that are no function.
+        ValueError: arguments that `train` would refuse, terms that are no function or give no loss a sample.
         FloatingPointError: a loss or gradient that is not finite, before the update.
     """
+    if not isinstance(model, Denoiser):
+        raise ValueError(f"model is {type(model).__name__}: a Denoiser is needed")
+    check_weights(model)
     if not callable(terms) or isinstance(terms, type):
         raise ValueError(f"terms = {terms!r}: a function (model, x0, t, eps, rows) is needed")
     steps, lr = check_count(steps, "steps"), check_positive(lr, "lr")
@@ -70,8 +79,22 @@ def train_with_terms(
     run = TrainingRun(model, data, times, "eps", check_count(batch, "batch"), generator)
     run.loss = _Loss(model, terms, run.batches)
     make = partial(torch.optim.Adam, fused=True) if optimiser is None else optimiser
-    run.optimiser = make([p for p in model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)
+    if not callable(make):
+        raise ValueError(f"optimiser = {make!r}: a function (parameters, lr=, weight_decay=), or None, is needed")
+    learned = [p for p in model.parameters() if p.requires_grad]
+    if not learned:
+        raise ValueError("model has no weight that asks for gradients: at least one is needed")
+    run.optimiser = make(learned, lr=lr, weight_decay=0.0)
+    if not isinstance(run.optimiser, torch.optim.Optimizer):
+        raise ValueError(f"optimiser gave {type(run.optimiser).__name__}: a torch.optim.Optimizer is needed")
     run.rate = lambda step: lr * step / warmup if step <= warmup else lr
     run.ema = None if ema is None else EMA(model, ema)
-    marks = set(range(every, steps, every)) if isinstance(every, int) else {check_count(s, "every") for s in every}
-    return run.records(steps, marks | {steps})
+    return run.records(steps, _marks(every, steps) | {steps})
+
+
+def _marks(every: int | Iterable[int], steps: int) -> set[int]:
+    """The steps with a record, as `train` reads them."""
+    if isinstance(every, str) or not isinstance(every, Iterable) or not getattr(every, "ndim", 1):
+        first = check_count(every, "every")
+        return set(range(first, steps, first))
+    return {check_count(step, "every") for step in every}

@@ -28,11 +28,16 @@ class Repelled:
     """
 
     def __init__(self, score, points: Tensor, strength: float, radius: float):
-        check_model(score, "denoise", "score", either=True)
+        check_model(score, "denoise", "score", name="score", either=True)
         if not isinstance(points, Tensor) or points.ndim < 2:
             raise ValueError(f"points is {type(points).__name__}: a tensor (n, *event_shape) is needed")
         self.score_model, self.event_shape = score, tuple(points.shape[1:])
         self.points = check_points(points, self.event_shape, "points")
+        shape = getattr(score, "event_shape", None)
+        if shape is not None and tuple(shape) != self.event_shape:
+            raise ValueError(
+                f"points has shape {tuple(points.shape)}: (n, *event_shape) with that of score, {tuple(shape)}, is needed"
+            )
         self.strength = check_real(strength, "strength", "a number >= 0", low=0)
         self.radius = check_positive(radius, "radius")
         self.own_schedule = owned_by(score)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..networks import Denoiser
-from ..numerics.checks import as_numbers, check_count, check_real, randn
+from ..numerics.checks import as_numbers, check_count, check_finite, check_real, randn, shown
 from ..training import denoising_terms
 from ..training.objective import check_weight, loss_factor
 
@@ -20,9 +20,20 @@ Terms = Callable[[Denoiser, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 def strengths(values: float | Sequence[float] | Tensor, name: str) -> Tensor:
     """Finite numbers >= 0, () for all copies or (c,); ValueError for others."""
-    found = as_numbers(values if isinstance(values, int | float | Tensor) else list(values), name).double()
+    found = as_numbers(list(values) if isinstance(values, tuple | range) else values, name).double()
     if found.ndim > 1 or not found.isfinite().all() or (found < 0).any():
         raise ValueError(f"{name} = {found.tolist()}: a finite number >= 0, or one a copy, is needed")
+    return found
+
+
+def _flags(values: bool | Sequence[bool] | Tensor, name: str) -> Tensor:
+    """Truth values, () for all copies or (c,), as numbers; ValueError for others."""
+    try:
+        found = torch.as_tensor(values).double()
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.tensor(torch.nan)
+    if found.ndim > 1 or found.numel() == 0 or not ((found == 0) | (found == 1)).all():
+        raise ValueError(f"{name} = {shown(values)}: True or False, or one of them a copy, is needed")
     return found
 
 
@@ -69,7 +80,8 @@ class AmbientTerms:
         generator: of fresh noise.
 
     Raises:
-        ValueError: another weight, negative strengths, noise that is not one tensor.
+        ValueError: another weight, negative strengths, noise that is not one tensor of finite numbers, `fresh` that is neither true nor false;
+            at the first call, numbers that are not one for each copy, and noise that is not one row for each training point.
     """
 
     def __init__(
@@ -84,8 +96,8 @@ class AmbientTerms:
         check_weight(weight)
         if not isinstance(noise, Tensor) or not noise.is_floating_point() or noise.ndim < 2:
             raise ValueError(f"noise is {type(noise).__name__}: a floating-point tensor, a row a point, is needed")
-        self.noise, self.std = noise.detach(), strengths(std, "std")
-        self.fresh = strengths(torch.as_tensor(fresh).double(), "fresh")
+        self.noise, self.std = check_finite(noise.detach(), "noise"), strengths(std, "std")
+        self.fresh = _flags(fresh, "fresh")
         self.weight, self.generator = weight, generator
 
     def __call__(self, model: Denoiser, x0: Tensor, t: Tensor, eps: Tensor, rows: Tensor) -> Tensor:
@@ -97,9 +109,16 @@ class AmbientTerms:
         above = (std > 0) & (sigma > alpha * std)
         s = torch.where(above, (sigma**2 - (alpha * std) ** 2).clamp(min=0).sqrt(), sigma)
         column = (*t.shape, *[1] * events)
+        if self.noise.shape[1:] != model.event_shape or int(rows.max()) >= len(self.noise):
+            shape, row = tuple(self.noise.shape), int(rows.max())
+            event = ", ".join(map(str, model.event_shape))
+            raise ValueError(
+                f"noise has shape {shape}: (rows, {event}), one row for each training point, is needed; row {row} was drawn"
+            )
         xi = self.noise[rows.to(self.noise.device)].to(x0)
+        fresh = by_copy(self.fresh, t, "fresh").to(t)
         if self.fresh.any():
-            anew = by_copy(self.fresh, t, "fresh").to(t).expand(t.shape).reshape(column) > 0
+            anew = fresh.expand(t.shape).reshape(column) > 0
             xi = torch.where(anew, randn(tuple(xi.shape), xi, self.generator), xi)
         y = x0 + std.expand(t.shape).reshape(column).to(x0) * xi
         plain = schedule.add_noise(x0, t.reshape(column), eps)
@@ -114,7 +133,7 @@ class SkippedTerms:
     """Samples whose loss is far below the usual at their noise level are skipped (anti-gradient control; Guan et al. 2025).
 
     The usual loss is a running mean in each of `levels` equal parts of the log-SNR between the two ends, for each copy; a loss below `share` times
-    it counts 0. Without the levels the remedy would only move training to other noise levels, since losses differ between these.
+    it counts 0. It remembers: a second training needs another one. Without the levels the remedy would only move training to other noise levels, since losses differ between these.
 
     Args:
         inner: the loss that is skipped or not, one of this module.
@@ -127,7 +146,8 @@ class SkippedTerms:
         skipped: share of the losses that were skipped so far, () or (c,).
 
     Raises:
-        ValueError: negative shares, counts below 1, ends that do not rise, another momentum.
+        ValueError: an inner loss that is no function, negative shares, counts below 1, ends that do not rise, another momentum; at a call, the
+            losses of another number of copies than before.
     """
 
     def __init__(
@@ -139,7 +159,11 @@ class SkippedTerms:
         ends: tuple[float, float] = (-5.0, 7.0),
         momentum: float = 0.98,
     ):
+        if not callable(inner) or isinstance(inner, type):
+            raise ValueError(f"inner = {inner!r}: a function (model, x0, t, eps, rows) is needed")
         self.inner, self.share, self.levels = inner, strengths(share, "share"), check_count(levels, "levels")
+        if not isinstance(ends, Sequence) or len(ends) != 2:
+            raise ValueError(f"ends = {shown(ends)}: (low, high) with low < high is needed")
         low, high = (check_real(end, "ends") for end in ends)
         if not low < high:
             raise ValueError(f"ends = {ends}: (low, high) with low < high is needed")
@@ -177,6 +201,11 @@ class SkippedTerms:
         )
         now = sums / counts.clamp(min=1)
         before = torch.full_like(now, torch.nan) if self.usual is None else self.usual
+        if before.shape != now.shape:
+            copies = len(before) if before.ndim == 2 else 1
+            raise ValueError(
+                f"terms has the usual losses of {copies} copies and meets {len(now) if now.ndim == 2 else 1}: a new one for each training is needed"
+            )
         before = torch.where(before.isnan() & (counts > 0), now, before)
         mixed = self.momentum * before + (1 - self.momentum) * now
         self.usual = torch.where(counts > 0, mixed, before)

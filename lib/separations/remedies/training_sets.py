@@ -7,7 +7,7 @@ from ..numerics.checks import check_count, check_whole, uniform
 
 
 def _points(x: object, least: int = 1) -> Tensor:
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim < 2 or len(x) < least:
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim < 2 or len(x) < least or x.numel() == 0:
         what = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"x is {what}: a floating-point tensor of at least {least} rows (n, *event_shape) is needed")
     return x

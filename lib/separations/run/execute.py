@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..command_line import guarded, say, tell
+from ..exercises import summary, tally
 from ..files import PACKAGE
 from ..machine import cores, peak_memory, threads_in_use
 from ..yaml_files import parse_yaml
@@ -219,6 +220,8 @@ def _main(options: argparse.Namespace) -> int:
     result = read_result(out) or {}
     if result.get("status") == "ok":
         tell(f"{result['notebook']}: {result['seconds']:.0f} s, peak {result['peak_memory_mb']:.0f} MB", must=False)
+        if said := summary(tally(read_notebook(out / result["file"]))):
+            tell(said, must=False)  # that a notebook ran says nothing of the answers in it
         return 0
     where = Path(options.out) / "run.log"
     reason = " ".join((result.get("error") or outcome.error).split())[:300]

@@ -7,7 +7,10 @@ top-level keys are notebook paths in `book/` (`foundations/13_two_scores: {steps
 
 import ast
 import difflib
+import io
+import tokenize
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..parameter_rules import check_rules, rules_of
@@ -149,3 +152,61 @@ def closest(word: str, names: list[str]) -> str:
     """The end of an error about an unknown name: the known one that is nearest to it, if any is near."""
     match = difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {match[0]!r}?" if match else "."
+
+
+@dataclass(frozen=True)
+class Described:
+    """A parameter as its cell declares it: the value as it is written, what it means, its unit or, where none is named, its kind."""
+
+    name: str
+    value: str
+    meaning: str
+    unit: str
+
+
+def described_parameters(notebook: Mapping, name: str = "notebook") -> list[Described]:
+    """The parameters of a notebook, with what the comments beside them say: `name = literal  # meaning (unit)`.
+
+    Args:
+        notebook: as `read_notebook` gives it.
+        name: of the notebook, for errors.
+
+    Returns:
+        One for each parameter, in the order of the cell.
+
+    Raises:
+        ValueError: the cell is none of parameters, see `parameters_of`.
+    """
+    defaults, source = parameters_of(notebook, name), parameter_cell(notebook, name)
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    comments = {token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT}
+    found = []
+    for statement in ast.parse(source).body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+        lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+        text = " ".join(comments[line] for line in lines if line in comments)
+        meaning, unit = _with_unit(text)
+        value = " ".join(ast.get_source_segment(source, statement.value).split())
+        found.append(Described(target.id, value, meaning, unit or _kind(defaults[target.id])))
+    return found
+
+
+def _with_unit(text: str) -> tuple[str, str]:
+    """A comment without the bracket at its end, and what is in it."""
+    depth, start = 0, len(text)
+    if text.endswith(")"):
+        for start in range(len(text) - 1, -1, -1):
+            depth += {")": 1, "(": -1}.get(text[start], 0)
+            if depth == 0:
+                break
+    unit = text[start + 1 : -1].strip() if depth == 0 and start < len(text) else ""
+    return (text[:start].rstrip(" ,;"), unit) if unit and start else (text, "")
+
+
+def _kind(value: object) -> str:
+    """What a literal is, in words."""
+    if isinstance(value, list | tuple):
+        kinds = {_kind(item) for item in value}
+        return f"list of {kinds.pop()}s" if len(kinds) == 1 else "list"
+    words = ((bool, "yes or no"), (int, "whole number"), (float, "number"), (str, "text"), (dict, "table"))
+    return next((word for kind, word in words if isinstance(value, kind)), "nothing")

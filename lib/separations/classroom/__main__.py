@@ -1,0 +1,7 @@
+"""`python -m separations.classroom`."""
+
+import sys
+
+from .command import main
+
+sys.exit(main())
