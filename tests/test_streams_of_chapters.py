@@ -45,6 +45,11 @@ def values(expression: ast.expr, loops: dict) -> list[int]:
     [
         ("42_importance_and_pruning", {"i": range(5), "j": ESTIMATES, "number": MODELS, "first": (10, 20)}, {1, 2}),
         ("43_is_it_the_pruning", {"number": MODELS, "words": [{"model": number} for number in MODELS]}, set()),
+        (
+            "45_the_choice_of_heads",
+            {"number": MODELS, "draw": range(3), "words": [{"model": number} for number in MODELS]},
+            set(),
+        ),
         ("44_where_copying_is_decided", {"i": range(3), "streams": (10, 50), "k": range(30)}, set()),
     ],
 )
