@@ -50,11 +50,11 @@ def test_the_findings_say_where_they_stand_and_what_this_build_reads_otherwise()
     reading = Reading("a.claim", "part/01_a", "holds")
     summary = Summary((Sentence("Water is wet.", (reading,)), Sentence("So is rain.", (reading,))))
     told = {verdict: front_files([], summary, evidence(verdict))[FINDINGS].decode() for verdict in ("holds", "differs")}
-    assert (
-        told["holds"].splitlines()[0] == "1. Water is wet. ({doc}`/book/part/01_a`)"
-        and len(told["holds"].splitlines()) == 2
-    )
-    assert "**In this build `a.claim` reads *differs*.**" in told["differs"]
+    assert told["holds"].splitlines() == [
+        "1. Water is wet. ({doc}`/book/part/01_a`)",
+        "2. So is rain. ({doc}`/book/part/01_a`)",
+    ]
+    assert told["differs"].startswith(told["holds"]) and "read otherwise" in told["differs"]
 
 
 def evidence(verdict):

@@ -7,7 +7,7 @@ from .figures import figure_png
 from .markup import directive, one_line
 from .pages import chapter_link
 from .results_page import sentences
-from .summary import Summary
+from .summary import Summary, deviations
 
 FINDINGS = "book/_generated/findings.md"
 
@@ -60,7 +60,13 @@ def front_files(
     Returns:
         Relative path -> content.
     """
-    files = {FINDINGS: ("\n".join(sentences(summary, evidence)) + "\n").encode()}
+    lines = sentences(summary)
+    if deviations(summary, evidence):
+        lines += [
+            "",
+            "*In this build some of the verdicts behind these sentences read otherwise, or were not run: the results say which.*",
+        ]
+    files = {FINDINGS: ("\n".join(lines) + "\n").encode()}
     for shown in SHOWN:
         found = [(key, picture) for key, notebook in notebooks if (picture := figure_png(notebook, shown.figure))]
         if not found:

@@ -85,10 +85,9 @@ def results_page(
     return "\n".join([*parts, *_findings(claims, found), *_changes(summary)])
 
 
-def sentences(summary: Summary, evidence: Sequence[Mapping]) -> list[str]:
-    """The sentences of the summary as a numbered list, each with its chapters, and with what this build reads otherwise."""
-    other = deviations(summary, evidence)
-    return _list_of([_sentence(one, other) for one in summary.sentences]).splitlines()
+def sentences(summary: Summary) -> list[str]:
+    """The sentences of the summary as a numbered list, each with its chapters."""
+    return _list_of([_sentence(one, {}) for one in summary.sentences]).splitlines()
 
 
 def _in_short(summary: Summary, evidence: Sequence[Mapping]) -> list[str]:
