@@ -73,7 +73,7 @@ def digest(*patterns):
 BUILD = ("Makefile", "Snakefile", "sweep.smk", ".ci/run", "_config.yml", "_toc.yml", "profiles/*/*", "params/*.yml", "sweeps/*.yml")
 BUILD += ("book/*.md", "book/appendix/*.md", "book/appendix/evidence/*.json", "book/_static/*", "book/*.bib")
 # Tests that read the notebooks themselves: a change of a chapter runs these again, and not all the others.
-BOOK_TESTS = [f"tests/test_{name}.py" for name in ("api", "batch_page", "book", "card", "committed", "field_map", "folding", "notation", "parameters_of_chapters", "stored_tables", "streams_of_chapters")]
+BOOK_TESTS = [f"tests/test_{name}.py" for name in ("api", "batch_page", "book", "card", "committed", "field_map", "folding", "live_figures", "notation", "parameters_of_chapters", "stored_tables", "streams_of_chapters")]
 CODE = ("lib/separations/**/*.py", "lib/separations/ledger/claims.yml", "lib/separations/*/assets/*", "constraints.txt", "requirements.txt")
 
 
