@@ -46,6 +46,16 @@ WIDE = """(() => {
   return found;
 })()"""
 
+FITTED = """new Promise((done) => {
+  const end = performance.now() + 20000;
+  const look = () => {
+    const fitted = document.documentElement.dataset.fitted === "yes";
+    if (fitted || performance.now() > end) done(fitted);
+    else setTimeout(look, 50);
+  };
+  setTimeout(look, 400);  // a change of the width is heard by then; the formulas may take longer
+})"""
+
 THEME = "Object.assign(document.documentElement.dataset, {mode: '%s', theme: '%s'}).theme"
 
 OPEN_CODE = """[...document.querySelectorAll('.bd-article div.cell_input pre')]
@@ -69,7 +79,7 @@ def test_nothing_scrolls_sideways_at_a_desk_and_on_a_phone_by_day_and_by_night(p
         window.evaluate(THEME % (theme, theme))
         for name, width in WIDTHS.items():
             window.window(width, dark=dark)
-            window.evaluate("new Promise((done) => setTimeout(done, 400))")  # fit.js waits until the width has settled
+            assert window.evaluate(FITTED), f"{name}, {theme}: fit.js has not come to its end within 20 seconds"
             assert window.evaluate(WIDE) == [], f"{name}, {theme}"
 
 

@@ -89,7 +89,12 @@
     let waiting = 0;
     window.addEventListener("resize", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => { fitAll(); reachable(); }, 120);
+      document.documentElement.dataset.fitted = "no";
+      waiting = setTimeout(() => {
+        fitAll();
+        reachable();
+        document.documentElement.dataset.fitted = "yes";
+      }, 120);
     });
     window.addEventListener("beforeprint", () => fitAll());
     document.addEventListener("toggle", (event) => { if (event.target.open) fitAll(event.target); }, true);

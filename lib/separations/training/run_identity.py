@@ -18,7 +18,7 @@ from . import identity
 
 # Whose code decides what training computes: with other code a run that goes on would be neither the one nor the other.
 CODE = (
-    "numerics.checks", "numerics.private_operators", "networks.dit", "networks.dit_blocks", "networks.dit_kernels", "networks.denoiser", "networks.mlp", "parameterizations", "training.per_copy", "schedules.base", "schedules.processes", "schedules.ownership", "timesteps.times", "timesteps.interval", "training.average", "training.batches", "training.objective", "training.loop", "training.state", "networks.unet1d",
+    "numerics.checks", "numerics.private_operators", "networks.dit", "networks.dit_blocks", "networks.dit_kernels", "networks.dit_stack", "networks.denoiser", "networks.mlp", "parameterizations", "training.per_copy", "schedules.base", "schedules.processes", "schedules.ownership", "timesteps.times", "timesteps.interval", "training.average", "training.batches", "training.objective", "training.loop", "training.state", "networks.unet1d",
 )  # fmt: skip
 NAMED = ("schedule", "prediction", "data_std", "mean", "event_shape")  # of a model, each told by its name
 # Generators and running means move on while they are used: how each was when this process began a run with it, by file.
