@@ -181,6 +181,20 @@ def test_the_version_it_was_written_for_is_named(key):
 
 
 @each_notebook
+def test_glued_words_hold_no_markup(key):
+    """A page shows them letter by letter."""
+    outputs = [out for cell in load(key)["cells"] for out in cell.get("outputs", [])]
+    glued = [out for out in outputs if "scrapbook" in out.get("metadata", {})]
+    texts = {
+        out["metadata"]["scrapbook"]["name"]: "".join(text)
+        for out in glued
+        for kind, text in out["data"].items()
+        if kind.endswith("text/plain")
+    }
+    assert not {name: text for name, text in texts.items() if re.search(r"[*`$]|\{\w+\}", text)}
+
+
+@each_notebook
 def test_recorded_claims_are_registered(key):
     ids = re.findall(r"\.record\(\s*\"([^\"]+)\"", python_source(load(key)))
     assert ids, "a chapter records evidence for at least one claim"
